@@ -1,0 +1,1 @@
+//! Composition of the rooms; see main.rs.
