@@ -1,1 +1,25 @@
-//! Placeholder while the house is being laid out.
+//! Canonical events and commands as Rust types, their JSON Schemas, and the ordered SQL migrations.
+//!
+//! This crate knows nobody: no protocol, no NATS, no Postgres driver. Changes are additive only
+//! (design.md §5); a field that must change its meaning gets a new name or a new schema version.
+
+pub mod care;
+pub mod catalogue;
+pub mod commands;
+pub mod ids;
+pub mod integration;
+pub mod patch;
+pub mod patients;
+pub mod sql;
+
+pub use catalogue::{CATALOGUE, CatalogueEntry, MessageKind, OrderGroup, Owner};
+pub use ids::{ChannelId, IdentifierKey, InvalidToken, RawId, TenantId, event_id};
+pub use patch::Patch;
+
+/// A typed body that travels in an envelope: its name on the wire and its version.
+pub trait Body: serde::Serialize + serde::de::DeserializeOwned {
+    /// `<domain>.<entity>.<past_tense>` for events, `<domain>.<entity>.<action>` for commands.
+    const NAME: &'static str;
+    /// Version in the schema (`v1`); additive changes keep it.
+    const VERSION: u16 = 1;
+}

@@ -1,0 +1,186 @@
+//! The catalogue: every event and command, who owns what it touches, and its JSON Schema.
+
+use schemars::{Schema, generate::SchemaSettings};
+
+use crate::{Body, care, commands, integration, patients};
+
+/// Fact or request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageKind {
+    Event,
+    Command,
+}
+
+/// The worker that applies it; `None` in the catalogue when nobody does yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    Patient,
+    Clinical,
+    Integration,
+}
+
+/// Messages of one group keep their order inside a lane; groups are consumed by different workers,
+/// so no order is promised between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OrderGroup {
+    Patients,
+    Care,
+    Integration,
+}
+
+/// One row of the catalogue.
+#[derive(Clone, Copy)]
+pub struct CatalogueEntry {
+    pub name: &'static str,
+    pub version: u16,
+    pub kind: MessageKind,
+    /// Worker that applies it, if one does.
+    pub owner: Option<Owner>,
+    pub group: OrderGroup,
+    schema: fn() -> Schema,
+}
+
+impl std::fmt::Debug for CatalogueEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CatalogueEntry")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CatalogueEntry {
+    /// JSON Schema (draft 2020-12) of the body.
+    #[must_use]
+    pub fn schema(&self) -> Schema {
+        (self.schema)()
+    }
+
+    /// File name of the committed schema: `<name>.v<version>.json`.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}.v{}.json", self.name, self.version)
+    }
+
+    /// Looks a message type up by its name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        CATALOGUE.iter().find(|entry| entry.name == name)
+    }
+}
+
+fn schema_of<T: schemars::JsonSchema>() -> Schema {
+    SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<T>()
+}
+
+const fn row<T: Body + schemars::JsonSchema>(
+    kind: MessageKind,
+    owner: Option<Owner>,
+    group: OrderGroup,
+) -> CatalogueEntry {
+    CatalogueEntry {
+        name: T::NAME,
+        version: T::VERSION,
+        kind,
+        owner,
+        group,
+        schema: schema_of::<T>,
+    }
+}
+
+use MessageKind::{Command, Event};
+
+/// Every message type of the hub.
+pub const CATALOGUE: &[CatalogueEntry] = &[
+    row::<patients::PatientReported>(Event, Some(Owner::Patient), OrderGroup::Patients),
+    row::<patients::PatientMergeReported>(Event, Some(Owner::Patient), OrderGroup::Patients),
+    row::<patients::PatientRegistered>(Event, None, OrderGroup::Patients),
+    row::<patients::PatientUpdated>(Event, None, OrderGroup::Patients),
+    row::<patients::PatientMerged>(Event, None, OrderGroup::Patients),
+    row::<patients::PatientUnmerged>(Event, None, OrderGroup::Patients),
+    row::<care::EncounterReported>(Event, Some(Owner::Clinical), OrderGroup::Care),
+    row::<care::OrderReported>(Event, Some(Owner::Clinical), OrderGroup::Care),
+    row::<care::ResultReceived>(Event, Some(Owner::Clinical), OrderGroup::Care),
+    row::<care::EncounterChanged>(Event, None, OrderGroup::Care),
+    row::<care::OrderChanged>(Event, None, OrderGroup::Care),
+    row::<care::ReportFiled>(Event, None, OrderGroup::Care),
+    row::<care::ReportAmended>(Event, None, OrderGroup::Care),
+    row::<integration::ResultHeld>(Event, Some(Owner::Integration), OrderGroup::Integration),
+    row::<integration::CodeMapped>(Event, Some(Owner::Integration), OrderGroup::Integration),
+    row::<integration::MessageTranslated>(Event, Some(Owner::Integration), OrderGroup::Integration),
+    row::<integration::DeadLettered>(Event, Some(Owner::Integration), OrderGroup::Integration),
+    row::<integration::ChannelStateChanged>(
+        Event,
+        Some(Owner::Integration),
+        OrderGroup::Integration,
+    ),
+    row::<commands::MergePatients>(Command, Some(Owner::Patient), OrderGroup::Patients),
+    row::<commands::UnmergePatient>(Command, Some(Owner::Patient), OrderGroup::Patients),
+    row::<commands::MapCode>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<commands::ResolveHeld>(Command, Some(Owner::Integration), OrderGroup::Integration),
+    row::<commands::ResolveDead>(Command, Some(Owner::Integration), OrderGroup::Integration),
+    row::<commands::SetChannelState>(Command, Some(Owner::Integration), OrderGroup::Integration),
+    row::<commands::RecordAccess>(Command, Some(Owner::Integration), OrderGroup::Integration),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_domain_entity_verb_and_stands_once() {
+        for entry in CATALOGUE {
+            assert_eq!(entry.name.split('.').count(), 3, "{}", entry.name);
+            assert!(
+                entry
+                    .name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'.'),
+                "{}",
+                entry.name
+            );
+            assert_eq!(
+                CATALOGUE
+                    .iter()
+                    .filter(|other| other.name == entry.name)
+                    .count(),
+                1,
+                "{}",
+                entry.name
+            );
+        }
+    }
+
+    /// Set `UPDATE_SCHEMAS=1` to write the files anew.
+    #[test]
+    fn the_committed_json_schemas_are_those_of_the_types() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("json");
+        let update = std::env::var_os("UPDATE_SCHEMAS").is_some();
+        if update {
+            std::fs::create_dir_all(&folder).unwrap();
+        }
+        for entry in CATALOGUE {
+            let mut text = serde_json::to_string_pretty(&entry.schema()).unwrap();
+            text.push('\n');
+            let path = folder.join(entry.file_name());
+            if update {
+                std::fs::write(&path, &text).unwrap();
+            }
+            let committed = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(
+                committed,
+                text,
+                "{} differs: run UPDATE_SCHEMAS=1 cargo test -p schemas",
+                path.display()
+            );
+        }
+        let files = std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!(
+            files,
+            CATALOGUE.len(),
+            "a schema file without a type, or the reverse"
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! The one ordered list of migrations: forward only, safe while the previous release runs.
+
+/// One migration, in the order it must be applied.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    pub version: i64,
+    pub name: &'static str,
+    pub sql: &'static str,
+}
+
+/// All migrations, oldest first.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "foundation",
+        sql: include_str!("../sql/0001_foundation.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "integration",
+        sql: include_str!("../sql/0002_integration.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "patients",
+        sql: include_str!("../sql/0003_patients.sql"),
+    },
+    Migration {
+        version: 4,
+        name: "clinical",
+        sql: include_str!("../sql/0004_clinical.sql"),
+    },
+    Migration {
+        version: 5,
+        name: "audit_users",
+        sql: include_str!("../sql/0005_audit_users.sql"),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+
+    #[test]
+    fn versions_rise_by_one() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(migration.version, i64::try_from(index).unwrap() + 1);
+        }
+    }
+}
