@@ -1,1 +1,30 @@
-//! Placeholder while the house is being laid out.
+//! The backbone: envelope, subjects, lanes, JetStream, the three runners, retry, configuration,
+//! telemetry. It knows no protocol and no domain.
+
+pub mod backbone;
+pub mod channel;
+pub mod claim;
+pub mod config;
+pub mod db;
+pub mod envelope;
+pub mod failure;
+pub mod ingest;
+pub mod lane;
+pub mod mappings;
+pub mod migrate;
+pub mod record;
+pub mod relay;
+pub mod retry;
+pub mod subject;
+pub mod telemetry;
+pub mod translator;
+pub mod worker;
+
+pub use channel::{Adapter, AdapterError, ChannelContext};
+pub use db::Tx;
+pub use envelope::{Envelope, Position};
+pub use failure::Refusal;
+pub use ingest::{IngestError, Received, Stored};
+pub use mappings::Mappings;
+pub use translator::{Event, RawMessage, Translation, Translator};
+pub use worker::{Outgoing, Verdict, Worker, WorkerError};

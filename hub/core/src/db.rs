@@ -1,0 +1,90 @@
+//! Postgres: the pool, and a transaction that belongs to one tenant.
+
+use std::time::Duration;
+
+use schemas::TenantId;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+/// A transaction in which only one tenant's rows exist (row-level security, design.md §4.7).
+pub struct Tx<'p> {
+    tenant: TenantId,
+    inner: Transaction<'p, Postgres>,
+}
+
+impl Tx<'_> {
+    /// Begins a transaction and sets its tenant.
+    ///
+    /// # Errors
+    /// The database is out of reach or refuses.
+    pub async fn begin(pool: &PgPool, tenant: &TenantId) -> Result<Tx<'static>, sqlx::Error> {
+        let mut inner = pool.begin().await?;
+        sqlx::query("select set_config('hub.tenant', $1, true)")
+            .bind(tenant.as_str())
+            .execute(&mut *inner)
+            .await?;
+        Ok(Tx {
+            tenant: tenant.clone(),
+            inner,
+        })
+    }
+
+    /// The tenant whose rows this transaction sees.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The connection, for queries.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// The commit failed; whether it took effect is unknown, the inbox tells on the next try.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        self.inner.commit().await
+    }
+
+    /// Takes everything back.
+    ///
+    /// # Errors
+    /// The connection is gone (then the server takes it back by itself).
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.inner.rollback().await
+    }
+}
+
+/// Opens the pool lazily: the hub starts and acknowledges while Postgres is down.
+#[must_use]
+pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(Duration::from_secs(300))
+        .test_before_acquire(false)
+        .connect_lazy_with(options)
+}
+
+/// True when another try can help: the server is away, starting, out of room or asked us to retry
+/// (SQLSTATE classes 08, 53, 57, 58, 40, 55).
+#[must_use]
+pub fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            ["08", "53", "57", "58", "40", "55", "25", "XX"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        }),
+        _ => false,
+    }
+}
