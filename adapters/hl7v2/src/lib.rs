@@ -1,1 +1,22 @@
-//! Placeholder while the house is being laid out.
+//! HL7 v2 for the hub: bytes of a stream to messages, and messages to bytes.
+//!
+//! The way in is [`frame`] (MLLP), [`header`] (what an answer needs), [`ack`] (the answer), then later and elsewhere
+//! [`batch`], [`charset`] and [`message`]. The way out is [`build`] and [`frame::encode`].
+//!
+//! The protocol layer is pure code: no sockets, no clock, no storage. It must never panic on outside bytes and never
+//! drop or change any of them without saying so: what can't be understood is noted or refused, with its position.
+//! Positions and counts go into notes and errors, patient data never does.
+
+pub mod ack;
+pub mod charset;
+pub mod dtm;
+pub mod escape;
+pub mod frame;
+pub mod header;
+mod separators;
+
+pub use charset::Charset;
+pub use escape::Formatting;
+pub use frame::{FrameEvent, FrameReader, FrameSettings};
+pub use header::{Header, HeaderError};
+pub use separators::{SeparatorError, Separators};
