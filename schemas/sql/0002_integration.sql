@@ -68,6 +68,8 @@ create table integration.messages (
     primary key (received_at, stream_seq, record_index)
 ) partition by range (received_at);
 create index messages_raw on integration.messages (raw_id);
+-- rises with the rows, so a block-range index finds a sequence at almost no cost to writers
+create index messages_seq on integration.messages using brin (stream_seq) with (autosummarize = on);
 create index messages_patient on integration.messages (tenant_id, patient_number, received_at) where patient_number is not null;
 create index messages_accession on integration.messages (tenant_id, accession, received_at) where accession is not null;
 create index messages_control on integration.messages (tenant_id, control_id, received_at) where control_id is not null;
@@ -126,12 +128,15 @@ create table integration.held_items (
     resolved_by   text,
     resolved_at   timestamptz
 );
+create index held_listed on integration.held_items (tenant_id, state, id);
 create unique index held_open on integration.held_items (tenant_id, reason, channel, code_system, code, unit) where state = 'open';
 select integration.protect('integration.held_items');
 
 create table integration.dead_letters (
     id           bigint      generated always as identity primary key,
     tenant_id    text        not null,
+    -- what was refused: the event's id, else the raw message's, else the place in the stream
+    original     text        not null,
     stage        text        not null,
     refused_by   text        not null,
     reason       text        not null,
@@ -152,9 +157,8 @@ create table integration.dead_letters (
     resolved_at  timestamptz,
     resolution   text
 );
-create unique index dead_once on integration.dead_letters
-    (tenant_id, refused_by, coalesce(event_id, raw_id)) ;
-create index dead_open on integration.dead_letters (tenant_id, id) where state = 'open';
+create unique index dead_once on integration.dead_letters (tenant_id, refused_by, original);
+create index dead_listed on integration.dead_letters (tenant_id, state, id);
 create index dead_raw on integration.dead_letters (raw_id);
 select integration.protect('integration.dead_letters');
 
@@ -172,7 +176,7 @@ create table integration.channels (
     messages        bigint      not null default 0,
     changed_by      text,
     primary key (tenant_id, channel)
-);
+) with (fillfactor = 50);
 select integration.protect('integration.channels');
 
 -- Incidents of the backbone itself: differences between ledger and stream, weak server settings.

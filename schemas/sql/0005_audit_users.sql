@@ -5,7 +5,10 @@ create table audit.entries (
     recorded_at timestamptz not null default now(),
     actor       text        not null,
     action      text        not null,
+    -- opaque id, or the name of a kind of thing when the entry is about many
     object      text        not null,
+    -- ids of all that one transaction touched
+    objects     uuid[]      not null default '{}',
     reason      text,
     -- events or commands that caused it
     causes      uuid[]      not null default '{}',
