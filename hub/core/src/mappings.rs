@@ -1,12 +1,41 @@
 //! Mapping tables that a hospital edits: analyzer codes → LOINC, units → UCUM, assigners → systems.
-//! Files under `mappings/` first, then what people mapped over REST.
+//!
+//! Files under `mappings/site` come first, then those under `mappings/tables`, then what people mapped over REST (the
+//! overlay), then LOINC codes that the sender itself names as such. A set is checked whole when it is loaded, and
+//! swapped whole; nothing here may guess: what no row says is [`Lookup::Unknown`] or [`Lookup::UnknownUnit`].
+
+use std::sync::Arc;
 
 use schemas::ChannelId;
 use schemas::care::Mapped;
 
+mod file;
+mod index;
+mod load;
+mod loinc;
+mod overlay;
+mod problem;
+mod rows;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use loinc::is_loinc;
+pub use problem::{MappingError, MappingProblem};
+pub use rows::{MappingRow, Systems, UnitRule, diff};
+pub use store::{MappingStore, Reloaded};
+
+use index::Tables;
+use overlay::Overlay;
+
 /// A loaded, checked, immutable set of tables. Swapped whole when a file changes.
-#[derive(Debug, Default)]
-pub struct Mappings {}
+///
+/// The default has no rows: it knows only LOINC codes that the sender names as such.
+#[derive(Debug, Clone, Default)]
+pub struct Mappings {
+    tables: Arc<Tables>,
+    overlay: Arc<Overlay>,
+}
 
 /// What the tables know of a code and a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,23 +52,75 @@ impl Mappings {
     #[must_use]
     pub fn code(
         &self,
-        _channel: &ChannelId,
-        _system: &str,
-        _code: &str,
-        _unit: &str,
-        _numeric: bool,
+        channel: &ChannelId,
+        system: &str,
+        code: &str,
+        unit: &str,
+        numeric: bool,
     ) -> Lookup {
-        Lookup::Unknown
+        if code.is_empty() {
+            return Lookup::Unknown;
+        }
+        let asked = Asked {
+            channel,
+            system,
+            code,
+            unit,
+            numeric,
+        };
+        let from_files = self.tables.code(&asked);
+        if let Lookup::Mapped(_) = from_files {
+            return from_files;
+        }
+        let from_people = self.overlay.code(&asked, &self.tables);
+        if let Lookup::Mapped(_) = from_people {
+            return from_people;
+        }
+        if let Some(mapped) = self.tables.loinc_itself(&asked) {
+            return Lookup::Mapped(mapped);
+        }
+        if from_files == Lookup::UnknownUnit {
+            from_files
+        } else {
+            from_people
+        }
     }
 
     /// The identifier system for an assigning authority as sent (PID-3.4), the authority itself when no
     /// table names it, `mrn` when it is empty.
     #[must_use]
-    pub fn assigner<'a>(&'a self, _channel: &ChannelId, authority: &'a str) -> &'a str {
-        if authority.is_empty() {
-            "mrn"
-        } else {
-            authority
+    pub fn assigner<'a>(&'a self, channel: &ChannelId, authority: &'a str) -> &'a str {
+        match self.tables.assigner(channel, authority) {
+            Some(system) => system,
+            None if authority.is_empty() => "mrn",
+            None => authority,
         }
     }
+
+    /// The UCUM unit for a unit as sent, if the unit table has it.
+    #[must_use]
+    pub fn unit(&self, channel: &ChannelId, raw: &str) -> Option<&str> {
+        self.tables.unit(channel, raw)
+    }
+
+    /// SHA-256 over the names and bytes of the files, lower-case hex; empty when there are none.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.tables.version
+    }
+
+    /// Every code row that is in force, in the order of files and lines; site rows come first. The overlay is not listed.
+    #[must_use]
+    pub fn rows(&self) -> Vec<MappingRow> {
+        self.tables.rows.clone()
+    }
+}
+
+/// One question to the tables.
+struct Asked<'q> {
+    channel: &'q ChannelId,
+    system: &'q str,
+    code: &'q str,
+    unit: &'q str,
+    numeric: bool,
 }

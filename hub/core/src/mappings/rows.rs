@@ -1,0 +1,111 @@
+//! Code rows as they are in force, for listing and for comparing two versions.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use schemas::ChannelId;
+
+/// Which code systems a row is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Systems {
+    /// The row names none: senders that give no system, `L`, `LOCAL` or a name that begins with `99` (HL7 table 0396).
+    Local,
+    /// Exactly these, letter case aside; the empty string is "no system".
+    Named(Vec<String>),
+}
+
+impl Systems {
+    pub(super) fn include(&self, system: &str) -> bool {
+        match self {
+            Self::Local => {
+                system.is_empty()
+                    || system.starts_with("99")
+                    || system.eq_ignore_ascii_case("L")
+                    || system.eq_ignore_ascii_case("LOCAL")
+            }
+            Self::Named(names) => names.iter().any(|n| n.eq_ignore_ascii_case(system)),
+        }
+    }
+
+    pub(super) fn overlap(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Local, Self::Local) => true,
+            (Self::Named(one), Self::Named(two)) => one
+                .iter()
+                .any(|n| two.iter().any(|m| m.eq_ignore_ascii_case(n))),
+            _ => false,
+        }
+    }
+}
+
+/// A unit that a row accepts besides its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UnitRule {
+    /// As the device writes it.
+    pub from: String,
+    /// Decimal text: value in the row's unit = value as sent × factor.
+    pub factor: String,
+}
+
+impl UnitRule {
+    /// The factor, if it changes the number.
+    pub(super) fn conversion(&self) -> Option<&str> {
+        (self.factor != "1").then_some(self.factor.as_str())
+    }
+}
+
+/// One code of one row. A row that lists several spellings is listed once for each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MappingRow {
+    /// Stable key of the row.
+    pub id: String,
+    /// Empty: all channels.
+    pub channels: Vec<ChannelId>,
+    pub systems: Systems,
+    /// As sent.
+    pub code: String,
+    pub loinc: String,
+    pub display: Option<String>,
+    /// UCUM unit of the value after conversion; `None`: the unit is not looked at.
+    pub ucum: Option<String>,
+    pub units: Vec<UnitRule>,
+    /// The unit that a device means that sends none.
+    pub fixed_unit: Option<String>,
+    /// From `site/`, so before all others.
+    pub site: bool,
+    /// Where the row stands.
+    pub file: PathBuf,
+}
+
+impl MappingRow {
+    /// How exact the row is: site rows, then rows for named channels, then rows for named systems.
+    pub(super) fn rank(&self) -> (bool, bool, bool) {
+        (
+            self.site,
+            !self.channels.is_empty(),
+            matches!(self.systems, Systems::Named(_)),
+        )
+    }
+
+    /// What the row says, wherever it stands.
+    fn meaning(&self) -> impl Eq + std::hash::Hash + '_ {
+        (
+            &self.channels,
+            &self.systems,
+            &self.code,
+            &self.loinc,
+            &self.display,
+            (&self.ucum, &self.units, &self.fixed_unit),
+        )
+    }
+}
+
+/// The rows of `new` that say something that no row of `old` said: what may release held results.
+#[must_use]
+pub fn diff(old: &[MappingRow], new: &[MappingRow]) -> Vec<MappingRow> {
+    let known: HashSet<_> = old.iter().map(MappingRow::meaning).collect();
+    new.iter()
+        .filter(|row| !known.contains(&row.meaning()))
+        .cloned()
+        .collect()
+}
