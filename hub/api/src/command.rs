@@ -1,0 +1,168 @@
+//! Every write: publish a command, wait a little, say what came of it.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemas::Body;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::auth::identity::Identity;
+use crate::backbone::{CommandOutcome, CommandRequest};
+use crate::problem::Problem;
+use crate::state::ApiState;
+use crate::trace::Trace;
+
+/// A command that was accepted and has no outcome yet.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "command_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c",
+    "state": "pending",
+    "status_url": "/api/v1/commands/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c"
+}))]
+pub struct Accepted {
+    pub command_id: Uuid,
+    /// `pending`
+    pub state: &'static str,
+    /// Where to ask what became of it.
+    pub status_url: String,
+}
+
+/// What a write came to.
+pub(crate) enum Written {
+    Applied(Option<serde_json::Value>),
+    Pending(Uuid),
+}
+
+/// A command's way from a handler to its owner.
+pub(crate) struct Sender<'a> {
+    pub(crate) state: &'a ApiState,
+    pub(crate) who: &'a Identity,
+    pub(crate) trace: &'a Trace,
+}
+
+impl Sender<'_> {
+    /// Publishes a command and waits for its outcome. A refusal is a problem.
+    pub(crate) async fn send<B: Body>(
+        &self,
+        aggregate: impl Into<String>,
+        body: &B,
+    ) -> Result<Written, Problem> {
+        let body = serde_json::to_vec(body).map_err(|_| Problem::internal())?;
+        let id = Uuid::now_v7();
+        let request = CommandRequest {
+            id,
+            tenant: self.who.tenant.clone(),
+            name: B::NAME,
+            version: B::VERSION,
+            aggregate: aggregate.into(),
+            body,
+            actor: self.who.username.clone(),
+            traceparent: self.trace.parent(),
+        };
+        match self
+            .state
+            .backbone
+            .command(request, self.state.limits.command_wait)
+            .await?
+        {
+            CommandOutcome::Applied { answer } => Ok(Written::Applied(answer)),
+            CommandOutcome::Pending => Ok(Written::Pending(id)),
+            CommandOutcome::Refused { code, detail } => {
+                Err(Problem::new(refusal_status(&code), code, detail))
+            }
+        }
+    }
+}
+
+impl Written {
+    /// 200 with `view` of the answer, or 202 with the place to ask.
+    pub(crate) fn respond<T: Serialize>(
+        self,
+        view: impl FnOnce(Option<serde_json::Value>) -> T,
+    ) -> Response {
+        match self {
+            Self::Applied(answer) => Json(view(answer)).into_response(),
+            Self::Pending(id) => accepted(id),
+        }
+    }
+}
+
+/// 202 with `Location`.
+fn accepted(command_id: Uuid) -> Response {
+    let status_url = format!("/api/v1/commands/{command_id}");
+    let location = HeaderValue::from_str(&status_url).ok();
+    let mut response = (
+        StatusCode::ACCEPTED,
+        Json(Accepted {
+            command_id,
+            state: "pending",
+            status_url,
+        }),
+    )
+        .into_response();
+    if let Some(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// The one place that maps a worker's refusal to HTTP. The last part of the code decides: a worker names
+/// its refusals so (`patients.unknown`, `held.not_open`), and what is not recognised is 422: understood
+/// and not possible.
+pub(crate) fn refusal_status(code: &str) -> StatusCode {
+    let last = code.rsplit('.').next().unwrap_or(code);
+    let says = |words: &[&str]| {
+        words.iter().any(|word| {
+            last == *word
+                || last.ends_with(&format!("_{word}"))
+                || last.starts_with(&format!("{word}_"))
+        })
+    };
+    if says(&["unknown", "missing", "not_found"]) {
+        StatusCode::NOT_FOUND
+    } else if says(&[
+        "conflict",
+        "exists",
+        "already",
+        "not_open",
+        "not_merged",
+        "merged",
+        "resolved",
+        "stale",
+        "closed",
+        "duplicate",
+        "same",
+        "cycle",
+        "in_use",
+    ]) {
+        StatusCode::CONFLICT
+    } else if says(&["forbidden", "not_allowed"]) {
+        StatusCode::FORBIDDEN
+    } else {
+        StatusCode::UNPROCESSABLE_ENTITY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_part_of_a_refusal_code_decides_the_status() {
+        for (code, status) in [
+            ("patients.unknown", 404),
+            ("patients.unknown_survivor", 404),
+            ("held.not_found", 404),
+            ("held.not_open", 409),
+            ("patients.already_merged", 409),
+            ("patients.not_merged", 409),
+            ("code.invalid", 422),
+            ("envelope.body", 422),
+            ("", 422),
+        ] {
+            assert_eq!(refusal_status(code).as_u16(), status, "{code}");
+        }
+    }
+}

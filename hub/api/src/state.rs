@@ -1,0 +1,97 @@
+//! What every handler has: the pool for reads, the backbone for writes, the keys, the limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hub_core::Tx;
+use schemas::TenantId;
+use sqlx::PgPool;
+
+use crate::Backbone;
+use crate::auth::throttle::Throttle;
+use crate::auth::{TokenKeys, password};
+use crate::problem::Problem;
+
+/// Renders the metrics of the process for `/metrics` (Prometheus text format).
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Bounds of the API.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiLimits {
+    /// How long a write waits for its outcome before it answers 202 (design.md §5: two seconds).
+    pub command_wait: Duration,
+    /// How long any request may take.
+    pub request_time: Duration,
+    /// Largest body of an ordinary request.
+    pub body_bytes: usize,
+    /// Largest body of an edited resend: a whole message, in base64 at worst.
+    pub resend_bytes: usize,
+    /// Longest time one statement may take in the database.
+    pub statement_time: Duration,
+}
+
+impl Default for ApiLimits {
+    fn default() -> Self {
+        Self {
+            command_wait: Duration::from_secs(2),
+            request_time: Duration::from_secs(15),
+            body_bytes: 256 * 1024,
+            resend_bytes: 32 * 1024 * 1024,
+            statement_time: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What the API stands on; cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    pub(crate) pool: PgPool,
+    pub(crate) backbone: Arc<dyn Backbone>,
+    pub(crate) keys: TokenKeys,
+    /// Tenant of a sign-in that names none.
+    pub(crate) default_tenant: TenantId,
+    pub(crate) metrics: RenderMetrics,
+    pub(crate) limits: ApiLimits,
+    pub(crate) throttle: Arc<Throttle>,
+}
+
+impl ApiState {
+    /// Wires the API. `default_tenant` is where a sign-in without tenant leads.
+    #[must_use]
+    pub fn new(
+        pool: PgPool,
+        backbone: Arc<dyn Backbone>,
+        keys: TokenKeys,
+        default_tenant: TenantId,
+        metrics: RenderMetrics,
+        limits: ApiLimits,
+    ) -> Self {
+        Self {
+            pool,
+            backbone,
+            keys,
+            default_tenant,
+            metrics,
+            limits,
+            throttle: Arc::new(Throttle::default()),
+        }
+    }
+
+    /// Makes what the first sign-in would wait for. Blocks for some tens of milliseconds.
+    pub fn prepare(&self) {
+        password::prepare();
+    }
+
+    /// A transaction that reads one tenant's rows, can write nothing and can't take for ever.
+    pub(crate) async fn read(&self, tenant: &TenantId) -> Result<Tx<'static>, Problem> {
+        let mut tx = Tx::begin(&self.pool, tenant).await?;
+        let limit = self.limits.statement_time.as_millis().to_string();
+        sqlx::query(
+            "select set_config('transaction_read_only', 'on', true), set_config('statement_timeout', $1, true)",
+        )
+        .bind(limit)
+        .execute(tx.conn())
+        .await?;
+        Ok(tx)
+    }
+}
