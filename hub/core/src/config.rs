@@ -1,1 +1,482 @@
-//! being written
+//! Configuration: one TOML file plus `HUB_…` environment variables; secrets by reference (`env:`, `file:`).
+//! [`Config::load`] says what is wrong with file, line and what to do, before anything starts.
+
+use std::path::{Path, PathBuf};
+
+use schemas::{ChannelId, TenantId};
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+use crate::subject::StreamName;
+use crate::telemetry::LogFormat;
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(default)]
+    pub nats: NatsSettings,
+    pub postgres: PostgresSettings,
+    #[serde(default)]
+    pub api: ApiSettings,
+    #[serde(default)]
+    pub log: LogSettings,
+    #[serde(default)]
+    pub mappings: MappingSettings,
+    /// One customer each.
+    #[serde(rename = "tenant", default)]
+    pub tenants: Vec<TenantSettings>,
+    /// One link to one outside system each.
+    #[serde(rename = "channel", default)]
+    pub channels: Vec<ChannelSettings>,
+}
+
+/// `[nats]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NatsSettings {
+    /// `nats://host:port`, several separated by commas.
+    pub url: String,
+    /// Monitoring endpoint (`http://host:port`), where the hub checks that every write is synced.
+    pub monitor_url: Option<String>,
+    /// NATS credentials file.
+    pub credentials_file: Option<PathBuf>,
+    /// Certificate authority of the servers (PEM); switches TLS on.
+    pub ca_file: Option<PathBuf>,
+    /// Copies of each stream: 1 for one server, 3 for a cluster.
+    pub replicas: usize,
+    /// How long a durable write may take before the peer is asked to repeat, milliseconds.
+    pub publish_timeout_ms: u64,
+    /// S2 compression of RAW and EVENTS on disk.
+    pub compress: bool,
+    /// Days that received bytes are kept.
+    pub raw_days: u64,
+    /// Days that events and commands are kept.
+    pub events_days: u64,
+    /// Days that dead letters are kept.
+    pub dead_days: u64,
+}
+
+impl Default for NatsSettings {
+    fn default() -> Self {
+        Self {
+            url: "nats://127.0.0.1:4222".into(),
+            monitor_url: None,
+            credentials_file: None,
+            ca_file: None,
+            replicas: 1,
+            publish_timeout_ms: 2500,
+            compress: false,
+            raw_days: 365,
+            events_days: 90,
+            dead_days: 365,
+        }
+    }
+}
+
+impl NatsSettings {
+    /// Age after which a stream drops messages, days.
+    #[must_use]
+    pub fn max_age_days(&self, stream: StreamName) -> u64 {
+        match stream {
+            StreamName::Raw => self.raw_days,
+            StreamName::Events | StreamName::Commands => self.events_days,
+            StreamName::Dead => self.dead_days,
+        }
+    }
+}
+
+/// `[postgres]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresSettings {
+    /// `postgres://hub_app:…@host/hub`, or a reference: `env:NAME`, `file:/path`. A role that owns nothing.
+    pub url: Secret,
+    /// The same for the role that owns the tables; needed by `hub migrate` only.
+    pub owner_url: Option<Secret>,
+    /// Connections of one process.
+    #[serde(default = "sixteen")]
+    pub max_connections: u32,
+}
+
+fn sixteen() -> u32 {
+    16
+}
+
+/// `[api]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSettings {
+    /// Address of the REST API.
+    pub address: String,
+    /// Secret that signs access tokens: at least 32 characters; a random one for each start when absent.
+    pub token_secret: Option<Secret>,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1:8080".into(),
+            token_secret: None,
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
+/// `[mappings]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MappingSettings {
+    /// Folder with `tables/` and `site/`; relative to the configuration file.
+    pub folder: PathBuf,
+}
+
+impl Default for MappingSettings {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("mappings"),
+        }
+    }
+}
+
+/// `[[tenant]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantSettings {
+    /// Stands in subjects and rows; never changes.
+    pub id: Spanned<TenantId>,
+    /// Name for people.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// `[[channel]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelSettings {
+    pub id: Spanned<ChannelId>,
+    pub tenant: Spanned<TenantId>,
+    /// Which adapter: `hl7v2` …
+    pub kind: Spanned<String>,
+    /// The adapter's own settings; `hub check` lists them.
+    #[serde(default)]
+    pub settings: Option<Spanned<toml::Table>>,
+}
+
+/// A secret, or where it is.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Secret {
+    /// A secret given in the open (tests, `hub dev`).
+    pub fn literal(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself: `env:NAME` and `file:/path` are followed.
+    ///
+    /// # Errors
+    /// A sentence that names the reference, never the value.
+    pub fn resolve(&self) -> Result<String, String> {
+        if let Some(name) = self.0.strip_prefix("env:") {
+            std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))
+        } else if let Some(path) = self.0.strip_prefix("file:") {
+            std::fs::read_to_string(path)
+                .map(|text| text.trim_end().to_owned())
+                .map_err(|error| format!("secret file {path}: {error}"))
+        } else {
+            Ok(self.0.clone())
+        }
+    }
+}
+
+/// What is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub file: PathBuf,
+    /// From 1; absent when the whole file is meant.
+    pub line: Option<usize>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file.display(), self.message),
+            None => write!(f, "{}: {}", self.file.display(), self.message),
+        }
+    }
+}
+
+/// A configuration with the text it came from, so that later checks can name lines.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    pub file: PathBuf,
+    text: String,
+}
+
+impl Loaded {
+    /// Reads and checks a file, then applies `HUB_NATS_URL`, `HUB_POSTGRES_URL`, `HUB_API_ADDR`.
+    ///
+    /// # Errors
+    /// All problems found, each with its line.
+    pub fn from_file(file: &Path) -> Result<Self, Vec<Problem>> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            vec![Problem {
+                file: file.to_owned(),
+                line: None,
+                message: format!("can't be read: {error}"),
+            }]
+        })?;
+        Self::from_text(file, text)
+    }
+
+    /// The same for a text that was made in memory.
+    ///
+    /// # Errors
+    /// All problems found, each with its line.
+    pub fn from_text(file: &Path, text: String) -> Result<Self, Vec<Problem>> {
+        let mut config: Config = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map(|span| line_of(&text, span.start));
+            vec![Problem {
+                file: file.to_owned(),
+                line,
+                message: error.message().to_owned(),
+            }]
+        })?;
+        if let Ok(url) = std::env::var("HUB_NATS_URL") {
+            config.nats.url = url;
+        }
+        if let Ok(url) = std::env::var("HUB_POSTGRES_URL") {
+            config.postgres.url = Secret(url);
+        }
+        if let Ok(address) = std::env::var("HUB_API_ADDR") {
+            config.api.address = address;
+        }
+        let loaded = Self {
+            config,
+            file: file.to_owned(),
+            text,
+        };
+        let problems = loaded.problems();
+        if problems.is_empty() {
+            Ok(loaded)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// A problem at a byte of the text.
+    #[must_use]
+    pub fn problem_at(&self, start: usize, message: impl Into<String>) -> Problem {
+        Problem {
+            file: self.file.clone(),
+            line: Some(line_of(&self.text, start)),
+            message: message.into(),
+        }
+    }
+
+    /// A problem with a key inside a channel's settings; falls back to the line of the table.
+    #[must_use]
+    pub fn problem_in_settings(
+        &self,
+        channel: &ChannelSettings,
+        key: Option<&str>,
+        message: impl Into<String>,
+    ) -> Problem {
+        let start = channel
+            .settings
+            .as_ref()
+            .map_or(channel.id.span().start, |settings| {
+                let span = settings.span();
+                key.and_then(|key| {
+                    let from = span.start.min(self.text.len());
+                    let body = self.text.get(from..)?;
+                    body.lines()
+                        .scan(from, |at, line| {
+                            let start = *at;
+                            *at += line.len() + 1;
+                            Some((start, line))
+                        })
+                        .take_while(|(start, line)| {
+                            *start == from || !line.trim_start().starts_with("[[")
+                        })
+                        .find(|(_, line)| line.trim_start().starts_with(key))
+                        .map(|(start, _)| start)
+                })
+                .unwrap_or(span.start)
+            });
+        self.problem_at(start, message)
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let config = &self.config;
+        let mut found = Vec::new();
+        if config.tenants.is_empty() {
+            found.push(Problem {
+                file: self.file.clone(),
+                line: None,
+                message: "no [[tenant]]: add at least one, with id = \"…\"".into(),
+            });
+        }
+        for (index, tenant) in config.tenants.iter().enumerate() {
+            if config.tenants[..index]
+                .iter()
+                .any(|other| other.id.get_ref() == tenant.id.get_ref())
+            {
+                found.push(self.problem_at(
+                    tenant.id.span().start,
+                    format!("tenant `{}` stands twice", tenant.id.get_ref()),
+                ));
+            }
+        }
+        for (index, channel) in config.channels.iter().enumerate() {
+            let id = channel.id.get_ref();
+            if config.channels[..index].iter().any(|other| {
+                other.id.get_ref() == id && other.tenant.get_ref() == channel.tenant.get_ref()
+            }) {
+                found.push(self.problem_at(
+                    channel.id.span().start,
+                    format!("channel `{id}` stands twice"),
+                ));
+            }
+            if !config
+                .tenants
+                .iter()
+                .any(|tenant| tenant.id.get_ref() == channel.tenant.get_ref())
+            {
+                found.push(self.problem_at(
+                    channel.tenant.span().start,
+                    format!(
+                        "channel `{id}` belongs to tenant `{}`, which no [[tenant]] names",
+                        channel.tenant.get_ref()
+                    ),
+                ));
+            }
+        }
+        if !(1..=5).contains(&config.nats.replicas) {
+            found.push(Problem {
+                file: self.file.clone(),
+                line: None,
+                message: format!(
+                    "[nats] replicas is {}: use 1 for one server, 3 for a cluster",
+                    config.nats.replicas
+                ),
+            });
+        }
+        if config.api.address.parse::<std::net::SocketAddr>().is_err() {
+            found.push(Problem {
+                file: self.file.clone(),
+                line: None,
+                message: format!("[api] address `{}` is not host:port", config.api.address),
+            });
+        }
+        if let Err(message) = config.postgres.url.resolve() {
+            found.push(Problem {
+                file: self.file.clone(),
+                line: None,
+                message: format!("[postgres] url: {message}"),
+            });
+        }
+        found
+    }
+
+    /// The mappings folder, relative to the configuration file.
+    #[must_use]
+    pub fn mappings_folder(&self) -> PathBuf {
+        self.file
+            .parent()
+            .unwrap_or(Path::new("."))
+            .join(&self.config.mappings.folder)
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()
+        .iter()
+        .take(at)
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Loaded, Vec<Problem>> {
+        Loaded::from_text(Path::new("hub.toml"), text.to_owned())
+    }
+
+    const GOOD: &str = "[postgres]\nurl = \"postgres://x\"\n[[tenant]]\nid = \"demo\"\n[[channel]]\nid = \"lab\"\ntenant = \"demo\"\nkind = \"hl7v2\"\n";
+
+    #[test]
+    fn a_good_file_loads() {
+        let loaded = load(GOOD).unwrap();
+        assert_eq!(loaded.config.channels.len(), 1);
+        assert_eq!(loaded.config.nats.replicas, 1);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        let cases = [
+            (
+                GOOD.replace("\"lab\"", "\"Lab 1\""),
+                Some(6),
+                "not a valid name",
+            ),
+            (
+                GOOD.replace("tenant = \"demo\"", "tenant = \"other\""),
+                Some(7),
+                "no [[tenant]] names",
+            ),
+            (GOOD.replace("kind", "kin"), None, "kin"),
+            (
+                GOOD.replace("[postgres]\n", "[postgres]\nurll = 1\n"),
+                Some(2),
+                "urll",
+            ),
+            (
+                format!("{GOOD}[[channel]]\nid = \"lab\"\ntenant = \"demo\"\nkind = \"hl7v2\"\n"),
+                Some(10),
+                "stands twice",
+            ),
+        ];
+        for (text, line, words) in cases {
+            let problems = load(&text).unwrap_err();
+            assert!(
+                problems
+                    .iter()
+                    .any(|p| p.message.contains(words) && (line.is_none() || p.line == line)),
+                "{words}: {problems:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        assert_eq!(format!("{:?}", Secret::literal("hunter2")), "Secret(…)");
+        assert!(
+            Secret::literal("env:HUB_TEST_NO_SUCH")
+                .resolve()
+                .unwrap_err()
+                .contains("HUB_TEST_NO_SUCH")
+        );
+    }
+}

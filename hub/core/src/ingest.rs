@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::envelope::Position;
 
 mod committer;
-pub use committer::{Ingest, IngestOptions};
+pub use committer::{Ingest, IngestOptions, RAW_TYPE};
 
 /// What an adapter hands in.
 #[derive(Debug, Clone)]

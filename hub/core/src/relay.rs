@@ -1,1 +1,139 @@
-//! being written
+//! Publishes what workers committed to say. May repeat after a crash, with the same ids; receivers' inboxes
+//! stop the repeats (design.md §4.5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use schemas::TenantId;
+use sqlx::{PgPool, Row as _};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::backbone::{Backbone, PublishError, ToPublish};
+use crate::db::Tx;
+use crate::retry::Pauses;
+
+/// Rows published at once.
+const BATCH: i64 = 256;
+/// How often the outbox is looked at when nobody says that it has something (another process may have died
+/// between commit and publish).
+const POLL: Duration = Duration::from_millis(500);
+
+/// The relay of one process. One relay at a time publishes a tenant's rows.
+pub struct Relay {
+    pub backbone: Backbone,
+    pub pool: PgPool,
+    pub tenants: Vec<TenantId>,
+    pub outbox: Arc<Notify>,
+    pub stop: CancellationToken,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("publish: {0}")]
+    Publish(#[from] PublishError),
+}
+
+impl Relay {
+    /// Runs until `stop`.
+    pub async fn run(self) {
+        let mut pauses = Pauses::for_backbone();
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.outbox.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+            for tenant in &self.tenants {
+                loop {
+                    match self.publish(tenant).await {
+                        Ok(0) => break,
+                        Ok(_) => pauses.reset(),
+                        Err(error) => {
+                            metrics::counter!("hub_relay_failures_total").increment(1);
+                            tracing::debug!(%error, "the outbox can't be published now");
+                            if !pauses.wait(&self.stop).await {
+                                return;
+                            }
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn publish(&self, tenant: &TenantId) -> Result<u64, RelayError> {
+        let mut tx = Tx::begin(&self.pool, tenant).await?;
+        let mine: bool = sqlx::query_scalar(
+            "select pg_try_advisory_xact_lock(hashtextextended('relay:' || $1, 0))",
+        )
+        .bind(tenant.as_str())
+        .fetch_one(tx.conn())
+        .await?;
+        if !mine {
+            return Ok(0);
+        }
+        let rows = sqlx::query("select id, subject, headers, body from integration.outbox where published_at is null order by id limit $1")
+            .bind(BATCH)
+            .fetch_all(tx.conn())
+            .await?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let mut ids: Vec<i64> = Vec::with_capacity(rows.len());
+        let mut run: Vec<ToPublish> = Vec::new();
+        let mut run_of = String::new();
+        for row in &rows {
+            ids.push(row.try_get(0)?);
+            let subject: String = row.try_get(1)?;
+            let pairs: Vec<(String, String)> =
+                serde_json::from_value(row.try_get(2)?).unwrap_or_default();
+            let body: Vec<u8> = row.try_get(3)?;
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(name.as_str(), value.as_str());
+            }
+            // one atomic batch a stream, in the order they were said
+            let stream = subject.split('.').next().unwrap_or_default().to_owned();
+            if stream != run_of && !run.is_empty() {
+                self.send(&run_of, std::mem::take(&mut run)).await?;
+            }
+            run_of = stream;
+            run.push(ToPublish {
+                subject,
+                headers,
+                payload: body.into(),
+            });
+        }
+        if !run.is_empty() {
+            self.send(&run_of, run).await?;
+        }
+        sqlx::query("update integration.outbox set published_at = now() where id = any($1)")
+            .bind(&ids)
+            .execute(tx.conn())
+            .await?;
+        tx.commit().await?;
+        metrics::counter!("hub_relay_published_total").increment(ids.len() as u64);
+        Ok(ids.len() as u64)
+    }
+
+    async fn send(&self, stream: &str, messages: Vec<ToPublish>) -> Result<(), PublishError> {
+        // the settings bucket takes no atomic batches
+        if stream == "$KV" {
+            for message in messages {
+                self.backbone
+                    .publish(message.subject, message.headers, message.payload, None)
+                    .await?;
+            }
+            return Ok(());
+        }
+        self.backbone
+            .publish_atomic(messages, None)
+            .await
+            .map(|_| ())
+    }
+}

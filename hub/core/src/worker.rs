@@ -13,6 +13,7 @@ pub mod lanes;
 pub mod runner;
 mod sources;
 mod transaction;
+pub use transaction::CommandOutcome;
 
 /// Owns one domain's state. Runs inside the runner's transaction and says what must follow.
 ///

@@ -1,1 +1,425 @@
-//! being written
+//! Runs a worker: reads its lanes, applies batches, finds the one message that is at fault, waits out
+//! what is transient, and never lets one lane stop another.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemas::TenantId;
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::Worker;
+use super::lanes::{LaneKeeper, Owned};
+use super::sources::{Arrived, BATCH, Sources};
+use super::transaction::{self, Advance, Committed, TxError};
+use crate::backbone::Backbone;
+use crate::db::is_transient;
+use crate::envelope::Envelope;
+use crate::failure::Refusal;
+use crate::retry::Pauses;
+
+/// Messages that may wait in memory for lanes that are held; beyond it reading stops.
+const HELD_LIMIT: usize = 8 * BATCH;
+/// Tries of one message whose failure looks transient while the rest of the database works, before its
+/// lane is set aside.
+const QUICK_TRIES: u32 = 3;
+
+/// One worker of this process.
+pub struct WorkerRunner<W> {
+    pub worker: Arc<W>,
+    pub backbone: Backbone,
+    pub pool: PgPool,
+    /// For the connection that holds the lanes' locks.
+    pub lock_options: PgConnectOptions,
+    /// Told when the outbox has something to publish.
+    pub outbox: Arc<Notify>,
+    pub stop: CancellationToken,
+}
+
+/// A lane that waits for something transient, with its messages in order.
+struct HeldLane {
+    waiting: VecDeque<Arrived>,
+    next_try: tokio::time::Instant,
+    pauses: Pauses,
+}
+
+impl<W: Worker> WorkerRunner<W> {
+    /// Runs until `stop`; the transaction in flight is finished.
+    pub async fn run(self) {
+        let (sender, mut owned) = watch::channel(Owned::new());
+        let keeper = LaneKeeper {
+            worker: W::NAME,
+            options: self.lock_options.clone(),
+            stop: self.stop.clone(),
+        };
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(keeper.run(sender));
+        while !self.stop.is_cancelled() {
+            let lanes = owned.borrow_and_update().clone();
+            if lanes.is_empty() {
+                tokio::select! {
+                    () = self.stop.cancelled() => break,
+                    changed = owned.changed() => if changed.is_err() { break },
+                }
+                continue;
+            }
+            self.work(lanes, &mut owned).await;
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Works a set of lanes until the set changes.
+    async fn work(&self, mut lanes: Owned, owned: &mut watch::Receiver<Owned>) {
+        let mut sources = Sources::open(&self.backbone, W::CONSUMES, &lanes);
+        let mut held: BTreeMap<u16, HeldLane> = BTreeMap::new();
+        loop {
+            let next_try = held.values().map(|lane| lane.next_try).min();
+            let waiting: usize = held
+                .values()
+                .flat_map(|lane| &lane.waiting)
+                .map(|arrived| arrived.messages.len())
+                .sum();
+            let batch = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                changed = owned.changed() => {
+                    let _ = changed;
+                    return;
+                }
+                () = until(next_try) => Vec::new(),
+                batch = sources.next_batch(&lanes), if waiting < HELD_LIMIT => batch,
+            };
+            metrics::gauge!("hub_worker_lag_records", "worker" => W::NAME, "stream" => "EVENTS")
+                .set(sources.behind[0] as f64);
+            metrics::gauge!("hub_worker_lag_records", "worker" => W::NAME, "stream" => "COMMANDS")
+                .set(sources.behind[1] as f64);
+            metrics::gauge!("hub_worker_lanes_held", "worker" => W::NAME).set(held.len() as f64);
+            // lanes that are held keep their order: what comes for them waits behind
+            let mut ready = Vec::with_capacity(batch.len());
+            for arrived in batch {
+                match held.get_mut(&arrived.lane) {
+                    Some(lane) => lane.waiting.push_back(arrived),
+                    None => ready.push(arrived),
+                }
+            }
+            let now = tokio::time::Instant::now();
+            let due: Vec<u16> = held
+                .iter()
+                .filter(|(_, lane)| lane.next_try <= now)
+                .map(|(lane, _)| *lane)
+                .collect();
+            for number in due {
+                if let Some(mut lane) = held.remove(&number) {
+                    let waiting = lane.waiting.drain(..).collect();
+                    if !self
+                        .apply_held(number, waiting, lane, &mut lanes, &mut held)
+                        .await
+                    {
+                        return;
+                    }
+                }
+            }
+            if !ready.is_empty() && !self.apply_batch(ready, &mut lanes, &mut held).await {
+                return;
+            }
+        }
+    }
+
+    async fn apply_held(
+        &self,
+        number: u16,
+        waiting: Vec<Arrived>,
+        mut lane: HeldLane,
+        lanes: &mut Owned,
+        held: &mut BTreeMap<u16, HeldLane>,
+    ) -> bool {
+        let mut again = BTreeMap::new();
+        let goes_on = self.one_by_one(waiting, lanes, &mut again).await;
+        if let Some(still) = again.remove(&number) {
+            lane.waiting = still.waiting;
+            lane.next_try = tokio::time::Instant::now() + lane.pauses.next_pause();
+            held.insert(number, lane);
+        }
+        goes_on
+    }
+
+    /// Applies a batch; false when the lanes are lost.
+    async fn apply_batch(
+        &self,
+        batch: Vec<Arrived>,
+        lanes: &mut Owned,
+        held: &mut BTreeMap<u16, HeldLane>,
+    ) -> bool {
+        let started = std::time::Instant::now();
+        let mut pauses = Pauses::for_backbone();
+        loop {
+            match self.together(&batch, lanes).await {
+                Ok(committed) => {
+                    self.done(&committed, started).await;
+                    return true;
+                }
+                Err(TxError::Fenced) => {
+                    tracing::warn!(worker = W::NAME, "lost lanes to another process");
+                    return false;
+                }
+                Err(TxError::Database(error)) if database_is_away(&error) => {
+                    metrics::counter!("hub_worker_transient_total", "worker" => W::NAME)
+                        .increment(1);
+                    tracing::warn!(worker = W::NAME, tries = pauses.tries(), %error, "the database is away; waiting");
+                    if !pauses.wait(&self.stop).await {
+                        return false;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(worker = W::NAME, %error, "a batch failed; looking for the message at fault");
+                    return self.one_by_one(batch, lanes, held).await;
+                }
+            }
+        }
+    }
+
+    /// All messages of a batch in as few transactions as there are tenants.
+    async fn together(&self, batch: &[Arrived], lanes: &mut Owned) -> Result<Committed, TxError> {
+        let mut tenants: BTreeMap<TenantId, Vec<Envelope>> = BTreeMap::new();
+        for message in batch.iter().flat_map(|arrived| &arrived.messages) {
+            tenants
+                .entry(message.tenant.clone())
+                .or_default()
+                .push(message.clone());
+        }
+        let advances: Vec<Advance> = batch
+            .iter()
+            .filter_map(|arrived| advance_of(arrived, lanes))
+            .collect();
+        let mut all = Committed::default();
+        let last = tenants.len().saturating_sub(1);
+        for (index, (tenant, messages)) in tenants.iter().enumerate() {
+            // positions move with the last tenant; a crash before it repeats, and the inbox stops the repeats
+            let advances: &[Advance] = if index == last { &advances } else { &[] };
+            let committed =
+                transaction::apply(self.worker.as_ref(), &self.pool, tenant, messages, advances)
+                    .await?;
+            all.applied += committed.applied;
+            all.repeats += committed.repeats;
+            all.refused += committed.refused;
+            all.said |= committed.said;
+            all.replies.extend(committed.replies);
+        }
+        for advance in &advances {
+            if let Some(grant) = lanes.get_mut(&advance.lane) {
+                grant.applied[advance.source] = grant.applied[advance.source].max(advance.seq);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Each message in its own transaction, in order; the one at fault is refused, or its lane held.
+    async fn one_by_one(
+        &self,
+        batch: Vec<Arrived>,
+        lanes: &mut Owned,
+        held: &mut BTreeMap<u16, HeldLane>,
+    ) -> bool {
+        for arrived in batch {
+            if let Some(lane) = held.get_mut(&arrived.lane) {
+                lane.waiting.push_back(arrived);
+                continue;
+            }
+            match self.record_one_by_one(&arrived, lanes).await {
+                Single::Done => {}
+                Single::Lost => return false,
+                Single::Hold => {
+                    metrics::counter!("hub_worker_lane_held_total", "worker" => W::NAME)
+                        .increment(1);
+                    tracing::warn!(
+                        worker = W::NAME,
+                        lane = arrived.lane,
+                        seq = arrived.seq,
+                        "a lane waits for something transient; the others go on"
+                    );
+                    let mut pauses = Pauses::for_backbone();
+                    let next_try = tokio::time::Instant::now() + pauses.next_pause();
+                    held.insert(
+                        arrived.lane,
+                        HeldLane {
+                            waiting: VecDeque::from([arrived]),
+                            next_try,
+                            pauses,
+                        },
+                    );
+                }
+            }
+        }
+        true
+    }
+
+    async fn record_one_by_one(&self, arrived: &Arrived, lanes: &mut Owned) -> Single {
+        let Some(advance) = advance_of(arrived, lanes) else {
+            return Single::Lost;
+        };
+        let last = arrived.messages.len().saturating_sub(1);
+        for (index, message) in arrived.messages.iter().enumerate() {
+            let advances: &[Advance] = if index == last {
+                std::slice::from_ref(&advance)
+            } else {
+                &[]
+            };
+            let started = std::time::Instant::now();
+            let mut pauses = Pauses::for_backbone();
+            loop {
+                let outcome = transaction::apply(
+                    self.worker.as_ref(),
+                    &self.pool,
+                    &message.tenant,
+                    std::slice::from_ref(message),
+                    advances,
+                )
+                .await;
+                match outcome {
+                    Ok(committed) => {
+                        self.done(&committed, started).await;
+                        break;
+                    }
+                    Err(TxError::Fenced) => return Single::Lost,
+                    Err(TxError::Database(error)) if database_is_away(&error) => {
+                        tracing::warn!(worker = W::NAME, %error, "the database is away; waiting");
+                        if !pauses.wait(&self.stop).await {
+                            return Single::Lost;
+                        }
+                    }
+                    Err(TxError::Database(error)) if is_transient(&error) => {
+                        if pauses.tries() >= QUICK_TRIES {
+                            return Single::Hold;
+                        }
+                        if !pauses.wait(&self.stop).await {
+                            return Single::Lost;
+                        }
+                    }
+                    Err(error) => match self.park(message, &error, advances).await {
+                        Parked::Done => break,
+                        Parked::Lost => return Single::Lost,
+                        Parked::Hold => return Single::Hold,
+                    },
+                }
+            }
+        }
+        if arrived.messages.is_empty()
+            && self
+                .together(std::slice::from_ref(arrived), lanes)
+                .await
+                .is_err()
+        {
+            return Single::Hold;
+        }
+        if let Some(grant) = lanes.get_mut(&arrived.lane) {
+            grant.applied[arrived.source] = grant.applied[arrived.source].max(arrived.seq);
+        }
+        Single::Done
+    }
+
+    async fn park(&self, message: &Envelope, error: &TxError, advances: &[Advance]) -> Parked {
+        let refusal = match error {
+            TxError::Database(sqlx::Error::Database(database)) => Refusal::new(
+                "worker.constraint",
+                format!(
+                    "the database refused it (SQLSTATE {}, constraint {}, table {}); repair the message or the rule, then replay",
+                    database.code().unwrap_or_default(),
+                    database.constraint().unwrap_or("none"),
+                    database.table().unwrap_or("none"),
+                ),
+            ),
+            other => Refusal::new(
+                "worker.defect",
+                format!("worker {} could not take it: {}", W::NAME, kind_of(other)),
+            ),
+        };
+        tracing::warn!(worker = W::NAME, event = %message.id, kind = message.name, code = refusal.code, "message refused; it is a dead letter now");
+        match transaction::refuse::<W>(&self.pool, message, &refusal, advances).await {
+            Ok(committed) => {
+                self.done(&committed, std::time::Instant::now()).await;
+                Parked::Done
+            }
+            Err(TxError::Fenced) => Parked::Lost,
+            Err(_) => Parked::Hold,
+        }
+    }
+
+    async fn done(&self, committed: &Committed, started: std::time::Instant) {
+        metrics::counter!("hub_applied_total", "worker" => W::NAME)
+            .increment(committed.applied as u64);
+        metrics::counter!("hub_repeats_total", "worker" => W::NAME)
+            .increment(committed.repeats as u64);
+        metrics::histogram!("hub_apply_seconds", "worker" => W::NAME)
+            .record(started.elapsed().as_secs_f64());
+        metrics::histogram!("hub_apply_batch_size", "worker" => W::NAME)
+            .record((committed.applied + committed.repeats) as f64);
+        if committed.said {
+            self.outbox.notify_one();
+        }
+        for (to, outcome) in &committed.replies {
+            let payload = serde_json::to_vec(outcome).unwrap_or_default();
+            if let Err(error) = self
+                .backbone
+                .client()
+                .publish(to.clone(), payload.into())
+                .await
+            {
+                tracing::debug!(worker = W::NAME, %error, "a caller could not be told the outcome; it asks the status instead");
+            }
+        }
+    }
+}
+
+enum Single {
+    Done,
+    Lost,
+    Hold,
+}
+
+enum Parked {
+    Done,
+    Lost,
+    Hold,
+}
+
+fn advance_of(arrived: &Arrived, lanes: &Owned) -> Option<Advance> {
+    lanes.get(&arrived.lane).map(|grant| Advance {
+        source: arrived.source,
+        lane: arrived.lane,
+        seq: arrived.seq,
+        epoch: grant.epoch,
+    })
+}
+
+/// The whole database is away (not just one row locked): every lane waits.
+fn database_is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            ["08", "53", "57", "58"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        }),
+        other => is_transient(other),
+    }
+}
+
+fn kind_of(error: &TxError) -> String {
+    match error {
+        // sqlx texts of decode and encode errors can quote values
+        TxError::Database(_) => "a value could not be written or read".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+async fn until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long a graceful stop may take.
+pub const STOP_DEADLINE: Duration = Duration::from_secs(8);
