@@ -8,15 +8,19 @@
 //! Positions and counts go into notes and errors, patient data never does.
 
 pub mod ack;
+pub mod batch;
+pub mod build;
 pub mod charset;
 pub mod dtm;
 pub mod escape;
 pub mod frame;
 pub mod header;
+pub mod message;
 mod separators;
 
 pub use charset::Charset;
 pub use escape::Formatting;
 pub use frame::{FrameEvent, FrameReader, FrameSettings};
 pub use header::{Header, HeaderError};
+pub use message::{Limits, Message, ParseError, Path, Segment, Value};
 pub use separators::{SeparatorError, Separators};
