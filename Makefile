@@ -43,15 +43,15 @@ lint: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-# cargo-deny takes minutes to compile and its advisories come from outside: what cannot be checked here is said, not skipped
-# in silence.
+# cargo-deny takes minutes to compile and its advisories come from outside: what cannot be checked here is said, not
+# skipped in silence. The rest needs crates.io only.
 deny:
 	@if ! command -v cargo-deny >/dev/null; then \
 	  echo "NOT CHECKED: licences, bans, sources, advisories (cargo-deny is not installed: cargo install cargo-deny --locked)"; \
 	else \
-	  cargo deny --offline check bans licenses sources; \
+	  cargo deny check bans licenses sources; \
 	  if compgen -G "$${CARGO_HOME:-$$HOME/.cargo}/advisory-db*" >/dev/null; then \
-	    cargo deny --offline check advisories; \
+	    cargo deny check --disable-fetch advisories; \
 	  else \
 	    echo "NOT CHECKED: advisories (no advisory database here; where there is a network: cargo deny check advisories)"; \
 	  fi; \
