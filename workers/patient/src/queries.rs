@@ -1,0 +1,14 @@
+//! The read side: what the REST and FHIR APIs ask of the index.
+//!
+//! Every function wants a connection inside a tenant's transaction (`hub_core::Tx`); without one it sees nothing.
+//! Readers are shown the *standing* record of a person; the ones merged into it stand beside it as they were.
+
+mod duplicates;
+mod patients;
+mod search;
+mod subjects;
+
+pub use duplicates::{Duplicate, Merge, duplicates, merges};
+pub use patients::{Patient, PatientIdentifier, Person, get, record};
+pub use search::{Search, search};
+pub use subjects::{SubjectKey, subject_keys_for_identifier, subject_keys_for_patient};

@@ -1,0 +1,65 @@
+//! From a person to the keys that clinical rows carry.
+
+use serde::Serialize;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// An identifier key of a person, as clinical rows carry it, and the record that stands for that person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct SubjectKey {
+    pub patient_id: Uuid,
+    pub key: Uuid,
+}
+
+/// Keys of everybody who has an identifier of this value (or `system|value`), all their merged records included.
+///
+/// Two systems may give one value to two people: `patient_id` tells them apart.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn subject_keys_for_identifier(
+    conn: &mut PgConnection,
+    identifier: &str,
+) -> Result<Vec<SubjectKey>, sqlx::Error> {
+    let (system, value) = match identifier.trim().split_once('|') {
+        Some(("", value)) => (None, value),
+        Some((system, value)) => (Some(system), value),
+        None => (None, identifier.trim()),
+    };
+    sqlx::query_as(
+        "with people as (
+             select distinct patients.standing(i.patient_id) as id
+             from patients.identifiers i where i.value = $1 and ($2 is null or i.system = $2)
+         )
+         select people.id as patient_id, i.key
+         from people
+         cross join lateral patients.family_of(people.id) as family(id)
+         join patients.identifiers i on i.patient_id = family.id
+         order by people.id, i.key",
+    )
+    .bind(value)
+    .bind(system)
+    .fetch_all(conn)
+    .await
+}
+
+/// Keys of one person, by the id of any of the records.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn subject_keys_for_patient(
+    conn: &mut PgConnection,
+    id: Uuid,
+) -> Result<Vec<SubjectKey>, sqlx::Error> {
+    sqlx::query_as(
+        "with people as (select patients.standing($1) as id)
+         select people.id as patient_id, i.key
+         from people
+         cross join lateral patients.family_of(people.id) as family(id)
+         join patients.identifiers i on i.patient_id = family.id
+         order by i.key",
+    )
+    .bind(id)
+    .fetch_all(conn)
+    .await
+}

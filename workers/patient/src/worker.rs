@@ -1,0 +1,106 @@
+//! The worker: first the mentions of people we know, then the rest as one change of the index.
+
+use hub_core::{Envelope, Tx, Verdict, Worker, WorkerError};
+use schemas::Body;
+use schemas::commands::{MergePatients, UnmergePatient};
+use schemas::patients::{PatientMergeReported, PatientReported};
+use sqlx::Connection;
+use uuid::Uuid;
+
+use crate::effect::Effect;
+use crate::message::Message;
+use crate::similarity::Candidates;
+use crate::store::{Saved, known, load, save};
+use crate::mention;
+
+/// How often a batch is done anew after another process was faster. Each time at least one more identifier is known.
+const ATTEMPTS: usize = 5;
+
+/// Owns the schema `patients`.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct PatientWorker;
+
+impl Worker for PatientWorker {
+    const NAME: &'static str = "patient";
+    const CONSUMES: &'static [&'static str] = &[
+        PatientReported::NAME,
+        PatientMergeReported::NAME,
+        MergePatients::NAME,
+        UnmergePatient::NAME,
+    ];
+
+    async fn apply(&self, tx: &mut Tx<'_>, batch: &[Envelope]) -> Result<Vec<Verdict>, WorkerError> {
+        let mentions: Vec<Option<Uuid>> = batch
+            .iter()
+            .map(|message| mention::primary_key(message).map(|key| key.0))
+            .collect();
+        let known = known(tx.conn(), mentions.iter().flatten().copied().collect()).await?;
+        let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(batch.len());
+        let mut rest: Vec<(&Envelope, Message)> = Vec::new();
+        for (envelope, mention) in batch.iter().zip(mentions) {
+            verdicts.push(if mention.is_some_and(|key| known.contains(&key)) {
+                Some(Verdict::Unchanged)
+            } else {
+                match Message::read(envelope) {
+                    Ok(message) => {
+                        rest.push((envelope, message));
+                        None
+                    }
+                    Err(refusal) => Some(Verdict::Refused(refusal)),
+                }
+            });
+        }
+        let mut others = if rest.is_empty() {
+            Vec::new()
+        } else {
+            change(tx, &rest).await?
+        }
+        .into_iter();
+        Ok(verdicts
+            .into_iter()
+            .filter_map(|verdict| verdict.or_else(|| others.next()))
+            .collect())
+    }
+}
+
+async fn change(
+    tx: &mut Tx<'_>,
+    rest: &[(&Envelope, Message)],
+) -> Result<Vec<Verdict>, WorkerError> {
+    let tenant = tx.tenant().clone();
+    let messages: Vec<&Message> = rest.iter().map(|(_, message)| message).collect();
+    for _ in 0..ATTEMPTS {
+        let mut index = load(tx.conn(), &messages).await?;
+        let effects: Vec<(Uuid, Effect)> = rest
+            .iter()
+            .map(|(envelope, message)| (envelope.id, index.apply(message, envelope)))
+            .collect();
+        let writes = effects.iter().any(|(_, effect)| {
+            matches!(effect, Effect::Changed { .. } | Effect::Confirmed)
+        });
+        let candidates = if writes {
+            let mut savepoint = tx.conn().begin().await?;
+            match save(&mut savepoint, &tenant, &index, &effects).await? {
+                Saved::Done(candidates) => {
+                    savepoint.commit().await?;
+                    candidates
+                }
+                Saved::LostRace => {
+                    savepoint.rollback().await?;
+                    continue;
+                }
+            }
+        } else {
+            Candidates::default()
+        };
+        return Ok(effects
+            .into_iter()
+            .zip(rest)
+            .map(|((_, effect), (envelope, _))| effect.into_verdict(envelope, &candidates))
+            .collect());
+    }
+    // transient for the runner: the lane waits and tries again
+    Err(WorkerError(sqlx::Error::Protocol(
+        "the same identifiers are being registered elsewhere: tried too often".to_owned(),
+    )))
+}
