@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -116,6 +116,11 @@ impl Cluster {
         let sockets = self.place.sockets.to_string_lossy().replace('\'', "''");
         // lz4 costs a fraction of `on` (pglz); a server built without it would refuse the word.
         let compression = if self.has_lz4() { "lz4" } else { "on" };
+        let shared_memory = if everybody_may_write(Path::new("/dev/shm")) {
+            "posix"
+        } else {
+            "sysv"
+        };
         let mut text = format!(
             "# Written by the hub at every start; changes here are lost.\n\
              listen_addresses = '127.0.0.1'\n\
@@ -130,6 +135,7 @@ impl Cluster {
              maintenance_work_mem = 128MB\n\
              random_page_cost = 1.1\n\
              jit = off\n\
+             dynamic_shared_memory_type = {shared_memory}\n\
              # A commit is on disk when it is answered.\n\
              fsync = on\n\
              synchronous_commit = on\n\
@@ -325,6 +331,11 @@ impl Passwords {
         write_private(file, &text)?;
         Ok(passwords)
     }
+}
+
+/// Some containers have no /dev/shm worth the name; POSIX shared memory would be refused there.
+fn everybody_may_write(folder: &Path) -> bool {
+    std::fs::metadata(folder).is_ok_and(|data| data.is_dir() && data.mode() & 0o002 != 0)
 }
 
 /// Written beside and moved into place: a crash leaves the old file or the new one.
