@@ -20,6 +20,8 @@ pub struct Received {
     pub quarantine: Option<String>,
     /// Parent message and the request that asked for the child.
     pub child_of: Option<(RawId, uuid::Uuid)>,
+    /// Set by a replay: the message keeps the id it had.
+    pub id: Option<RawId>,
 }
 
 /// On disk.

@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod lane;
 pub mod mappings;
 pub mod migrate;
+pub mod publish;
 pub mod record;
 pub mod relay;
 pub mod retry;

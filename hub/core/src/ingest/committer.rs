@@ -85,9 +85,10 @@ impl Ingest {
     /// # Errors
     /// See [`IngestError`].
     pub async fn store(&self, received: Received) -> Result<Stored, IngestError> {
-        let id = match received.child_of {
-            Some((parent, request)) => RawId::child(parent, request, &received.bytes),
-            None => RawId::of(&self.tenant, &self.channel, &received.bytes),
+        let id = match (received.id, received.child_of) {
+            (Some(id), _) => id,
+            (None, Some((parent, request))) => RawId::child(parent, request, &received.bytes),
+            (None, None) => RawId::of(&self.tenant, &self.channel, &received.bytes),
         };
         let (answer, stored) = oneshot::channel();
         match self.queue.try_send(Waiting {

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use schemas::integration::{
@@ -28,7 +27,7 @@ use crate::backbone::{Backbone, PublishError, ToPublish};
 use crate::claim;
 use crate::envelope::Position;
 use crate::lane::lane_of;
-use crate::mappings::Mappings;
+use crate::mappings::{MappingStore, Mappings};
 use crate::record::{self, Part, Record};
 use crate::retry::Pauses;
 use crate::subject::{self, StreamName};
@@ -49,7 +48,7 @@ pub struct TranslatorRunner<T> {
     pub tenant: TenantId,
     pub channel: ChannelId,
     pub translator: Arc<T>,
-    pub mappings: Arc<ArcSwap<Mappings>>,
+    pub mappings: Arc<MappingStore>,
     /// Paused channels receive and store, but are not translated.
     pub desired: watch::Receiver<DesiredState>,
     pub stop: CancellationToken,
@@ -201,7 +200,7 @@ impl<T: Translator> TranslatorRunner<T> {
             metrics::histogram!("hub_translator_batch_size", "channel" => label.clone())
                 .record(batch.len() as f64);
             let started = std::time::Instant::now();
-            let maps = self.mappings.load_full();
+            let maps = self.mappings.current();
             let (made, dead) = self.translate_batch(&batch, &maps);
             metrics::histogram!("hub_translate_seconds", "channel" => label.clone())
                 .record(started.elapsed().as_secs_f64());
