@@ -129,8 +129,8 @@ async fn a_server_killed_from_outside_comes_back_by_itself() {
     let (bus, state) = tokio::join!(nats(&home), postgres(&home));
     let (bus_pid, state_pid) = (bus.pid().unwrap(), state.pid().unwrap());
     for pid in [bus_pid, state_pid] {
-        let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
-        assert!(killed.unwrap().success());
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     }
     until("both run again", || {
         let again =
