@@ -76,8 +76,12 @@ enum Kind {
 #[must_use]
 pub fn is_batch(bytes: &[u8]) -> bool {
     let mut marks = Marks::new(bytes);
-    let first = marks.next();
-    !matches!(first, None | Some((_, Kind::Message))) || marks.next().is_some()
+    match marks.next() {
+        None => false,
+        Some((at, kind)) => {
+            kind != Kind::Message || at != header::content_start(bytes) || marks.next().is_some()
+        }
+    }
 }
 
 /// Finds the messages. Total: anything without a header segment is an empty batch with a note.

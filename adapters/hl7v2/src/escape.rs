@@ -150,7 +150,7 @@ fn command(text: &str, formatting: Formatting, out: &mut String) -> Option<Kept>
 
 /// Plain text as it has to stand in a message: delimiters, line ends and other controls escaped.
 ///
-/// A line feed becomes `\.br\`, every other control character but the tab `\Xhh\`; so neither segments nor frames
+/// A line feed becomes `\.br\` (`\X0A\` where the dot is a delimiter), every other control character but the tab `\Xhh\`; so neither segments nor frames
 /// can break. [`unescape`] with [`Formatting::Newlines`] gives the same text back.
 #[must_use]
 pub fn escape<'a>(text: &'a str, separators: &Separators) -> Cow<'a, str> {
@@ -205,7 +205,8 @@ fn escaped(b: u8, separators: &Separators) -> Option<Sequence> {
         _ if b == separators.repetition => letter('R'),
         _ if b == separators.escape => letter('E'),
         _ if Some(b) == separators.truncation => letter('P'),
-        b'\n' => Some(Sequence::Break),
+        // Not where a sender's delimiters contain the dot.
+        b'\n' if !separators.all().contains(&b'.') => Some(Sequence::Break),
         b'\t' => None,
         0..=0x1F | 0x7F => Some(Sequence::Hex(b)),
         _ => None,
@@ -278,6 +279,8 @@ mod tests {
         let (five, _) = Separators::read(b"MSH|^~\\&#|").unwrap();
         assert_eq!(unescape(r"a\P\b", &five, Formatting::Newlines), "a#b");
         assert_eq!(escape("a#b", &five), r"a\P\b");
+        let (dot, _) = Separators::read(b"MSH.^~\\&.").unwrap();
+        assert_eq!(escape("a\nb", &dot), r"a\X0A\b");
     }
 
     #[test]

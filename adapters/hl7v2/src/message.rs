@@ -96,8 +96,8 @@ pub enum Oddity {
     SegmentId,
     /// A segment without any field.
     NoFields,
-    /// MSH-2 has less than four characters.
-    ShortEncodingCharacters,
+    /// MSH-2 has less than four characters, or its escape character twice.
+    EncodingCharacters,
 }
 
 /// An oddity, where it was met first and how often.

@@ -57,7 +57,7 @@ impl Separators {
     /// Reads the delimiters of a header segment; `segment` starts at its three-letter id.
     ///
     /// Gives the delimiters and how many characters MSH-2 has (0 to 5). Missing ones get their standard value:
-    /// v2.1 senders write two or three (HL7 v2.1 §2.4).
+    /// v2.1 senders write two or three (HL7 v2.1 §2.4). A doubled escape character counts once.
     ///
     /// # Errors
     /// See [`SeparatorError`].
@@ -78,6 +78,11 @@ impl Separators {
             return Err(SeparatorError::Truncated);
         }
         let standard = Self::STANDARD;
+        // `^~\\\\&`: somebody escaped the escape character on the way to us.
+        let given = match *given {
+            [c, r, e, twice, s] if e == twice => &[c, r, e, s][..],
+            _ => given,
+        };
         let nth = |n: usize, otherwise: u8| given.get(n).copied().unwrap_or(otherwise);
         let read = Self {
             field,
@@ -158,6 +163,10 @@ mod tests {
         let (five, n) = Separators::read(b"MSH|^~\\&#|A").unwrap();
         assert_eq!((five.truncation, n), (Some(b'#'), 5));
         assert_eq!(five.encoding_characters(), "^~\\&#");
+        assert_eq!(
+            Separators::read(b"MSH|^~\\\\&|A"),
+            Ok((Separators::STANDARD, 5))
+        );
     }
 
     #[test]

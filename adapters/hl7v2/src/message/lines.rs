@@ -62,8 +62,8 @@ pub(super) fn read(text: &str) -> Result<Lines, ParseError> {
     if body > 0 {
         reader.note(Oddity::BeforeHeader, 1);
     }
-    if msh2 < 4 {
-        reader.note(Oddity::ShortEncodingCharacters, 1);
+    if msh2 < 4 || (msh2 == 5 && separators.truncation.is_none()) {
+        reader.note(Oddity::EncodingCharacters, 1);
     }
     reader.read(body)?;
     Ok(Lines {
@@ -201,7 +201,10 @@ impl Reader<'_> {
             && id
                 .iter()
                 .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        let letter = id.first().is_some_and(u8::is_ascii_alphabetic);
+        let odd = id.first().is_some_and(u8::is_ascii_alphabetic)
+            && indent == 0
+            && (2..=5).contains(&length)
+            || (length == 1 && capital && indent == 0);
         let id = |fields| Start::Id {
             indent,
             length,
@@ -210,9 +213,7 @@ impl Reader<'_> {
         };
         match line.get(length) {
             Some(&b) if b == self.field && regular => id(true),
-            Some(&b) if b == self.field && letter && indent == 0 && (2..=5).contains(&length) => {
-                id(true)
-            }
+            Some(&b) if b == self.field && odd => id(true),
             None | Some(&(b'\r' | b'\n')) if regular => id(false),
             _ => Start::Text,
         }

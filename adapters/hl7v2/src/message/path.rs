@@ -30,7 +30,7 @@ impl<'p> Path<'p> {
         let id = path.bytes().take_while(u8::is_ascii_alphanumeric).count();
         let (segment, rest) = path.split_at_checked(id).unwrap_or((path, ""));
         let mut cursor = Cursor { path, rest };
-        if segment.len() < 2 {
+        if segment.is_empty() {
             return cursor.error();
         }
         let occurrence = cursor.bracket()?.unwrap_or(1);

@@ -1,0 +1,173 @@
+//! From what became of a message to the bytes of its answer.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use time::OffsetDateTime;
+
+use crate::ack::{self, Ack, AckError, ErrorCode, Outcome};
+use crate::frame;
+use crate::header::Header;
+use crate::settings::Hl7v2Settings;
+
+/// Why a message is refused for good, as the sender reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// No MSH segment at its start.
+    NoHeader,
+    /// Larger than the channel's limit.
+    TooLarge,
+    /// No start block on a channel that wants one.
+    Unframed,
+}
+
+impl Refused {
+    /// Stable reason code under which the bytes are kept.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::NoHeader => "no_msh",
+            Self::TooLarge => "oversize",
+            Self::Unframed => "unframed",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::NoHeader => "Message does not begin with an MSH segment",
+            Self::TooLarge => "Message is larger than this channel takes",
+            Self::Unframed => "Message came without the MLLP start block 0x0B",
+        }
+    }
+
+    fn code(self) -> ErrorCode {
+        match self {
+            Self::NoHeader => ErrorCode::SegmentSequence,
+            Self::TooLarge | Self::Unframed => ErrorCode::Internal,
+        }
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Stored,
+    /// With the words for the sender's log.
+    NotStored(String),
+    Refused(Refused),
+}
+
+/// The header that an answer is made from: of the message, or of the first message of a batch.
+pub(crate) fn header_of(bytes: &[u8]) -> Option<Header<'_>> {
+    if let Ok(header) = Header::read(bytes) {
+        return Some(header);
+    }
+    if is_batch(bytes) {
+        let mut from = 0;
+        while let Some(at) = find(&bytes[from..], b"MSH") {
+            let start = from + at;
+            let begins_line = start == 0 || matches!(bytes[start - 1], b'\r' | b'\n');
+            if begins_line && let Ok(header) = Header::read(&bytes[start..]) {
+                return Some(header);
+            }
+            from = start + 3;
+        }
+    }
+    None
+}
+
+/// True for a batch or file envelope (HL7 v2.5.1 §2.10.3).
+pub(crate) fn is_batch(bytes: &[u8]) -> bool {
+    let body = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start();
+    body.starts_with(b"FHS") || body.starts_with(b"BHS")
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    memchr::memmem::find(haystack, needle)
+}
+
+/// The answer's bytes, framed: possibly a commit block, an accept and an application acknowledgement in one
+/// buffer, so that one write carries it all. Empty when the sender wants no answer.
+pub(crate) fn write(header: Option<&Header<'_>>, fate: &Fate, settings: &Hl7v2Settings) -> Bytes {
+    let outcome = match fate {
+        Fate::Stored => Outcome::Stored,
+        Fate::NotStored(_) => Outcome::NotStored,
+        Fate::Refused(_) => Outcome::Refused,
+    };
+    let due = ack::decide(header, outcome);
+    let commit_block = settings.ack.commit_blocks.then(|| {
+        frame::encode(&[if outcome == Outcome::Stored { frame::COMMIT_ACK } else { frame::COMMIT_NAK }])
+    });
+    let now = OffsetDateTime::now_utc().to_offset(settings.translate.zone());
+    let answers = [due.commit, due.application].into_iter().flatten().map(|code| {
+        let control_id = control_id();
+        let answer = Ack::new(code, &control_id, now).style(settings.ack_style());
+        match fate {
+            Fate::Stored => answer.frame(header),
+            Fate::NotStored(why) => {
+                let error = AckError { diagnostics: Some(why), user_text: Some("Not stored; send again"), ..AckError::new(ErrorCode::Internal) };
+                answer.text("Not stored; send again").error(error).frame(header)
+            }
+            Fate::Refused(refused) => {
+                let error = AckError { user_text: Some(refused.text()), ..AckError::new(refused.code()) };
+                answer.text(refused.text()).error(error).frame(header)
+            }
+        }
+    });
+    let mut all: Vec<Bytes> = commit_block.into_iter().chain(answers).collect();
+    match all.len() {
+        0 => Bytes::new(),
+        1 => all.remove(0),
+        _ => {
+            let mut buffer = BytesMut::with_capacity(all.iter().map(Bytes::len).sum());
+            for part in all {
+                buffer.extend_from_slice(&part);
+            }
+            buffer.freeze()
+        }
+    }
+}
+
+/// Our own MSH-10: unique over restarts, at most 20 characters (HL7 v2.5.1 §2.15.9.10).
+fn control_id() -> String {
+    static START: LazyLock<u64> = LazyLock::new(|| {
+        let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+        u64::try_from(now).unwrap_or(0)
+    });
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{:011X}{:07X}", *START, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Hl7v2Settings {
+        Hl7v2Settings::listening("127.0.0.1:0".parse().unwrap())
+    }
+
+    #[test]
+    fn control_ids_are_short_and_differ() {
+        let (one, two) = (control_id(), control_id());
+        assert_ne!(one, two);
+        assert!(one.len() <= 20);
+    }
+
+    #[test]
+    fn a_batch_is_answered_under_its_first_message() {
+        let batch = b"FHS|^~\\&|A\rBHS|^~\\&|A\rMSH|^~\\&|LAB||HUB||1||ORU^R01|77|P|2.5\rPID|1\rBTS|1\rFTS|1\r";
+        let header = header_of(batch).unwrap();
+        assert_eq!(header.control_id(), b"77");
+        let answer = write(Some(&header), &Fate::Stored, &settings());
+        assert!(find(&answer, b"MSA|AA|77").is_some());
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_and_what_is_not_stored_may_be_repeated() {
+        let answer = write(None, &Fate::Refused(Refused::NoHeader), &settings());
+        assert!(find(&answer, b"MSA|AR|").is_some());
+        let header = Header::read(b"MSH|^~\\&|LAB||HUB||1||ORU^R01|77|P|2.5\r").unwrap();
+        let answer = write(Some(&header), &Fate::NotStored("disk full".into()), &settings());
+        assert!(find(&answer, b"MSA|AE|77").is_some());
+    }
+}

@@ -1,0 +1,126 @@
+//! What an operator may set on an HL7 v2 channel. The reference page is generated from these comments.
+
+use std::time::Duration;
+
+use adapter_link::{ConnectSettings, Fault, ListenSettings};
+use serde::Deserialize;
+
+use crate::ack::AckStyle;
+use crate::frame::FrameSettings;
+use crate::translate::TranslatorSettings;
+
+/// `[channel.settings]` of kind `hl7v2`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hl7v2Settings {
+    /// The port that peers connect to; either this or `client`.
+    #[serde(default)]
+    pub server: Option<ListenSettings>,
+    /// The peer that we connect to, where the device is the TCP server; either this or `server`.
+    #[serde(default)]
+    pub client: Option<ConnectSettings>,
+    /// Framing tolerances.
+    #[serde(default)]
+    pub frame: FramingSettings,
+    /// How acknowledgements look.
+    #[serde(default)]
+    pub ack: AckSettings,
+    /// How messages are read.
+    #[serde(default)]
+    pub translate: TranslatorSettings,
+}
+
+/// `[channel.settings.frame]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FramingSettings {
+    /// Largest message in bytes; a larger one is refused with AR and its first part kept. Default: 4194304; gateways want 16777216.
+    pub limit: usize,
+    /// Messages come without a start block (0x0B). Default: false.
+    pub bare: bool,
+    /// Silence inside a message after which it counts as abandoned, in seconds. Default: 60.
+    pub idle_s: u64,
+    /// Messages of one connection that may wait for their durable write at once; answers keep the order. Default: 64.
+    pub pipeline: usize,
+}
+
+impl Default for FramingSettings {
+    fn default() -> Self {
+        Self { limit: 4 * 1024 * 1024, bare: false, idle_s: 60, pipeline: 64 }
+    }
+}
+
+/// `[channel.settings.ack]`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AckSettings {
+    /// MSH-10 of the answer repeats the sender's (Mindray BS and CL). Default: false.
+    pub echo_control_id: bool,
+    /// MSH-16 of the answer repeats the sender's (Mindray BS and CL). Default: false.
+    pub echo_result_type: bool,
+    /// MSA-6 carries the error code (HL7 v2.3.1 devices). Default: false.
+    pub code_in_msa6: bool,
+    /// MSA-3 says "Message accepted". Default: false.
+    pub accept_text: bool,
+    /// MLLP release 2: send a commit block after the durable write, before the acknowledgement. Default: false.
+    pub commit_blocks: bool,
+}
+
+impl Hl7v2Settings {
+    /// A plain TCP listener, everything else as by default.
+    #[must_use]
+    pub fn listening(address: std::net::SocketAddr) -> Self {
+        Self {
+            server: Some(ListenSettings::plain(address)),
+            client: None,
+            frame: FramingSettings::default(),
+            ack: AckSettings::default(),
+            translate: TranslatorSettings::default(),
+        }
+    }
+
+    /// Everything wrong with these settings. Empty when nothing is.
+    #[must_use]
+    pub fn validate(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let fault = |path: &str, message: &str| Fault { path: path.to_owned(), message: message.to_owned() };
+        match (&self.server, &self.client) {
+            (Some(server), None) => faults.extend(under("server", server.validate())),
+            (None, Some(client)) => faults.extend(under("client", client.validate())),
+            (None, None) => faults.push(fault("server", "give either [channel.settings.server] with listen, or [channel.settings.client] with connect")),
+            (Some(_), Some(_)) => faults.push(fault("client", "a channel either listens or connects: keep one of server and client")),
+        }
+        if self.frame.limit < 1024 || self.frame.limit > 64 * 1024 * 1024 {
+            faults.push(fault("frame.limit", "must be between 1024 and 67108864 bytes"));
+        }
+        if !(1..=256).contains(&self.frame.pipeline) {
+            faults.push(fault("frame.pipeline", "must be between 1 and 256"));
+        }
+        if !(1..=3600).contains(&self.frame.idle_s) {
+            faults.push(fault("frame.idle_s", "must be between 1 and 3600"));
+        }
+        faults
+    }
+
+    pub(crate) fn frame_settings(&self) -> FrameSettings {
+        FrameSettings {
+            limit: self.frame.limit,
+            bare: self.frame.bare,
+            idle: Duration::from_secs(self.frame.idle_s),
+            ..FrameSettings::default()
+        }
+    }
+
+    pub(crate) fn ack_style(&self) -> AckStyle {
+        AckStyle {
+            echo_control_id: self.ack.echo_control_id,
+            echo_result_type: self.ack.echo_result_type,
+            code_in_msa6: self.ack.code_in_msa6,
+            accept_text: self.ack.accept_text,
+        }
+    }
+}
+
+fn under(prefix: &str, faults: Vec<Fault>) -> impl Iterator<Item = Fault> {
+    faults.into_iter().map(move |fault| Fault { path: format!("{prefix}.{}", fault.path), message: fault.message })
+}

@@ -1,0 +1,127 @@
+//! The fuzz bodies for a moment each, on bytes that look a little like HL7. `cargo fuzz` does it for hours
+//! (tests/fuzz).
+
+use std::time::{Duration, Instant};
+
+#[expect(unreachable_pub, reason = "public in the fuzz crate")]
+#[path = "../../../../tests/fuzz/src/hl7v2.rs"]
+mod bodies;
+
+/// Long enough to find what is plainly wrong, short enough for every test run.
+const MOMENT: Duration = Duration::from_millis(800);
+
+/// Pieces that make random bytes reach the interesting places.
+const PIECES: &[&[u8]] = &[
+    b"MSH|^~\\&|A|B|C|D|2026||ORU^R01|7|P|2.5||||||UNICODE UTF-8\r",
+    b"MSH|^~\\&|",
+    b"MSH$%!?#$",
+    b"MSH|",
+    b"MSH",
+    b"FHS|^~\\&|",
+    b"BHS|^~\\&|",
+    b"BTS|2\r",
+    b"FTS|1\r",
+    b"\x0b",
+    b"\x1c",
+    b"\x1c\r",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\n\r",
+    b"\x00",
+    b" ",
+    b"\x06",
+    b"\xEF\xBB\xBF",
+    b"\xFF\xFE",
+    b"PID|1||",
+    b"OBX|",
+    b"PV1",
+    b"Z1|",
+    b"|",
+    b"^",
+    b"~",
+    b"&",
+    b"\\",
+    b"\\F\\",
+    b"\\.br\\",
+    b"\\X0D\\",
+    b"\"\"",
+    b"8859/1",
+    b"GB 18030-2000",
+    b"ASCII~ISO IR87",
+    b"|||||||||||||||||",
+    b"\x1b$B",
+    b"\x1b(B",
+    "राम".as_bytes(),
+    b"\x81\x7c",
+    b"\xE9",
+    b"2026",
+    b"+0530",
+    b"1",
+    b"text",
+];
+
+/// xorshift64*: no dependency and the same bytes in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % below
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if self.next(2) == 0 {
+            bytes.extend_from_slice(PIECES[0]);
+        }
+        for _ in 0..self.next(24) {
+            if self.next(8) == 0 {
+                bytes.push(self.next(256) as u8);
+            } else {
+                bytes.extend_from_slice(PIECES[self.next(PIECES.len())]);
+            }
+        }
+        bytes
+    }
+}
+
+fn run(name: &str, body: fn(&[u8])) {
+    let mut random = Random(0x5EED);
+    let started = Instant::now();
+    let mut runs = 0_u32;
+    while started.elapsed() < MOMENT {
+        let bytes = random.bytes();
+        let panicked = std::panic::catch_unwind(|| body(&bytes)).is_err();
+        assert!(!panicked, "{name} broke on b\"{}\"", bytes.escape_ascii());
+        runs += 1;
+    }
+    println!("{name}: {runs} inputs");
+}
+
+#[test]
+fn any_stream_of_bytes_can_be_framed() {
+    run("frame", bodies::frame);
+}
+
+#[test]
+fn any_text_can_be_parsed_or_refused() {
+    run("parse", bodies::parse);
+}
+
+#[test]
+fn any_text_can_be_escaped_and_unescaped() {
+    run("escape", bodies::escape);
+}
+
+#[test]
+fn any_bytes_can_be_decoded() {
+    run("charset", bodies::charset);
+}
+
+#[test]
+fn any_bytes_can_be_split_into_messages() {
+    run("batch", bodies::batch);
+}
