@@ -1,1 +1,53 @@
-//! Placeholder while the house is being laid out.
+//! The clinical worker: encounters, orders, specimens, results and reports.
+//!
+//! It files what source systems report and keeps every version; it never decides which patient a number
+//! belongs to (rows carry the key of the identifier as sent, workers/patient leads from it to a person), never
+//! deletes, and never converts a unit that no mapping names. REST reads through [`queries`].
+
+mod audit;
+mod batch;
+mod body;
+mod code_maps;
+mod decimal;
+mod encounters;
+mod orders;
+pub mod queries;
+mod reports;
+mod specimens;
+
+use hub_core::{Envelope, Tx, Verdict, Worker, WorkerError};
+use schemas::Body;
+use schemas::care::{EncounterReported, OrderReported, ResultReceived};
+use schemas::commands::MapCode;
+
+use batch::Batch;
+
+/// Owner of the Postgres schema `clinical`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClinicalWorker;
+
+impl Worker for ClinicalWorker {
+    const NAME: &'static str = "clinical";
+    const CONSUMES: &'static [&'static str] = &[
+        EncounterReported::NAME,
+        OrderReported::NAME,
+        ResultReceived::NAME,
+        MapCode::NAME,
+    ];
+
+    /// Messages of one kind keep their order; kinds are independent, so each is applied set by set. Mappings go
+    /// first because their lock must be the first (see [`code_maps`]).
+    async fn apply(
+        &self,
+        tx: &mut Tx<'_>,
+        envelopes: &[Envelope],
+    ) -> Result<Vec<Verdict>, WorkerError> {
+        let mut batch = Batch::new(envelopes);
+        code_maps::map(tx, &mut batch).await?;
+        encounters::apply(tx, &mut batch).await?;
+        orders::apply(tx, &mut batch).await?;
+        reports::file(tx, &mut batch).await?;
+        batch.audit(tx).await?;
+        Ok(batch.verdicts())
+    }
+}

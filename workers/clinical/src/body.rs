@@ -1,0 +1,79 @@
+//! Reading bodies so that Postgres can store what they hold.
+
+use std::borrow::Cow;
+
+use hub_core::{Envelope, Refusal};
+use schemas::Body;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Postgres text cannot hold U+0000. It never is content; a device that sends it must still be filed, so it
+/// becomes U+FFFD.
+pub(crate) fn storable(body: &[u8]) -> Cow<'_, [u8]> {
+    const NUL: &[u8] = br"\u0000";
+    if memchr::memmem::find(body, NUL).is_none() {
+        return Cow::Borrowed(body);
+    }
+    let mut clean = body.to_vec();
+    let places: Vec<usize> = memchr::memmem::find_iter(body, NUL).collect();
+    for at in places {
+        clean[at..at + NUL.len()].copy_from_slice(br"\ufffd");
+    }
+    Cow::Owned(clean)
+}
+
+/// The body as its canonical type, storable.
+pub(crate) fn decode<T: Body>(envelope: &Envelope) -> Result<T, Refusal> {
+    match storable(&envelope.body) {
+        Cow::Borrowed(_) => envelope.decode(),
+        Cow::Owned(clean) => Envelope {
+            body: clean.into(),
+            ..envelope.clone()
+        }
+        .decode(),
+    }
+}
+
+/// A canonical time (RFC 3339); `field` names it in the refusal.
+pub(crate) fn time(
+    text: Option<&str>,
+    field: &'static str,
+) -> Result<Option<OffsetDateTime>, Refusal> {
+    text.filter(|text| !text.is_empty())
+        .map(|text| {
+            OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+                Refusal::new(
+                    "clinical.time",
+                    format!("`{field}` is not an RFC 3339 time; the translator must make it one or leave it out"),
+                )
+            })
+        })
+        .transpose()
+}
+
+/// Lines as one text; none = null.
+pub(crate) fn lines(lines: &[String]) -> Option<String> {
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_becomes_a_replacement_character() {
+        assert_eq!(
+            storable(br#"{"a":"x\u0000y"}"#).as_ref(),
+            br#"{"a":"x\ufffdy"}"#
+        );
+        assert!(matches!(storable(br#"{"a":"x"}"#), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_refused_by_its_field() {
+        let refusal = time(Some("yesterday"), "observed_at").unwrap_err();
+        assert_eq!(refusal.code, "clinical.time");
+        assert!(refusal.detail.contains("observed_at") && !refusal.detail.contains("yesterday"));
+        assert_eq!(time(None, "observed_at"), Ok(None));
+    }
+}

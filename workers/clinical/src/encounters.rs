@@ -1,0 +1,323 @@
+//! Encounters: `adt.encounter.reported`.
+//!
+//! Two clocks stand on each encounter, because an update (A08) says nothing of the status: `fact_at` is the newest
+//! fact about its fields, `status_at` the newest about its status. What is older fills gaps and history, and
+//! overrules nothing; so an A01 that arrives after its A03 gives the finished encounter its beginning.
+
+use std::collections::HashMap;
+
+use hub_core::{Envelope, Refusal, Tx};
+use schemas::care::{EncounterAction, EncounterChanged, EncounterReported};
+use schemas::ids::care_key;
+use schemas::{Body, Patch};
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::batch::Batch;
+use crate::body;
+
+mod stay;
+mod stored;
+mod transition;
+
+use stay::{PlaceState, Stay};
+use stored::Encounter;
+use transition::{EncounterState, Visit, transition};
+
+struct Reported<'a> {
+    slot: usize,
+    envelope: &'a Envelope,
+    said: EncounterReported,
+    key: Uuid,
+    admitted_at: Patch<OffsetDateTime>,
+    discharged_at: Patch<OffsetDateTime>,
+}
+
+impl<'a> Reported<'a> {
+    fn read(slot: usize, envelope: &'a Envelope) -> Result<Self, Refusal> {
+        let said: EncounterReported = body::decode(envelope)?;
+        let admitted_at = time_patch(&said.admitted_at, "admitted_at")?;
+        let discharged_at = time_patch(&said.discharged_at, "discharged_at")?;
+        Ok(Self {
+            slot,
+            envelope,
+            key: encounter_key(envelope, &said, admitted_at.as_set().copied()),
+            said,
+            admitted_at,
+            discharged_at,
+        })
+    }
+}
+
+fn time_patch(
+    patch: &Patch<String>,
+    field: &'static str,
+) -> Result<Patch<OffsetDateTime>, Refusal> {
+    Ok(match patch {
+        Patch::Keep => Patch::Keep,
+        Patch::Clear => Patch::Clear,
+        Patch::Set(text) => body::time(Some(text), field)?.map_or(Patch::Keep, Patch::Set),
+    })
+}
+
+/// The visit number, else patient and admit time.
+fn encounter_key(
+    envelope: &Envelope,
+    said: &EncounterReported,
+    admitted_at: Option<OffsetDateTime>,
+) -> Uuid {
+    match said
+        .visit_number
+        .as_deref()
+        .filter(|visit| !visit.is_empty())
+    {
+        Some(visit) => care_key(&envelope.tenant, "encounter", &[visit]),
+        None => care_key(
+            &envelope.tenant,
+            "encounter-admit",
+            &[
+                &said.subject.key.0.to_string(),
+                &admitted_at.map_or(String::new(), |at| at.unix_timestamp().to_string()),
+            ],
+        ),
+    }
+}
+
+/// Applies every `adt.encounter.reported` of the batch.
+pub(crate) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), sqlx::Error> {
+    let mut reported = Vec::new();
+    for slot in batch.named(EncounterReported::NAME) {
+        match Reported::read(slot, &batch.envelopes[slot]) {
+            Ok(one) => reported.push(one),
+            Err(refusal) => batch.refuse(slot, refusal),
+        }
+    }
+    if reported.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<Uuid> = reported.iter().map(|one| one.key).collect();
+    let mut encounters = stored::load(tx, &keys).await?;
+    let mut changed: HashMap<Uuid, ()> = HashMap::new();
+    for one in &reported {
+        let before = encounters.get(&one.key);
+        let (mut encounter, stay) = applied(one, before);
+        if before.is_some_and(|(old, places)| *old == encounter && *places == stay) {
+            batch.unchanged(one.slot);
+            continue;
+        }
+        encounter.version = before.map_or(1, |(old, _)| old.version + 1);
+        batch.changes.encounters += 1;
+        batch.say(
+            one.slot,
+            &EncounterChanged {
+                encounter_id: encounter.id,
+                action: one.said.action,
+                status: encounter.status.clone(),
+            },
+        );
+        changed.insert(one.key, ());
+        encounters.insert(one.key, (encounter, stay));
+    }
+    let rows: Vec<&(Encounter, Stay)> = changed
+        .keys()
+        .filter_map(|key| encounters.get(key))
+        .collect();
+    let changed: Vec<&Encounter> = rows.iter().map(|(encounter, _)| encounter).collect();
+    let stays: Vec<(Uuid, &Stay)> = rows.iter().map(|(one, stay)| (one.id, stay)).collect();
+    stored::save(tx, &changed).await?;
+    stored::save_places(tx, &stays).await
+}
+
+/// The encounter after the message.
+fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter, Stay) {
+    let at = one.envelope.occurred_at;
+    let visit = Visit {
+        class: one.said.class.as_set().map(String::as_str),
+        discharged: one.discharged_at.as_set().is_some(),
+    };
+    let (mut encounter, mut stay) = before.cloned().unwrap_or_else(|| {
+        let state = transition(None, one.said.action, visit);
+        (new_encounter(one, state), Stay::default())
+    });
+    let late = before.is_some_and(|(old, _)| at < old.fact_at);
+    fields(one, &mut encounter, late);
+    if before.is_some_and(|(old, _)| at < old.status_at) {
+        // out of order: history only
+        if let Some(location) = location(&one.said.location) {
+            stay.was_at(&location, at, one.envelope.id);
+        }
+        begins(one, &mut encounter);
+    } else {
+        let from = before.map(|(old, _)| old.state());
+        let to = transition(from, one.said.action, visit);
+        to.as_str().clone_into(&mut encounter.status);
+        moves(one, &mut encounter, &mut stay, to, late);
+        periods(one, &mut encounter, from, to);
+    }
+    // a repeat changes nothing, and then its time is no news either
+    if let Some((old, places)) = before
+        && (encounter != *old || stay != *places)
+    {
+        encounter.fact_at = encounter.fact_at.max(at);
+        if one.said.action != EncounterAction::Updated {
+            encounter.status_at = encounter.status_at.max(at);
+        }
+    }
+    (encounter, stay)
+}
+
+fn new_encounter(one: &Reported<'_>, state: EncounterState) -> Encounter {
+    Encounter {
+        id: Uuid::now_v7(),
+        encounter_key: one.key,
+        subject_key: one.said.subject.key.0,
+        visit_number: one.said.visit_number.clone(),
+        class: (one.said.action == EncounterAction::Preadmitted).then(|| "P".to_owned()),
+        status: state.as_str().to_owned(),
+        location: None,
+        prior_location: None,
+        attending: None,
+        referring: None,
+        service: None,
+        disposition: None,
+        started_at: None,
+        ended_at: None,
+        fact_at: one.envelope.occurred_at,
+        status_at: one.envelope.occurred_at,
+        version: 1,
+        source_event: one.envelope.id,
+    }
+}
+
+/// What is said replaces, `""` deletes; what a late message says only fills.
+fn fields(one: &Reported<'_>, encounter: &mut Encounter, late: bool) {
+    let said = &one.said;
+    apply_patch(&said.class, &mut encounter.class, late);
+    apply_patch(&said.service, &mut encounter.service, late);
+    apply_patch(&said.disposition, &mut encounter.disposition, late);
+    apply_patch(&json(&said.attending), &mut encounter.attending, late);
+    apply_patch(&json(&said.referring), &mut encounter.referring, late);
+    apply_patch(
+        &json(&said.prior_location),
+        &mut encounter.prior_location,
+        late,
+    );
+    apply_patch(&json(&said.location), &mut encounter.location, late);
+    apply_patch(&one.admitted_at, &mut encounter.started_at, late);
+}
+
+fn apply_patch<T: Clone>(patch: &Patch<T>, stored: &mut Option<T>, late: bool) {
+    match (late, patch) {
+        (false, patch) => patch.apply_to(stored),
+        (true, Patch::Set(value)) if stored.is_none() => *stored = Some(value.clone()),
+        (true, _) => {}
+    }
+}
+
+fn json<T: serde::Serialize>(patch: &Patch<T>) -> Patch<Value> {
+    match patch {
+        Patch::Keep => Patch::Keep,
+        Patch::Clear => Patch::Clear,
+        Patch::Set(value) => serde_json::to_value(value).map_or(Patch::Keep, Patch::Set),
+    }
+}
+
+fn location(patch: &Patch<schemas::care::Location>) -> Option<Value> {
+    json(patch).as_set().cloned()
+}
+
+/// Places follow the trigger; a planned encounter has none yet.
+fn moves(
+    one: &Reported<'_>,
+    encounter: &mut Encounter,
+    stay: &mut Stay,
+    state: EncounterState,
+    late: bool,
+) {
+    let at = one.envelope.occurred_at;
+    let event = one.envelope.id;
+    let named = location(&one.said.location);
+    if late && let Some(named) = &named {
+        stay.was_at(named, at, event);
+    }
+    match one.said.action {
+        EncounterAction::Admitted
+        | EncounterAction::Registered
+        | EncounterAction::Transferred
+        | EncounterAction::Updated
+        | EncounterAction::Preadmitted => {
+            let here = matches!(state, EncounterState::InProgress | EncounterState::Unknown);
+            if let Some(named) = named.filter(|_| here && !late) {
+                if let Some(left) = stay.now().filter(|now| **now != named)
+                    && one.said.prior_location.is_keep()
+                {
+                    encounter.prior_location = Some(left.clone());
+                }
+                stay.move_to(&named, at, event);
+            }
+            if state == EncounterState::Finished {
+                stay.end(PlaceState::Completed, at);
+            }
+        }
+        EncounterAction::Discharged => {
+            if let Some(named) = named.filter(|_| !late) {
+                let since = encounter.started_at.filter(|_| stay.0.is_empty());
+                stay.move_to(&named, since.unwrap_or(at), event);
+            }
+            stay.end(PlaceState::Completed, at);
+        }
+        EncounterAction::AdmitCancelled => stay.end(PlaceState::Cancelled, at),
+        EncounterAction::TransferCancelled => {
+            if state != EncounterState::InProgress
+                || (named.is_some() && stay.now() == named.as_ref())
+            {
+                return;
+            }
+            stay.end(PlaceState::Cancelled, at);
+            stay.back(named.as_ref(), at, event);
+            encounter.location = stay.now().cloned().or(encounter.location.take());
+            if one.said.prior_location.is_keep() {
+                encounter.prior_location = None;
+            }
+        }
+        EncounterAction::DischargeCancelled => {
+            if state == EncounterState::InProgress && stay.now().is_none() {
+                stay.back(named.as_ref(), at, event);
+            }
+        }
+    }
+}
+
+/// An admission begins the encounter, where PV1-44 did not.
+fn begins(one: &Reported<'_>, encounter: &mut Encounter) {
+    if matches!(
+        one.said.action,
+        EncounterAction::Admitted | EncounterAction::Registered
+    ) {
+        encounter.started_at = encounter.started_at.or(Some(one.envelope.occurred_at));
+    }
+}
+
+fn periods(
+    one: &Reported<'_>,
+    encounter: &mut Encounter,
+    from: Option<EncounterState>,
+    to: EncounterState,
+) {
+    let at = one.envelope.occurred_at;
+    begins(one, encounter);
+    match to {
+        EncounterState::Finished => {
+            one.discharged_at.apply_to(&mut encounter.ended_at);
+            if one.said.action == EncounterAction::Discharged {
+                encounter.ended_at = encounter.ended_at.or(Some(at));
+            }
+        }
+        EncounterState::InProgress if from == Some(EncounterState::Finished) => {
+            encounter.ended_at = None;
+            encounter.disposition = None;
+        }
+        _ => {}
+    }
+}

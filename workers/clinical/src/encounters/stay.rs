@@ -1,0 +1,143 @@
+//! Where a patient was during an encounter: at most one place at a time, and every place kept.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// State of one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlaceState {
+    Active,
+    Completed,
+    Cancelled,
+}
+
+impl PlaceState {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub(crate) fn stored(text: &str) -> Self {
+        match text {
+            "active" => Self::Active,
+            "completed" => Self::Completed,
+            _ => Self::Cancelled,
+        }
+    }
+}
+
+/// One place of one encounter.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Place {
+    /// Absent until written.
+    pub(crate) id: Option<i64>,
+    pub(crate) location: Value,
+    pub(crate) state: PlaceState,
+    pub(crate) from_at: Option<OffsetDateTime>,
+    pub(crate) to_at: Option<OffsetDateTime>,
+    pub(crate) source_event: Uuid,
+    pub(crate) changed: bool,
+}
+
+/// All places of one encounter, oldest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Stay(pub(crate) Vec<Place>);
+
+impl Stay {
+    fn active(&mut self) -> Option<&mut Place> {
+        self.0
+            .iter_mut()
+            .find(|place| place.state == PlaceState::Active)
+    }
+
+    /// The patient is at `location` from `at` on (A01, A04, A02, A08): the place before is completed.
+    pub(crate) fn move_to(&mut self, location: &Value, at: OffsetDateTime, event: Uuid) {
+        if self
+            .active()
+            .is_some_and(|place| place.location == *location)
+        {
+            return;
+        }
+        self.end(PlaceState::Completed, at);
+        self.0.push(Place {
+            id: None,
+            location: location.clone(),
+            state: PlaceState::Active,
+            from_at: Some(at),
+            to_at: None,
+            source_event: event,
+            changed: true,
+        });
+    }
+
+    /// The patient left (A03), or was never there (A11, A12).
+    pub(crate) fn end(&mut self, state: PlaceState, at: OffsetDateTime) {
+        if let Some(place) = self.active() {
+            place.state = state;
+            place.to_at = Some(at);
+            place.changed = true;
+        }
+    }
+
+    /// Back to the place before (A12, A13): the newest completed one, or the one that the message names.
+    pub(crate) fn back(&mut self, named: Option<&Value>, at: OffsetDateTime, event: Uuid) {
+        let newest = self
+            .0
+            .iter_mut()
+            .rev()
+            .find(|place| place.state == PlaceState::Completed);
+        match (newest, named) {
+            (Some(place), None) => place.reopen(),
+            (Some(place), Some(named)) if place.location == *named => place.reopen(),
+            (_, Some(named)) => self.move_to(named, at, event),
+            (None, None) => {}
+        }
+    }
+
+    /// A message that comes late adds the place to the history without moving the patient.
+    pub(crate) fn was_at(&mut self, location: &Value, at: OffsetDateTime, event: Uuid) {
+        if self
+            .0
+            .iter()
+            .any(|place| place.location == *location && place.from_at.is_none_or(|from| from >= at))
+        {
+            return;
+        }
+        let to_at = self
+            .0
+            .iter()
+            .filter_map(|place| place.from_at)
+            .filter(|from| *from > at)
+            .min();
+        self.0.push(Place {
+            id: None,
+            location: location.clone(),
+            state: PlaceState::Completed,
+            from_at: Some(at),
+            to_at,
+            source_event: event,
+            changed: true,
+        });
+        self.0.sort_by_key(|place| place.from_at);
+    }
+
+    /// Where the patient is now.
+    pub(crate) fn now(&self) -> Option<&Value> {
+        self.0
+            .iter()
+            .find(|place| place.state == PlaceState::Active)
+            .map(|place| &place.location)
+    }
+}
+
+impl Place {
+    fn reopen(&mut self) {
+        self.state = PlaceState::Active;
+        self.to_at = None;
+        self.changed = true;
+    }
+}

@@ -1,0 +1,196 @@
+//! Encounters and their places as they stand in the tables: loaded, changed in memory, written back together.
+
+use std::collections::HashMap;
+
+use hub_core::Tx;
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::stay::{Place, PlaceState, Stay};
+use super::transition::EncounterState;
+
+/// One row of `clinical.encounters`.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct Encounter {
+    pub(crate) id: Uuid,
+    pub(crate) encounter_key: Uuid,
+    pub(crate) subject_key: Uuid,
+    pub(crate) visit_number: Option<String>,
+    pub(crate) class: Option<String>,
+    pub(crate) status: String,
+    pub(crate) location: Option<Value>,
+    pub(crate) prior_location: Option<Value>,
+    pub(crate) attending: Option<Value>,
+    pub(crate) referring: Option<Value>,
+    pub(crate) service: Option<String>,
+    pub(crate) disposition: Option<String>,
+    pub(crate) started_at: Option<OffsetDateTime>,
+    pub(crate) ended_at: Option<OffsetDateTime>,
+    pub(crate) fact_at: OffsetDateTime,
+    pub(crate) status_at: OffsetDateTime,
+    pub(crate) version: i32,
+    pub(crate) source_event: Uuid,
+}
+
+impl Encounter {
+    pub(crate) fn state(&self) -> EncounterState {
+        EncounterState::stored(&self.status)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct StoredPlace {
+    encounter_id: Uuid,
+    id: i64,
+    location: Value,
+    status: String,
+    from_at: Option<OffsetDateTime>,
+    to_at: Option<OffsetDateTime>,
+    source_event: Uuid,
+}
+
+/// Encounters of the given keys with their places.
+pub(crate) async fn load(
+    tx: &mut Tx<'_>,
+    keys: &[Uuid],
+) -> Result<HashMap<Uuid, (Encounter, Stay)>, sqlx::Error> {
+    let encounters: Vec<Encounter> = sqlx::query_as(
+        "select id, encounter_key, subject_key, visit_number, class, status, location, prior_location, attending, \
+         referring, service, disposition, started_at, ended_at, fact_at, status_at, version, source_event \
+         from clinical.encounters where encounter_key = any($1) order by id for update",
+    )
+    .bind(keys)
+    .fetch_all(tx.conn())
+    .await?;
+    let ids: Vec<Uuid> = encounters.iter().map(|encounter| encounter.id).collect();
+    let mut stays: HashMap<Uuid, Stay> = HashMap::new();
+    if !ids.is_empty() {
+        let places: Vec<StoredPlace> = sqlx::query_as(
+            "select encounter_id, id, location, status, from_at, to_at, source_event \
+             from clinical.encounter_locations where encounter_id = any($1) \
+             order by encounter_id, from_at nulls first, id",
+        )
+        .bind(&ids)
+        .fetch_all(tx.conn())
+        .await?;
+        for place in places {
+            stays.entry(place.encounter_id).or_default().0.push(Place {
+                id: Some(place.id),
+                location: place.location,
+                state: PlaceState::stored(&place.status),
+                from_at: place.from_at,
+                to_at: place.to_at,
+                source_event: place.source_event,
+                changed: false,
+            });
+        }
+    }
+    Ok(encounters
+        .into_iter()
+        .map(|encounter| {
+            let stay = stays.remove(&encounter.id).unwrap_or_default();
+            (encounter.encounter_key, (encounter, stay))
+        })
+        .collect())
+}
+
+/// Inserts the new encounters and rewrites the changed ones.
+pub(crate) async fn save(tx: &mut Tx<'_>, encounters: &[&Encounter]) -> Result<(), sqlx::Error> {
+    if encounters.is_empty() {
+        return Ok(());
+    }
+    let tenant = tx.tenant().clone();
+    let all = encounters;
+    sqlx::query(
+        "insert into clinical.encounters (tenant_id, id, encounter_key, subject_key, visit_number, class, status, \
+         location, prior_location, attending, referring, service, disposition, started_at, ended_at, fact_at, \
+         status_at, version, source_event) \
+         select $1, * from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], \
+         $8::jsonb[], $9::jsonb[], $10::jsonb[], $11::jsonb[], $12::text[], $13::text[], $14::timestamptz[], \
+         $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::integer[], $19::uuid[]) \
+         on conflict (id) do update set class = excluded.class, status = excluded.status, \
+         location = excluded.location, prior_location = excluded.prior_location, attending = excluded.attending, \
+         referring = excluded.referring, service = excluded.service, disposition = excluded.disposition, \
+         started_at = excluded.started_at, ended_at = excluded.ended_at, fact_at = excluded.fact_at, \
+         status_at = excluded.status_at, version = excluded.version, updated_at = now()",
+    )
+    .bind(tenant.as_str())
+    .bind(all.iter().map(|e| e.id).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.encounter_key).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.subject_key).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.visit_number.as_deref()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.class.as_deref()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.status.as_str()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.location.clone()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.prior_location.clone()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.attending.clone()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.referring.clone()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.service.as_deref()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.disposition.as_deref()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.started_at).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.ended_at).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.fact_at).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.status_at).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.version).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.source_event).collect::<Vec<_>>())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Writes places that changed: those that end first, because one encounter has one active place.
+pub(crate) async fn save_places(
+    tx: &mut Tx<'_>,
+    stays: &[(Uuid, &Stay)],
+) -> Result<(), sqlx::Error> {
+    let changed: Vec<(Uuid, &Place)> = stays
+        .iter()
+        .flat_map(|(encounter, stay)| stay.0.iter().map(|place| (*encounter, place)))
+        .filter(|(_, place)| place.changed)
+        .collect();
+    for reopened in [false, true] {
+        let rows: Vec<&Place> = changed
+            .iter()
+            .map(|(_, place)| *place)
+            .filter(|place| place.id.is_some() && (place.state == PlaceState::Active) == reopened)
+            .collect();
+        if rows.is_empty() {
+            continue;
+        }
+        sqlx::query(
+            "update clinical.encounter_locations as place set status = new.status, to_at = new.to_at \
+             from unnest($1::bigint[], $2::text[], $3::timestamptz[]) as new (id, status, to_at) \
+             where place.id = new.id",
+        )
+        .bind(rows.iter().map(|place| place.id).collect::<Vec<_>>())
+        .bind(rows.iter().map(|place| place.state.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|place| place.to_at).collect::<Vec<_>>())
+        .execute(tx.conn())
+        .await?;
+    }
+    let new: Vec<&(Uuid, &Place)> = changed
+        .iter()
+        .filter(|(_, place)| place.id.is_none())
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let tenant = tx.tenant().clone();
+    sqlx::query(
+        "insert into clinical.encounter_locations \
+         (tenant_id, encounter_id, location, status, from_at, to_at, source_event) \
+         select $1, * from unnest($2::uuid[], $3::jsonb[], $4::text[], $5::timestamptz[], $6::timestamptz[], \
+         $7::uuid[])",
+    )
+    .bind(tenant.as_str())
+    .bind(new.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    .bind(new.iter().map(|(_, place)| place.location.clone()).collect::<Vec<_>>())
+    .bind(new.iter().map(|(_, place)| place.state.as_str()).collect::<Vec<_>>())
+    .bind(new.iter().map(|(_, place)| place.from_at).collect::<Vec<_>>())
+    .bind(new.iter().map(|(_, place)| place.to_at).collect::<Vec<_>>())
+    .bind(new.iter().map(|(_, place)| place.source_event).collect::<Vec<_>>())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! What REST may ask: reads of the clinical tables inside a transaction that has its tenant
+//! ([`hub_core::Tx`]); row-level security sees to the rest.
+//!
+//! Patients are asked for by the keys of their identifiers (workers/patient tells which). Lists are newest first
+//! by time of record and continue after a [`Cursor`]; each key is walked along its own index, so a page costs the same
+//! however much is on file.
+
+mod cursor;
+mod encounters;
+mod orders;
+mod reports;
+mod results;
+
+pub use cursor::{Cursor, InvalidCursor, Page};
+pub use encounters::{
+    EncounterFilter, EncounterPlace, EncounterRow, encounter, encounters_for_subjects,
+};
+pub use orders::{
+    OrderFilter, OrderRow, SpecimenRow, order, orders_for_subjects, specimens_by_number,
+    specimens_of_order,
+};
+pub use reports::{ReportFilter, ReportRow, report, reports_for_subjects};
+pub use results::{
+    ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,
+    results_of_report,
+};

@@ -1,0 +1,247 @@
+//! Results and reports: `lis.result.received`.
+//!
+//! New reports are the load and take two statements a batch (reports, results). Everything else, a repeat, a
+//! correction, a completion, is found by the first of them not writing a row, and takes the slow way of [`amend`].
+
+use hub_core::Tx;
+use schemas::Body;
+use schemas::care::{ReportAmended, ReportFiled};
+use schemas::integration::ResultHeld;
+
+use crate::batch::Batch;
+use crate::body;
+use crate::code_maps::{self, CodeMaps};
+use crate::orders::complete::{self, Done};
+use crate::specimens::{self, SpecimenRow};
+
+mod amend;
+mod columns;
+mod filing;
+mod find;
+pub(crate) mod incoming;
+mod key;
+mod row;
+mod status;
+
+use amend::Amended;
+use columns::{Place, ReportColumns, ResultColumns};
+use filing::Filing;
+use incoming::said;
+use row::Row;
+
+/// Files every `lis.result.received` of the batch.
+pub(crate) async fn file(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), sqlx::Error> {
+    let slots = batch.named(schemas::care::ResultReceived::NAME);
+    if slots.is_empty() {
+        return Ok(());
+    }
+    let bodies: Vec<_> = slots
+        .iter()
+        .map(|&slot| body::storable(&batch.envelopes[slot].body))
+        .collect();
+    let mut filings = Vec::with_capacity(slots.len());
+    for (&slot, body) in slots.iter().zip(&bodies) {
+        match Filing::read(slot, &batch.envelopes[slot], body) {
+            Ok(filing) => filings.push(filing),
+            Err(refusal) => batch.refuse(slot, refusal),
+        }
+    }
+    let maps = mappings_for(tx, &filings).await?;
+    for wave in filing::waves(&filings) {
+        file_wave(tx, batch, &wave, &maps).await?;
+    }
+    keep_specimens(tx, &filings).await?;
+    complete_orders(tx, batch, &filings).await
+}
+
+/// The lock comes first: from here until commit no mapping can be made that these results would miss.
+async fn mappings_for(tx: &mut Tx<'_>, filings: &[Filing<'_>]) -> Result<CodeMaps, sqlx::Error> {
+    if !filings.iter().any(Filing::waits_for_mapping) {
+        return Ok(CodeMaps::default());
+    }
+    code_maps::lock_for_filing(tx).await?;
+    let mut codes: Vec<&str> = filings
+        .iter()
+        .flat_map(|filing| &filing.report.results)
+        .filter(|result| result.held.is_some())
+        .map(|result| result.code.code.as_str())
+        .collect();
+    codes.sort_unstable();
+    codes.dedup();
+    CodeMaps::load(tx, &codes).await
+}
+
+/// One wave: no two filings in it are about the same report.
+async fn file_wave(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    wave: &[&Filing<'_>],
+    maps: &CodeMaps,
+) -> Result<(), sqlx::Error> {
+    let (corrections, mut candidates): (Vec<&Filing<'_>>, Vec<&Filing<'_>>) =
+        wave.iter().partition(|filing| filing.is_correction());
+    let mut existing = Vec::new();
+    if !corrections.is_empty() {
+        let keys: Vec<_> = corrections.iter().map(|f| f.identity.key).collect();
+        let exact = find::by_key(tx, &keys).await?;
+        let (found, missing): (Vec<_>, Vec<_>) = corrections
+            .into_iter()
+            .partition(|filing| exact.contains_key(&filing.identity.key));
+        existing.extend(found.iter().map(|f| (*f, exact[&f.identity.key])));
+        let newest = find::by_thread(tx, &missing).await?;
+        for (place, filing) in missing.into_iter().enumerate() {
+            match newest.get(&place) {
+                Some(id) => existing.push((filing, *id)),
+                None => candidates.push(filing),
+            }
+        }
+    }
+
+    let mut columns = ReportColumns::for_rows(candidates.len());
+    for filing in &candidates {
+        columns.push(filing);
+    }
+    let written = columns.insert(tx).await?;
+    if written < candidates.len() as u64 {
+        let keys: Vec<_> = candidates.iter().map(|f| f.identity.key).collect();
+        let on_file = find::by_key(tx, &keys).await?;
+        candidates.retain(|filing| match on_file.get(&filing.identity.key) {
+            Some(id) if *id != filing.new_id => {
+                existing.push((filing, *id));
+                false
+            }
+            _ => true,
+        });
+    }
+    file_new(tx, batch, &candidates, maps).await?;
+    if existing.is_empty() {
+        return Ok(());
+    }
+    let answers = amend::amend(tx, &existing, maps).await?;
+    for ((filing, _), answer) in existing.iter().zip(&answers) {
+        say_amended(batch, filing, answer);
+    }
+    Ok(())
+}
+
+async fn file_new(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    filings: &[&Filing<'_>],
+    maps: &CodeMaps,
+) -> Result<(), sqlx::Error> {
+    let rows = filings.iter().map(|f| f.report.results.len()).sum();
+    let mut columns = ResultColumns::for_rows(rows);
+    for filing in filings {
+        let mut held = Vec::new();
+        for (index, observation) in filing.report.results.iter().enumerate() {
+            let row = Row::of(
+                filing.report.channel.as_str(),
+                observation,
+                filing.item_times[index],
+                maps,
+            );
+            if row.held.is_some() {
+                held.push(index);
+            }
+            columns.push(
+                Place {
+                    report_id: filing.new_id,
+                    // bounded when the filing was read
+                    item: i16::try_from(index).unwrap_or(i16::MAX),
+                    version: 1,
+                    superseded_at: None,
+                    source_event: None,
+                },
+                row,
+            );
+        }
+        let filed = ReportFiled {
+            report_id: filing.new_id,
+            version: 1,
+            results: count(filing.report.results.len()),
+            held: count(held.len()),
+            status: said(filing.report.status.as_ref()).map(str::to_owned),
+        };
+        batch.say(filing.slot, &filed);
+        say_held(batch, filing, filing.new_id, &held);
+        batch.changes.reports += 1;
+    }
+    columns.insert(tx).await
+}
+
+fn say_amended(batch: &mut Batch<'_>, filing: &Filing<'_>, answer: &Amended) {
+    if !answer.touched {
+        batch.unchanged(filing.slot);
+        return;
+    }
+    batch.say(
+        filing.slot,
+        &ReportAmended {
+            report_id: answer.report_id,
+            version: answer.version,
+            changed: answer.changed,
+            added: answer.added,
+            status: answer.status.clone(),
+        },
+    );
+    say_held(batch, filing, answer.report_id, &answer.held);
+    batch.changes.reports += 1;
+}
+
+fn say_held(batch: &mut Batch<'_>, filing: &Filing<'_>, report_id: uuid::Uuid, held: &[usize]) {
+    for &index in held {
+        let result = &filing.report.results[index];
+        let Some(reason) = result.held else { continue };
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        batch.say(
+            filing.slot,
+            &ResultHeld {
+                reason,
+                channel: filing.report.channel.clone(),
+                report_id,
+                source_event: filing.envelope.id,
+                code_system: owned(said(result.code.system.as_ref())).unwrap_or_default(),
+                code: result.code.code.as_str().to_owned(),
+                code_text: owned(said(result.code.text.as_ref())),
+                unit: owned(said(result.unit.as_ref())),
+                raw_value: owned(said(result.raw_value.as_ref())),
+            },
+        );
+    }
+}
+
+async fn keep_specimens(tx: &mut Tx<'_>, filings: &[Filing<'_>]) -> Result<(), sqlx::Error> {
+    let mut rows = Vec::new();
+    for filing in filings {
+        if let Some(specimen) = &filing.report.specimen {
+            let subject = filing.report.subject.as_ref().map(|subject| subject.key.0);
+            rows.extend(SpecimenRow::of(filing.envelope, specimen, subject));
+        }
+    }
+    specimens::keep(tx, rows).await
+}
+
+async fn complete_orders(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    filings: &[Filing<'_>],
+) -> Result<(), sqlx::Error> {
+    let done: Vec<Done<'_>> = filings
+        .iter()
+        .filter(|filing| filing.is_final())
+        .map(|filing| Done {
+            slot: filing.slot,
+            placer: said(filing.report.placer_number.as_ref()),
+            filler: said(filing.report.filler_number.as_ref()),
+            code: filing.report.code.code.as_str(),
+            subject: filing.report.subject.as_ref().map(|subject| subject.key.0),
+            fact_at: filing.envelope.occurred_at,
+        })
+        .collect();
+    complete::by_results(tx, batch, &done).await
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

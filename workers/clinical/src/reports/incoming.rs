@@ -1,0 +1,179 @@
+//! `lis.result.received` decoded without copies.
+//!
+//! The canonical types own every string and buffer each value, because their enum is tagged inside; at
+//! twelve results a message that costs more than all else the worker does. These mirror them field by
+//! field and borrow from the envelope's bytes. A test keeps the two in step.
+
+use std::borrow::Cow;
+
+use hub_core::{Envelope, Refusal};
+use schemas::care::ResultReceived;
+use schemas::{Body, IdentifierKey};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Text that borrows where the JSON has no escapes (`Option<Cow<str>>` would always copy).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+impl Text<'_> {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text of an optional field; an empty one says nothing.
+pub(crate) fn said<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
+    text.map(Text::as_str).filter(|text| !text.is_empty())
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Subject {
+    pub(crate) key: IdentifierKey,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Code<'a> {
+    #[serde(borrow, default)]
+    pub(crate) code: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) text: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) system: Option<Text<'a>>,
+}
+
+/// Every form of [`schemas::care::Value`] in one flat struct; `kind` says which fields count.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Value<'a> {
+    #[serde(borrow)]
+    pub(crate) kind: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) comparator: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) number: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) low: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) high: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) numerator: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) denominator: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) codes: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(crate) text: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) value: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) attachment: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(crate) reason: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReferenceRange<'a> {
+    #[serde(borrow, default)]
+    pub(crate) text: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) low: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) high: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Mapped<'a> {
+    #[serde(borrow)]
+    pub(crate) loinc: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) display: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) ucum: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) factor: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Observation<'a> {
+    #[serde(borrow)]
+    pub(crate) code: Code<'a>,
+    #[serde(borrow, default)]
+    pub(crate) alternate: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(crate) sub_id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) value_type: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) value: Value<'a>,
+    #[serde(borrow, default)]
+    pub(crate) raw_value: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) unit: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) range: Option<ReferenceRange<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) flags: Vec<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) status: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) observed_at: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) device: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) notes: Vec<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) mapped: Option<Mapped<'a>>,
+    #[serde(default)]
+    pub(crate) held: Option<schemas::care::HoldReason>,
+}
+
+/// One report as received.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Report<'a> {
+    pub(crate) channel: schemas::ChannelId,
+    #[serde(default)]
+    pub(crate) subject: Option<Subject>,
+    #[serde(borrow, default)]
+    pub(crate) visit_number: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) placer_number: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) filler_number: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) code: Code<'a>,
+    #[serde(borrow, default)]
+    pub(crate) status: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) observed_at: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) issued_at: Option<Text<'a>>,
+    /// Rare enough to be owned.
+    #[serde(default)]
+    pub(crate) specimen: Option<schemas::care::Specimen>,
+    #[serde(borrow)]
+    pub(crate) results: Vec<Observation<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) notes: Vec<Text<'a>>,
+}
+
+impl<'a> Report<'a> {
+    /// Decodes a body (made storable by [`crate::body::storable`]).
+    ///
+    /// # Errors
+    /// A refusal that names the place in the JSON, never the content.
+    pub(crate) fn decode(envelope: &Envelope, body: &'a [u8]) -> Result<Self, Refusal> {
+        serde_json::from_slice(body).map_err(|error| {
+            Refusal::new(
+                "envelope.body",
+                format!(
+                    "body of {} v{} does not fit its schema at line {} column {}",
+                    ResultReceived::NAME,
+                    envelope.version,
+                    error.line(),
+                    error.column()
+                ),
+            )
+        })
+    }
+}
