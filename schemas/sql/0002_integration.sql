@@ -70,6 +70,7 @@ create table integration.messages (
 create index messages_raw on integration.messages (raw_id);
 -- rises with the rows, so a block-range index finds a sequence at almost no cost to writers
 create index messages_seq on integration.messages using brin (stream_seq) with (autosummarize = on);
+create index messages_parent on integration.messages (parent) where parent is not null;
 create index messages_patient on integration.messages (tenant_id, patient_number, received_at) where patient_number is not null;
 create index messages_accession on integration.messages (tenant_id, accession, received_at) where accession is not null;
 create index messages_control on integration.messages (tenant_id, control_id, received_at) where control_id is not null;

@@ -20,8 +20,14 @@ use crate::record::Record;
 /// A merge made or taken back, in order.
 #[derive(Debug)]
 pub(crate) enum Link {
-    Merged { body: PatientMerged, by: Authority },
-    Unmerged { body: PatientUnmerged, by: Authority },
+    Merged {
+        body: PatientMerged,
+        by: Authority,
+    },
+    Unmerged {
+        body: PatientUnmerged,
+        by: Authority,
+    },
 }
 
 /// Who asked for a link: a person through a command, or a source system.
@@ -115,9 +121,12 @@ impl Index {
         let mut changed = record.demographics.apply(report, reach);
         let deletions_noted = record.demographics.cleared.len() != cleared;
         record.keys_changed |= added
-            || changed
-                .iter()
-                .any(|field| matches!(field.as_str(), "name" | "other_names" | "birth_date" | "telecoms"));
+            || changed.iter().any(|field| {
+                matches!(
+                    field.as_str(),
+                    "name" | "other_names" | "birth_date" | "telecoms"
+                )
+            });
         if added {
             changed.push("identifiers".to_owned());
         }

@@ -60,7 +60,9 @@ impl Message {
             if identifier.key != digest {
                 return Err(Refusal::new(
                     "patients.identifier_key",
-                    format!("the key of identifier {place} is not the digest of its tenant, system and value"),
+                    format!(
+                        "the key of identifier {place} is not the digest of its tenant, system and value"
+                    ),
                 ));
             }
         }

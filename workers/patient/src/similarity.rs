@@ -98,7 +98,10 @@ impl Candidates {
     pub(crate) fn rows(&self) -> impl Iterator<Item = (Uuid, Uuid, i16, Vec<&'static str>)> {
         self.pairs.iter().map(|((one, two), likenesses)| {
             let score: i16 = likenesses.iter().map(|likeness| likeness.weight()).sum();
-            let reasons = likenesses.iter().map(|likeness| likeness.as_str()).collect();
+            let reasons = likenesses
+                .iter()
+                .map(|likeness| likeness.as_str())
+                .collect();
             (*one, *two, score.min(100), reasons)
         })
     }
@@ -122,8 +125,11 @@ pub(crate) fn match_keys<'a>(
         }
     }
     for identifier in identifiers {
-        if let Some(abha) = abha(&identifier.system, identifier.kind.as_deref(), &identifier.value)
-        {
+        if let Some(abha) = abha(
+            &identifier.system,
+            identifier.kind.as_deref(),
+            &identifier.value,
+        ) {
             keys.insert((kind::ABHA, abha));
         }
     }
@@ -155,7 +161,8 @@ fn name_birth(name: &HumanName, date: &str) -> Option<String> {
     let is_full = date.len() >= 10;
     let mut words: Vec<String> = words(name).collect();
     words.sort();
-    (is_full && words.len() > 1).then(|| format!("{} {}", words.join(" "), &date.get(..10).unwrap_or(date)))
+    (is_full && words.len() > 1)
+        .then(|| format!("{} {}", words.join(" "), &date.get(..10).unwrap_or(date)))
 }
 
 /// The last ten digits, unless there are fewer or they are all the same (`0000000000`).
@@ -197,14 +204,20 @@ mod tests {
             given: vec!["rao".into()],
             ..HumanName::default()
         };
-        assert_eq!(name_birth(&one, "1980-05-17"), name_birth(&two, "1980-05-17"));
+        assert_eq!(
+            name_birth(&one, "1980-05-17"),
+            name_birth(&two, "1980-05-17")
+        );
         assert_eq!(name_birth(&one, "1980"), None);
         assert_eq!(words_of("आशा राव").collect::<Vec<_>>(), ["आशा", "राव"]);
     }
 
     #[test]
     fn an_abha_number_is_the_same_however_it_is_written() {
-        assert_eq!(abha("ABDM", Some("ABHA"), "91-1234-5678-9012").as_deref(), Some("91123456789012"));
+        assert_eq!(
+            abha("ABDM", Some("ABHA"), "91-1234-5678-9012").as_deref(),
+            Some("91123456789012")
+        );
         assert_eq!(abha("mrn", None, "91123456789012"), None);
     }
 }

@@ -8,10 +8,10 @@ use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::effect::Effect;
+use crate::mention;
 use crate::message::Message;
 use crate::similarity::Candidates;
 use crate::store::{Saved, known, load, save};
-use crate::mention;
 
 /// How often a batch is done anew after another process was faster. Each time at least one more identifier is known.
 const ATTEMPTS: usize = 5;
@@ -29,7 +29,11 @@ impl Worker for PatientWorker {
         UnmergePatient::NAME,
     ];
 
-    async fn apply(&self, tx: &mut Tx<'_>, batch: &[Envelope]) -> Result<Vec<Verdict>, WorkerError> {
+    async fn apply(
+        &self,
+        tx: &mut Tx<'_>,
+        batch: &[Envelope],
+    ) -> Result<Vec<Verdict>, WorkerError> {
         let mentions: Vec<Option<Uuid>> = batch
             .iter()
             .map(|message| mention::primary_key(message).map(|key| key.0))
@@ -75,9 +79,9 @@ async fn change(
             .iter()
             .map(|(envelope, message)| (envelope.id, index.apply(message, envelope)))
             .collect();
-        let writes = effects.iter().any(|(_, effect)| {
-            matches!(effect, Effect::Changed { .. } | Effect::Confirmed)
-        });
+        let writes = effects
+            .iter()
+            .any(|(_, effect)| matches!(effect, Effect::Changed { .. } | Effect::Confirmed));
         let candidates = if writes {
             let mut savepoint = tx.conn().begin().await?;
             match save(&mut savepoint, &tenant, &index, &effects).await? {

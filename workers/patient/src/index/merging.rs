@@ -44,7 +44,9 @@ impl Index {
         } else if survivor.is_none() && same_first(&merge.survivor, &merge.retired) {
             return Effect::refused("patients.self_merge", "a record is merged into itself");
         }
-        if let Some(effect) = retired.and_then(|retired| self.taken_back_since(retired, merge, envelope)) {
+        if let Some(effect) =
+            retired.and_then(|retired| self.taken_back_since(retired, merge, envelope))
+        {
             return effect;
         }
         // the retired side first: a PID that repeats the retired number must not take it for itself

@@ -25,10 +25,7 @@ pub struct Search {
 ///
 /// # Errors
 /// The database is out of reach.
-pub async fn search(
-    conn: &mut PgConnection,
-    search: &Search,
-) -> Result<Vec<Patient>, sqlx::Error> {
+pub async fn search(conn: &mut PgConnection, search: &Search) -> Result<Vec<Patient>, sqlx::Error> {
     let words: Vec<String> = search.name.iter().flat_map(|name| words_of(name)).collect();
     let ends: Vec<String> = words.iter().map(|word| end_of_prefix(word)).collect();
     let (system, value) = match search.identifier.as_deref().map(str::trim) {

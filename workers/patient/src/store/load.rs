@@ -46,12 +46,11 @@ pub(crate) async fn load(
         .map(|identifier| identifier.key.0)
         .collect();
     if !keys.is_empty() {
-        let owners: Vec<(Uuid, Uuid)> = sqlx::query_as(
-            "select key, patient_id from patients.identifiers where key = any($1)",
-        )
-        .bind(keys)
-        .fetch_all(&mut *conn)
-        .await?;
+        let owners: Vec<(Uuid, Uuid)> =
+            sqlx::query_as("select key, patient_id from patients.identifiers where key = any($1)")
+                .bind(keys)
+                .fetch_all(&mut *conn)
+                .await?;
         index.owners = owners
             .into_iter()
             .map(|(key, owner)| (IdentifierKey(key), owner))

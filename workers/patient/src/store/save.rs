@@ -87,13 +87,17 @@ impl<'r> Columns<'r> {
             columns.names.push(known.name.as_ref().map(Json));
             columns.other_names.push(Json(&known.other_names));
             columns.birth_dates.push(known.birth_date.as_deref());
-            columns.sexes.push(known.sex.map(schemas::patients::Sex::as_str));
+            columns
+                .sexes
+                .push(known.sex.map(schemas::patients::Sex::as_str));
             columns.telecoms.push(Json(&known.telecoms));
             columns.addresses.push(Json(&known.addresses));
             columns
                 .mother_maiden_names
                 .push(known.mother_maiden_name.as_deref());
-            columns.marital_statuses.push(known.marital_status.as_deref());
+            columns
+                .marital_statuses
+                .push(known.marital_status.as_deref());
             columns.deceased.push(known.deceased.as_deref());
             columns.cleared.push(known.cleared.join(","));
             columns.versions.push(record.version);
@@ -228,8 +232,7 @@ async fn insert_identifiers(
     .bind(owners)
     .execute(conn)
     .await?;
-    Ok(usize::try_from(done.rows_affected())
-        .is_ok_and(|rows| rows == index.new_identifiers.len()))
+    Ok(usize::try_from(done.rows_affected()).is_ok_and(|rows| rows == index.new_identifiers.len()))
 }
 
 /// A newer fact that said the same: only its time is kept, so that what comes between is known to be older.

@@ -57,10 +57,12 @@ async fn write_keys(
     }
     if !rewritten.is_empty() {
         // identifiers are never taken away, so what follows from them stays
-        sqlx::query("delete from patients.match_keys where patient_id = any($1) and kind <> 'abha'")
-            .bind(rewritten)
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query(
+            "delete from patients.match_keys where patient_id = any($1) and kind <> 'abha'",
+        )
+        .bind(rewritten)
+        .execute(&mut *conn)
+        .await?;
     }
     if !owners.is_empty() {
         sqlx::query(
@@ -104,9 +106,24 @@ async fn compare(
          join patients.patients p on p.id = m.patient_id
          where m.alike <= $4 and m.patient_id <> k.patient_id and p.status <> 'entered_in_error'",
     )
-    .bind(compared.iter().map(|&place| kinds[place]).collect::<Vec<_>>())
-    .bind(compared.iter().map(|&place| keys[place].as_str()).collect::<Vec<_>>())
-    .bind(compared.iter().map(|&place| owners[place]).collect::<Vec<_>>())
+    .bind(
+        compared
+            .iter()
+            .map(|&place| kinds[place])
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        compared
+            .iter()
+            .map(|&place| keys[place].as_str())
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        compared
+            .iter()
+            .map(|&place| owners[place])
+            .collect::<Vec<_>>(),
+    )
     .bind(MOST_ALIKE)
     .fetch_all(conn)
     .await?;

@@ -17,12 +17,20 @@ pub(super) async fn save(
 ) -> Result<(), sqlx::Error> {
     for link in &index.links {
         let (by, action, object, other, reason) = match link {
-            Link::Merged { body, by } => {
-                (by, "patients.merge", body.retired, body.survivor, &body.reason)
-            }
-            Link::Unmerged { body, by } => {
-                (by, "patients.unmerge", body.restored, body.survivor, &body.reason)
-            }
+            Link::Merged { body, by } => (
+                by,
+                "patients.merge",
+                body.retired,
+                body.survivor,
+                &body.reason,
+            ),
+            Link::Unmerged { body, by } => (
+                by,
+                "patients.unmerge",
+                body.restored,
+                body.survivor,
+                &body.reason,
+            ),
         };
         if by.is_person {
             let entry = Entry {
@@ -47,7 +55,13 @@ fn by_machine(effects: &[(Uuid, Effect)]) -> Option<Entry<'static>> {
     let (mut registered, mut updated, mut merged, mut causes) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (event, effect) in effects {
-        if matches!(effect, Effect::Changed { answer: Some(_), .. }) {
+        if matches!(
+            effect,
+            Effect::Changed {
+                answer: Some(_),
+                ..
+            }
+        ) {
             continue; // a command, which has its own entry
         }
         if !effect.changes().is_empty() {
