@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use adapter_hl7v2::ack::{self, Ack, AckCode, Outcome};
 use adapter_hl7v2::frame::{self, FrameReader, FrameSettings};
 use adapter_hl7v2::message::{FlatTokeniser, Hl7Parser, Limits};
-use adapter_hl7v2::{Header, Message, batch, charset};
+use adapter_hl7v2::{Header, Message, Value, batch, charset};
 
 /// An ORU^R01 with 12 OBX, 1.5 kB: a blood count.
 fn sample() -> String {
@@ -96,9 +96,9 @@ fn main() {
         for segment in message.segments() {
             for leaf in segment
                 .fields()
-                .flat_map(|f| f.repetitions())
-                .flat_map(|r| r.components())
-                .flat_map(|c| c.subcomponents())
+                .flat_map(Value::repetitions)
+                .flat_map(Value::components)
+                .flat_map(Value::subcomponents)
             {
                 black_box(leaf.text());
             }

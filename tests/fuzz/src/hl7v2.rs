@@ -7,7 +7,7 @@ use std::time::Instant;
 use adapter_hl7v2::ack::{Ack, AckCode, ReceivedAck};
 use adapter_hl7v2::frame::{self, FrameEvent, FrameReader, FrameSettings};
 use adapter_hl7v2::message::{FlatTokeniser, Hl7Parser, Limits};
-use adapter_hl7v2::{Formatting, Header, Message, Separators};
+use adapter_hl7v2::{Formatting, Header, Message, Separators, Value};
 
 /// The stream is read in pieces: the same events come out as when it is read at once, and no byte is lost.
 pub fn frame(bytes: &[u8]) {
@@ -114,15 +114,15 @@ fn complete(message: &Message) {
         );
         rest = after;
         let between = char::from(message.separators().field).to_string();
-        let fields: Vec<_> = segment.fields().map(|f| f.raw()).collect();
+        let fields: Vec<_> = segment.fields().map(Value::raw).collect();
         for field in segment.fields() {
-            let again: Vec<_> = field.repetitions().map(|r| r.raw()).collect();
+            let again: Vec<_> = field.repetitions().map(Value::raw).collect();
             let between = char::from(message.separators().repetition).to_string();
             assert_eq!(again.join(&between), field.raw());
             for part in field
                 .repetitions()
-                .flat_map(|r| r.components())
-                .flat_map(|c| c.subcomponents())
+                .flat_map(Value::components)
+                .flat_map(Value::subcomponents)
             {
                 let _ = (part.text(), part.value());
             }

@@ -189,11 +189,15 @@ impl<'m> Value<'m> {
     /// The text, with a choice for formatting commands. Line ends inside (continuation lines) become line feeds.
     #[must_use]
     pub fn text_with(self, formatting: Formatting) -> Cow<'m, str> {
-        let text = escape::unescape(self.raw, &self.separators, formatting);
-        if self.raw.contains('\r') {
-            return Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"));
+        let bytes = self.raw.as_bytes();
+        if memchr::memchr2(self.separators.escape, b'\r', bytes).is_none() {
+            return Cow::Borrowed(self.raw);
         }
-        text
+        if memchr::memchr(b'\r', bytes).is_none() {
+            return escape::unescape(self.raw, &self.separators, formatting);
+        }
+        let lines = self.raw.replace("\r\n", "\n").replace('\r', "\n");
+        Cow::Owned(escape::unescape(&lines, &self.separators, formatting).into_owned())
     }
 
     /// The text, unless it is empty or `""`.

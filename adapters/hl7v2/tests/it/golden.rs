@@ -56,7 +56,7 @@ fn our_leaves_agree_with_the_golden_ones() {
         match compare(&bytes, n.parse().unwrap(), &expected) {
             None => agree += 1,
             Some(_) if EXCEPTIONS.iter().any(|(known, _)| *known == id) => {
-                excepted.push(id.to_owned())
+                excepted.push(id.to_owned());
             }
             Some(difference) => writeln!(differ, "{id}: {difference}").unwrap(),
         }

@@ -81,7 +81,7 @@ fn separators() -> impl Strategy<Value = Separators> {
 }
 
 /// All fields but one of one segment, with where they are.
-fn others<'m>(message: &'m Message, segment: usize, field: usize) -> Vec<(usize, usize, &'m str)> {
+fn others(message: &Message, segment: usize, field: usize) -> Vec<(usize, usize, &str)> {
     let mut found = Vec::new();
     for (s, at) in message.segments().enumerate() {
         for (f, value) in at.fields().enumerate() {

@@ -7,8 +7,13 @@ use std::time::{Duration, Instant};
 #[path = "../../../../tests/fuzz/src/hl7v2.rs"]
 mod bodies;
 
-/// Long enough to find what is plainly wrong, short enough for every test run.
-const MOMENT: Duration = Duration::from_millis(800);
+/// Long enough to find what is plainly wrong, short enough for every test run; `SANGAM_SMOKE_SECONDS` makes it longer.
+fn moment() -> Duration {
+    std::env::var("SANGAM_SMOKE_SECONDS")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok())
+        .map_or(Duration::from_millis(800), Duration::from_secs)
+}
 
 /// Pieces that make random bytes reach the interesting places.
 const PIECES: &[&[u8]] = &[
@@ -91,8 +96,9 @@ impl Random {
 fn run(name: &str, body: fn(&[u8])) {
     let mut random = Random(0x5EED);
     let started = Instant::now();
+    let moment = moment();
     let mut runs = 0_u32;
-    while started.elapsed() < MOMENT {
+    while started.elapsed() < moment {
         let bytes = random.bytes();
         let panicked = std::panic::catch_unwind(|| body(&bytes)).is_err();
         assert!(!panicked, "{name} broke on b\"{}\"", bytes.escape_ascii());

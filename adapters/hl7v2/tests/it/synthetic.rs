@@ -140,7 +140,7 @@ fn check(name: &str, expected: &Value, found: &Found) -> Vec<String> {
             }
             Value::String(text) => same(path, read.text().into_owned(), text.clone()),
             other if other["hl7null"] == true => {
-                same(path, read.is_null().to_string(), "true".to_owned())
+                same(path, read.is_null().to_string(), "true".to_owned());
             }
             other => {
                 assert_eq!(
