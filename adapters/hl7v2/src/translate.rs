@@ -206,15 +206,14 @@ impl Hl7v2Translator {
         let mut bad = None;
         for (n, range) in split.messages.iter().enumerate() {
             let one = bytes.get(range.clone()).unwrap_or_default();
-            let (output, refusal) =
-                match self.one(raw, maps, charset::decode(one, self.charset)) {
-                    Ok(output) => {
-                        good += 1;
-                        translated += usize::from(!output.not_translated);
-                        (output, None)
-                    }
-                    Err(unusable) => (unusable.output, Some(unusable.refusal)),
-                };
+            let (output, refusal) = match self.one(raw, maps, charset::decode(one, self.charset)) {
+                Ok(output) => {
+                    good += 1;
+                    translated += usize::from(!output.not_translated);
+                    (output, None)
+                }
+                Err(unusable) => (unusable.output, Some(unusable.refusal)),
+            };
             let label = format!("message {} of {}", n + 1, split.messages.len());
             if let Some(refusal) = &refusal {
                 whole.notes.push(format!("{label} refused: {refusal}"));

@@ -38,11 +38,7 @@ impl Kind {
     }
 }
 
-pub(super) fn translate(
-    scope: &Scope<'_>,
-    kind: Kind,
-    output: &mut Output,
-) -> Result<(), Refusal> {
+pub(super) fn translate(scope: &Scope<'_>, kind: Kind, output: &mut Output) -> Result<(), Refusal> {
     let occurred = occurred(scope);
     let Some(pid) = scope.first("PID") else {
         return Err(no_patient("there is no PID"));

@@ -44,15 +44,17 @@ pub(super) fn is_version_2(version: &str) -> bool {
 /// Keys that need no knowledge of the message's type.
 pub(super) fn of_message(scope: &Scope<'_>) -> SearchKeys {
     let (code, trigger) = message_type(scope);
-    let order = scope.segments().iter().find(|s| s.id() == "ORC" || s.id() == "OBR");
+    let order = scope
+        .segments()
+        .iter()
+        .find(|s| s.id() == "ORC" || s.id() == "OBR");
     SearchKeys {
         patient_number: scope.first("PID").and_then(person::number),
         accession: scope
             .first("SPM")
             .and_then(|spm| short(spm.peek(2).component(1).subcomponent(1))),
-        order_number: order.and_then(|s| {
-            short(s.peek(2).component(1)).or_else(|| short(s.peek(3).component(1)))
-        }),
+        order_number: order
+            .and_then(|s| short(s.peek(2).component(1)).or_else(|| short(s.peek(3).component(1)))),
         visit_number: visit_number(scope),
         bill_number: None,
         control_id: scope.header().and_then(|msh| short(msh.field(10))),
@@ -65,8 +67,14 @@ pub(super) fn of_message(scope: &Scope<'_>) -> SearchKeys {
 }
 
 fn visit_number(scope: &Scope<'_>) -> Option<String> {
-    let pv1 = scope.first("PV1").and_then(|s| short(s.peek(19).component(1)));
-    pv1.or_else(|| scope.first("PID").and_then(|s| short(s.peek(18).component(1))))
+    let pv1 = scope
+        .first("PV1")
+        .and_then(|s| short(s.peek(19).component(1)));
+    pv1.or_else(|| {
+        scope
+            .first("PID")
+            .and_then(|s| short(s.peek(18).component(1)))
+    })
 }
 
 /// What can be said of a message whose MSH alone is readable.

@@ -28,7 +28,7 @@ pub(super) fn oddity(note: &ParseNote) -> String {
         Oddity::Continuation => "a line without segment id, read as part of the field before",
         Oddity::SegmentId => "a segment id that is not three capitals or digits",
         Oddity::NoFields => "a segment without fields",
-        Oddity::ShortEncodingCharacters => "MSH-2 is short",
+        Oddity::EncodingCharacters => "MSH-2 is short, or names its escape character twice",
     };
     format!(
         "form: {what} (segment {}, {} times)",

@@ -1,8 +1,6 @@
 //! Who a message is about: PID to identifiers and demographics.
 
-use schemas::patients::{
-    Address, Assertion, HumanName, Identifier, PatientReported, Sex, Telecom,
-};
+use schemas::patients::{Address, Assertion, HumanName, Identifier, PatientReported, Sex, Telecom};
 use schemas::{IdentifierKey, Patch};
 
 use super::scope::{Moment, Scope, Seg, string, text};
@@ -34,11 +32,7 @@ pub(super) fn identifiers(scope: &Scope<'_>, pid: &Seg<'_>) -> Vec<Identifier> {
 }
 
 /// The identifiers of a repeating CX field, each once.
-pub(super) fn identifiers_in(
-    scope: &Scope<'_>,
-    path: &str,
-    field: Value<'_>,
-) -> Vec<Identifier> {
+pub(super) fn identifiers_in(scope: &Scope<'_>, path: &str, field: Value<'_>) -> Vec<Identifier> {
     let mut found: Vec<Identifier> = Vec::new();
     for repetition in field.repetitions() {
         if let Some(identifier) = identifier(scope, path, repetition)
@@ -101,9 +95,8 @@ pub(super) fn patient(
             let all: Vec<_> = v.repetitions().filter_map(|a| address(a, pid)).collect();
             (!all.is_empty()).then_some(all)
         }),
-        mother_maiden_name: scope.patch(pid.field(6), |v| {
-            name(v.repetition(1)).map(|n| n.display())
-        }),
+        mother_maiden_name: scope
+            .patch(pid.field(6), |v| name(v.repetition(1)).map(|n| n.display())),
         marital_status: scope.patch(pid.field(16), |v| {
             string(v.component(1)).or_else(|| string(v.component(2)))
         }),
@@ -121,7 +114,11 @@ fn name(xpn: Value<'_>) -> Option<HumanName> {
     let [family, given, middle, suffix, prefix, _, use_code] = parts;
     let name = HumanName {
         family: family.and_then(|f| string(f.subcomponent(1))),
-        given: [given, middle].into_iter().flatten().filter_map(string).collect(),
+        given: [given, middle]
+            .into_iter()
+            .flatten()
+            .filter_map(string)
+            .collect(),
         prefix: prefix.and_then(string),
         suffix: suffix.and_then(string),
         use_code: None,
@@ -222,7 +219,17 @@ fn address(xad: Value<'_>, pid: &Seg<'_>) -> Option<Address> {
     for (part, component) in parts.iter_mut().zip(xad.components()) {
         *part = Some(component);
     }
-    let [street, other, city, state, postal_code, country, _, _, county] = parts;
+    let [
+        street,
+        other,
+        city,
+        state,
+        postal_code,
+        country,
+        _,
+        _,
+        county,
+    ] = parts;
     let mut address = Address {
         lines: [street.map(|s| s.subcomponent(1)), other]
             .into_iter()

@@ -1,0 +1,213 @@
+//! ORU and OUL: what was measured.
+
+use hub_core::failure::Refusal;
+use hub_core::mappings::Lookup;
+use hub_core::translator::Event;
+use schemas::care::{Code, HoldReason, Mapped, Observation, ResultReceived, Value as Measured};
+use schemas::patients::Identifier;
+
+use super::codes::coded;
+use super::groups::{Form, Group, Line, Patient, groups};
+use super::order::{aggregate, mentioned, note_lines, numbers};
+use super::scope::{Moment, Scope, string, text};
+use super::{Output, adt, keys, number, specimen, value};
+use crate::message::Value;
+
+pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Refusal> {
+    let form = if keys::message_type(scope).0 == "OUL" {
+        Form::SpecimenResult
+    } else {
+        Form::Result
+    };
+    let found = groups(scope, form);
+    let occurred = adt::occurred(scope);
+    if found.stray_results > 0 {
+        scope.note(format!(
+            "{} OBX stand before any OBR and belong to no report",
+            found.stray_results
+        ));
+    }
+    if found.groups.is_empty() {
+        return Err(Refusal::new(
+            "hl7.incomplete",
+            "a result message without OBR reports nothing that can be filed; correct the sender",
+        ));
+    }
+    let subjects = mentioned(scope, &found.patients, occurred.as_ref(), output);
+    for group in &found.groups {
+        let about = group
+            .patient
+            .and_then(|n| Some((found.patients.get(n)?, subjects.get(n)?)));
+        let report = report(scope, group, about, occurred.as_ref(), output);
+        if output.keys.accession.is_none() {
+            output.keys.accession = report.specimen.as_ref().and_then(|s| s.number.clone());
+        }
+        let aggregate = aggregate(
+            scope,
+            report.subject.as_ref(),
+            report.specimen.as_ref(),
+            [&report.placer_number, &report.filler_number],
+        );
+        output.events.push(Event::new(
+            aggregate,
+            occurred.as_ref().map(|m| m.at),
+            &report,
+        ));
+    }
+    Ok(())
+}
+
+fn report(
+    scope: &Scope<'_>,
+    group: &Group<'_, '_>,
+    about: Option<(&Patient<'_, '_>, &Option<Identifier>)>,
+    occurred: Option<&Moment>,
+    output: &mut Output,
+) -> ResultReceived {
+    let [placer_number, filler_number] = numbers(scope, group);
+    if let Some(orc) = group.orc {
+        // RE, observations to follow: all it can say in a result.
+        orc.field(1);
+    }
+    let subject = about.and_then(|(_, subject)| subject.clone());
+    let obr = group.obr;
+    let (code, _) = obr.map_or_else(Default::default, |s| coded(scope, "OBR-4", s.field(4)));
+    // A result has one specimen; of several the one next to the OBR.
+    if group.tubes.len() > 1 {
+        scope.bad("SPM", "more than one specimen for one OBR");
+    }
+    let specimen = specimen::specimen(scope, group.tubes.last().copied(), obr);
+    let results = group
+        .lines
+        .iter()
+        .map(|line| observation(scope, line, subject.is_none(), output))
+        .collect();
+    ResultReceived {
+        channel: scope.channel.clone(),
+        subject,
+        visit_number: about
+            .and_then(|(patient, _)| adt::visit_number(scope, Some(patient.pid), patient.pv1)),
+        placer_number,
+        filler_number,
+        code,
+        status: obr.and_then(|s| string(s.field(25))),
+        observed_at: obr.and_then(|s| scope.moment_text("OBR-7", s.field(7))),
+        issued_at: obr.and_then(|s| scope.moment_text("OBR-22", s.field(22))),
+        specimen,
+        results,
+        notes: note_lines(&group.notes),
+        occurred_at: occurred.map(|m| m.text.clone()),
+    }
+}
+
+fn observation(
+    scope: &Scope<'_>,
+    line: &Line<'_, '_>,
+    no_patient: bool,
+    output: &mut Output,
+) -> Observation {
+    let obx = line.obx;
+    let value_type = text(obx.field(2));
+    let (code, alternate) = coded(scope, "OBX-3", obx.field(3));
+    let status = string(obx.field(11));
+    let unit = string(obx.field(6).component(1)).or_else(|| string(obx.field(6).component(2)));
+    let range = string(obx.field(7).component(1)).map(|_| number::range(obx.field(7)));
+    let read = value::read(
+        scope,
+        &value::Question {
+            value_type: value_type.as_deref().unwrap_or_default(),
+            field: obx.field(5),
+            cancelled: status.as_deref() == Some("X"),
+            measured: unit.is_some() || range.is_some(),
+        },
+        &mut output.attachments,
+    );
+    let (mapped, held) = meaning(
+        scope,
+        [Some(&code), alternate.as_ref()],
+        unit.as_deref().unwrap_or_default(),
+        &read.value,
+        no_patient,
+    );
+    Observation {
+        code,
+        alternate,
+        sub_id: string(obx.field(4)),
+        value_type: value_type.map(std::borrow::Cow::into_owned),
+        value: read.value,
+        raw_value: read.raw,
+        unit,
+        range,
+        flags: flags(obx.field(8)),
+        status,
+        observed_at: scope.moment_text("OBX-14", obx.field(14)),
+        device: device(scope, obx.field(18)),
+        notes: note_lines(&line.notes),
+        mapped,
+        held,
+    }
+}
+
+/// What the tables make of the code, or why the result waits.
+fn meaning(
+    scope: &Scope<'_>,
+    codes: [Option<&Code>; 2],
+    unit: &str,
+    value: &Measured,
+    no_patient: bool,
+) -> (Option<Mapped>, Option<HoldReason>) {
+    let numeric = matches!(value, Measured::Quantity { .. } | Measured::Range { .. });
+    let mut reason = HoldReason::UnknownCode;
+    let mut mapped = None;
+    for code in codes.into_iter().flatten() {
+        let system = code.system.as_deref().unwrap_or_default();
+        match scope
+            .maps
+            .code(scope.channel, system, &code.code, unit, numeric)
+        {
+            Lookup::Mapped(known) => {
+                mapped = Some(known);
+                break;
+            }
+            Lookup::UnknownUnit => reason = HoldReason::UnknownUnit,
+            Lookup::Unknown => {}
+        }
+    }
+    let held = if no_patient {
+        Some(HoldReason::NoPatient)
+    } else if mapped.is_some() || needs_no_code(value) {
+        None
+    } else {
+        Some(reason)
+    };
+    (mapped, held)
+}
+
+/// A picture or a document is shown as it is, and a line that says nothing has nothing to release.
+fn needs_no_code(value: &Measured) -> bool {
+    match value {
+        Measured::Attachment { .. } => true,
+        Measured::Absent { reason } => reason == value::NOT_SENT,
+        _ => false,
+    }
+}
+
+/// OBX-8, each repetition as sent.
+fn flags(field: Value<'_>) -> Vec<String> {
+    field
+        .repetitions()
+        .filter_map(|flag| string(flag.component(1)).or_else(|| string(flag.component(2))))
+        .collect()
+}
+
+/// The first identifier of OBX-18, else the sending application.
+fn device(scope: &Scope<'_>, field: Value<'_>) -> Option<String> {
+    field
+        .repetitions()
+        .find_map(|device| device.components().find_map(string))
+        .or_else(|| {
+            scope
+                .header()
+                .and_then(|msh| string(msh.field(3).component(1)))
+        })
+}

@@ -1,0 +1,90 @@
+//! SPM, SAC, and OBR-15 of older versions, to one specimen.
+
+use schemas::care::{Code, Specimen};
+
+use super::SpecimenSource;
+use super::codes::code;
+use super::groups::Tube;
+use super::scope::{Scope, Seg, string};
+use crate::message::Value;
+
+/// One specimen of an order or a result; `None` when nothing is said of any.
+pub(super) fn specimen(
+    scope: &Scope<'_>,
+    tube: Option<Tube<'_, '_>>,
+    obr: Option<&Seg<'_>>,
+) -> Option<Specimen> {
+    let tube = tube.unwrap_or_default();
+    let mut specimen = match (tube.spm, obr) {
+        (Some(spm), _) => of_spm(scope, spm),
+        (None, Some(obr)) => of_obr(scope, obr),
+        (None, None) => Specimen::default(),
+    };
+    specimen.number = number(scope, tube, obr);
+    if specimen == Specimen::default() {
+        return None;
+    }
+    // When it was taken says something only of a specimen that is named.
+    if let (None, Some(obr)) = (tube.spm, obr) {
+        specimen.collected_at = scope.moment_text("OBR-7", obr.field(7));
+    }
+    Some(specimen)
+}
+
+/// The number on the tube, by the channel's order of asking.
+fn number(scope: &Scope<'_>, tube: Tube<'_, '_>, obr: Option<&Seg<'_>>) -> Option<String> {
+    let at = |segment: Option<&Seg<'_>>, path: &str, field, component| {
+        let value: Value<'_> = segment?.field(field).component(component);
+        scope.key(path, value.subcomponent(1))
+    };
+    scope
+        .settings
+        .specimen_number
+        .iter()
+        .find_map(|source| match source {
+            SpecimenSource::Spm2 => at(tube.spm, "SPM-2", 2, 1),
+            SpecimenSource::Spm2Filler => at(tube.spm, "SPM-2", 2, 2),
+            SpecimenSource::Sac3 => at(tube.sac, "SAC-3", 3, 1),
+            SpecimenSource::Sac4 => at(tube.sac, "SAC-4", 4, 1),
+            SpecimenSource::Obr2 => at(obr, "OBR-2", 2, 1),
+            SpecimenSource::Obr3 => at(obr, "OBR-3", 3, 1),
+            SpecimenSource::Obr5 => at(obr, "OBR-5", 5, 1),
+        })
+}
+
+fn of_spm(scope: &Scope<'_>, spm: &Seg<'_>) -> Specimen {
+    Specimen {
+        number: None,
+        filler_number: scope.key("SPM-2", spm.field(2).component(2).subcomponent(1)),
+        kind: code(scope, "SPM-4", spm.field(4)),
+        body_site: code(scope, "SPM-8", spm.field(8)),
+        role: string(spm.field(11).component(1)),
+        container: code(scope, "SPM-27", spm.field(27)),
+        condition: code(scope, "SPM-24", spm.field(24)),
+        // A range: its first moment.
+        collected_at: scope.moment_text("SPM-17", spm.field(17).component(1)),
+        received_at: scope.moment_text("SPM-18", spm.field(18)),
+    }
+}
+
+/// OBR-15: `code&text&system ^ additives ^ text ^ body site`.
+fn of_obr(scope: &Scope<'_>, obr: &Seg<'_>) -> Specimen {
+    let source = obr.field(15);
+    Specimen {
+        kind: parts(scope, source.component(1)),
+        body_site: parts(scope, source.component(4)),
+        received_at: scope.moment_text("OBR-14", obr.field(14)),
+        ..Specimen::default()
+    }
+}
+
+/// A coded element whose parts are subcomponents.
+fn parts(scope: &Scope<'_>, value: Value<'_>) -> Option<Code> {
+    let code = scope.key("OBR-15", value.subcomponent(1));
+    let text = string(value.subcomponent(2));
+    (code.is_some() || text.is_some()).then(|| Code {
+        code: code.unwrap_or_default(),
+        text,
+        system: string(value.subcomponent(3)),
+    })
+}
