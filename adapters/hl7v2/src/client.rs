@@ -33,7 +33,12 @@ pub struct Sender<S = LinkStream> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// Sends over an open stream; `timeout` is the wait for one acknowledgement.
     pub fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, reader: FrameReader::new(FrameSettings::default()), buffer: vec![0; 4096], timeout }
+        Self {
+            stream,
+            reader: FrameReader::new(FrameSettings::default()),
+            buffer: vec![0; 4096],
+            timeout,
+        }
     }
 
     /// Sends a message and waits for its acknowledgement. An accept acknowledgement (CA) ends the wait too. An
@@ -43,11 +48,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// [`SendError`]; whether the peer has the message is then unknown: send the same bytes again.
     pub async fn send(&mut self, content: &[u8]) -> Result<ReceivedAck, SendError> {
         let timeout = self.timeout;
-        tokio::time::timeout(timeout, self.exchange(content)).await.map_err(|_| SendError::Timeout(timeout))?
+        tokio::time::timeout(timeout, self.exchange(content))
+            .await
+            .map_err(|_| SendError::Timeout(timeout))?
     }
 
     async fn exchange(&mut self, content: &[u8]) -> Result<ReceivedAck, SendError> {
-        let wanted = Header::read(content).map(|header| header.control_id().to_vec()).unwrap_or_default();
+        let wanted = Header::read(content)
+            .map(|header| header.control_id().to_vec())
+            .unwrap_or_default();
         self.stream.write_all(&frame::encode(content)).await?;
         self.stream.flush().await?;
         loop {

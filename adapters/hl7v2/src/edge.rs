@@ -28,19 +28,33 @@ impl Hl7v2Edge {
     /// An edge with its settings, which must have passed [`Hl7v2Settings::validate`].
     #[must_use]
     pub fn new(settings: Hl7v2Settings) -> Self {
-        Self { settings: Arc::new(settings) }
+        Self {
+            settings: Arc::new(settings),
+        }
     }
 
     async fn listen(&self, ctx: &ChannelContext) -> Result<(), AdapterError> {
-        let Some(server) = &self.settings.server else { return Ok(()) };
-        let listener = Listener::open(server, ctx.channel.as_str()).map_err(|error| failed(ctx, &error))?;
+        let Some(server) = &self.settings.server else {
+            return Ok(());
+        };
+        let listener =
+            Listener::open(server, ctx.channel.as_str()).map_err(|error| failed(ctx, &error))?;
         let address = listener.local_addr().to_string();
-        let presence = Arc::new(Presence { open: AtomicU32::new(0), address: address.clone(), ctx: ctx.clone(), resting: LinkState::Listening });
+        let presence = Arc::new(Presence {
+            open: AtomicU32::new(0),
+            address: address.clone(),
+            ctx: ctx.clone(),
+            resting: LinkState::Listening,
+        });
         ctx.report(LinkState::Listening, 0, &address, None);
         tracing::info!(channel = %ctx.channel, %address, "listening for HL7 v2");
         let drained = listener
             .serve(&ctx.stop, GRACE, |link| {
-                let (settings, ctx, presence) = (Arc::clone(&self.settings), ctx.clone(), Arc::clone(&presence));
+                let (settings, ctx, presence) = (
+                    Arc::clone(&self.settings),
+                    ctx.clone(),
+                    Arc::clone(&presence),
+                );
                 async move { presence.attend(link, settings, ctx).await }
             })
             .await;
@@ -52,13 +66,23 @@ impl Hl7v2Edge {
     }
 
     async fn dial(&self, ctx: &ChannelContext) -> Result<(), AdapterError> {
-        let Some(client) = &self.settings.client else { return Ok(()) };
-        let mut dialer = Dialer::new(client, ctx.channel.as_str()).map_err(|error| failed(ctx, &error))?;
+        let Some(client) = &self.settings.client else {
+            return Ok(());
+        };
+        let mut dialer =
+            Dialer::new(client, ctx.channel.as_str()).map_err(|error| failed(ctx, &error))?;
         let address = client.connect.clone();
-        let presence = Arc::new(Presence { open: AtomicU32::new(0), address: address.clone(), ctx: ctx.clone(), resting: LinkState::Lost });
+        let presence = Arc::new(Presence {
+            open: AtomicU32::new(0),
+            address: address.clone(),
+            ctx: ctx.clone(),
+            resting: LinkState::Lost,
+        });
         ctx.report(LinkState::Lost, 0, &address, None);
         while let Some(link) = dialer.connect(&ctx.stop).await {
-            presence.attend(link, Arc::clone(&self.settings), ctx.clone()).await;
+            presence
+                .attend(link, Arc::clone(&self.settings), ctx.clone())
+                .await;
         }
         ctx.report(LinkState::Stopped, 0, &address, None);
         Ok(())
@@ -84,14 +108,22 @@ struct Presence {
 impl Presence {
     async fn attend(&self, link: Link, settings: Arc<Hl7v2Settings>, ctx: ChannelContext) {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
-        self.ctx.report(LinkState::Connected, open, &self.address, None);
+        self.ctx
+            .report(LinkState::Connected, open, &self.address, None);
         connection::serve(link, &settings, &ctx).await;
         let open = self.open.fetch_sub(1, Ordering::Relaxed) - 1;
-        let state = if open == 0 { self.resting } else { LinkState::Connected };
+        let state = if open == 0 {
+            self.resting
+        } else {
+            LinkState::Connected
+        };
         self.ctx.report(state, open, &self.address, None);
     }
 }
 
 fn failed(ctx: &ChannelContext, error: &adapter_link::LinkError) -> AdapterError {
-    AdapterError { channel: ctx.channel.clone(), detail: error.to_string() }
+    AdapterError {
+        channel: ctx.channel.clone(),
+        detail: error.to_string(),
+    }
 }

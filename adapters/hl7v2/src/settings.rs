@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use adapter_link::{ConnectSettings, Fault, ListenSettings};
 use serde::Deserialize;
+use time::UtcOffset;
 
+use crate::Charset;
 use crate::ack::AckStyle;
 use crate::frame::FrameSettings;
 use crate::translate::TranslatorSettings;
@@ -46,7 +48,12 @@ pub struct FramingSettings {
 
 impl Default for FramingSettings {
     fn default() -> Self {
-        Self { limit: 4 * 1024 * 1024, bare: false, idle_s: 60, pipeline: 64 }
+        Self {
+            limit: 4 * 1024 * 1024,
+            bare: false,
+            idle_s: 60,
+            pipeline: 64,
+        }
     }
 }
 
@@ -83,7 +90,10 @@ impl Hl7v2Settings {
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        let fault = |path: &str, message: &str| Fault { path: path.to_owned(), message: message.to_owned() };
+        let fault = |path: &str, message: &str| Fault {
+            path: path.to_owned(),
+            message: message.to_owned(),
+        };
         match (&self.server, &self.client) {
             (Some(server), None) => faults.extend(under("server", server.validate())),
             (None, Some(client)) => faults.extend(under("client", client.validate())),
@@ -91,13 +101,19 @@ impl Hl7v2Settings {
             (Some(_), Some(_)) => faults.push(fault("client", "a channel either listens or connects: keep one of server and client")),
         }
         if self.frame.limit < 1024 || self.frame.limit > 64 * 1024 * 1024 {
-            faults.push(fault("frame.limit", "must be between 1024 and 67108864 bytes"));
+            faults.push(fault(
+                "frame.limit",
+                "must be between 1024 and 67108864 bytes",
+            ));
         }
         if !(1..=256).contains(&self.frame.pipeline) {
             faults.push(fault("frame.pipeline", "must be between 1 and 256"));
         }
         if !(1..=3600).contains(&self.frame.idle_s) {
             faults.push(fault("frame.idle_s", "must be between 1 and 3600"));
+        }
+        if let Err(error) = self.translate.check() {
+            faults.push(fault("translate", &error.to_string()));
         }
         faults
     }
@@ -111,6 +127,17 @@ impl Hl7v2Settings {
         }
     }
 
+    /// The channel's charset, when one is set.
+    pub(crate) fn charset(&self) -> Option<Charset> {
+        self.translate.charset.as_deref().and_then(Charset::named)
+    }
+
+    /// Zone in which our answers are dated.
+    pub(crate) fn zone(&self) -> UtcOffset {
+        UtcOffset::from_whole_seconds(i32::from(self.translate.default_zone_minutes) * 60)
+            .unwrap_or(UtcOffset::UTC)
+    }
+
     pub(crate) fn ack_style(&self) -> AckStyle {
         AckStyle {
             echo_control_id: self.ack.echo_control_id,
@@ -122,5 +149,8 @@ impl Hl7v2Settings {
 }
 
 fn under(prefix: &str, faults: Vec<Fault>) -> impl Iterator<Item = Fault> {
-    faults.into_iter().map(move |fault| Fault { path: format!("{prefix}.{}", fault.path), message: fault.message })
+    faults.into_iter().map(move |fault| Fault {
+        path: format!("{prefix}.{}", fault.path),
+        message: fault.message,
+    })
 }

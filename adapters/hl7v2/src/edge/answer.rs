@@ -78,7 +78,10 @@ pub(crate) fn header_of(bytes: &[u8]) -> Option<Header<'_>> {
 
 /// True for a batch or file envelope (HL7 v2.5.1 §2.10.3).
 pub(crate) fn is_batch(bytes: &[u8]) -> bool {
-    let body = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start();
+    let body = bytes
+        .strip_prefix(b"\xEF\xBB\xBF")
+        .unwrap_or(bytes)
+        .trim_ascii_start();
     body.starts_with(b"FHS") || body.starts_with(b"BHS")
 }
 
@@ -96,24 +99,41 @@ pub(crate) fn write(header: Option<&Header<'_>>, fate: &Fate, settings: &Hl7v2Se
     };
     let due = ack::decide(header, outcome);
     let commit_block = settings.ack.commit_blocks.then(|| {
-        frame::encode(&[if outcome == Outcome::Stored { frame::COMMIT_ACK } else { frame::COMMIT_NAK }])
+        frame::encode(&[if outcome == Outcome::Stored {
+            frame::COMMIT_ACK
+        } else {
+            frame::COMMIT_NAK
+        }])
     });
-    let now = OffsetDateTime::now_utc().to_offset(settings.translate.zone());
-    let answers = [due.commit, due.application].into_iter().flatten().map(|code| {
-        let control_id = control_id();
-        let answer = Ack::new(code, &control_id, now).style(settings.ack_style());
-        match fate {
-            Fate::Stored => answer.frame(header),
-            Fate::NotStored(why) => {
-                let error = AckError { diagnostics: Some(why), user_text: Some("Not stored; send again"), ..AckError::new(ErrorCode::Internal) };
-                answer.text("Not stored; send again").error(error).frame(header)
+    let now = OffsetDateTime::now_utc().to_offset(settings.zone());
+    let answers = [due.commit, due.application]
+        .into_iter()
+        .flatten()
+        .map(|code| {
+            let control_id = control_id();
+            let answer = Ack::new(code, &control_id, now).style(settings.ack_style());
+            match fate {
+                Fate::Stored => answer.frame(header),
+                Fate::NotStored(why) => {
+                    let error = AckError {
+                        diagnostics: Some(why),
+                        user_text: Some("Not stored; send again"),
+                        ..AckError::new(ErrorCode::Internal)
+                    };
+                    answer
+                        .text("Not stored; send again")
+                        .error(error)
+                        .frame(header)
+                }
+                Fate::Refused(refused) => {
+                    let error = AckError {
+                        user_text: Some(refused.text()),
+                        ..AckError::new(refused.code())
+                    };
+                    answer.text(refused.text()).error(error).frame(header)
+                }
             }
-            Fate::Refused(refused) => {
-                let error = AckError { user_text: Some(refused.text()), ..AckError::new(refused.code()) };
-                answer.text(refused.text()).error(error).frame(header)
-            }
-        }
-    });
+        });
     let mut all: Vec<Bytes> = commit_block.into_iter().chain(answers).collect();
     match all.len() {
         0 => Bytes::new(),
@@ -135,7 +155,11 @@ fn control_id() -> String {
         u64::try_from(now).unwrap_or(0)
     });
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{:011X}{:07X}", *START, NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{:011X}{:07X}",
+        *START,
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 #[cfg(test)]
@@ -167,7 +191,11 @@ mod tests {
         let answer = write(None, &Fate::Refused(Refused::NoHeader), &settings());
         assert!(find(&answer, b"MSA|AR|").is_some());
         let header = Header::read(b"MSH|^~\\&|LAB||HUB||1||ORU^R01|77|P|2.5\r").unwrap();
-        let answer = write(Some(&header), &Fate::NotStored("disk full".into()), &settings());
+        let answer = write(
+            Some(&header),
+            &Fate::NotStored("disk full".into()),
+            &settings(),
+        );
         assert!(find(&answer, b"MSA|AE|77").is_some());
     }
 }

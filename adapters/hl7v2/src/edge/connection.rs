@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::answer::{self, Fate, Refused};
 use crate::charset;
-use crate::frame::{FrameEvent, FrameNote};
 use crate::frame::FrameReader;
+use crate::frame::{FrameEvent, FrameNote};
 use crate::header::Header;
 use crate::settings::Hl7v2Settings;
 
@@ -110,33 +110,74 @@ fn take<'a>(
     let (bytes, quarantine, refused, answer_it, close) = match event {
         FrameEvent::KeepAlive => return None,
         FrameEvent::Commit(_) => return None,
-        FrameEvent::Message { bytes, noise_before, notes: oddities } => {
+        FrameEvent::Message {
+            bytes,
+            noise_before,
+            notes: oddities,
+        } => {
             if noise_before > 0 {
-                notes.push(format!("{noise_before} bytes before the frame were skipped"));
+                notes.push(format!(
+                    "{noise_before} bytes before the frame were skipped"
+                ));
                 if *noise_seen == 0 {
                     tracing::info!(channel = %ctx.channel, %peer, bytes = noise_before, "bytes between frames are skipped (told once for this connection)");
                 }
                 *noise_seen += noise_before;
             }
             notes.extend(oddities.iter().map(|note| note_text(*note).to_owned()));
-            let readable = answer::header_of(&bytes).is_some() || answer::is_batch(&bytes) || decoded_header(&bytes, settings).is_some();
+            let readable = answer::header_of(&bytes).is_some()
+                || answer::is_batch(&bytes)
+                || decoded_header(&bytes, settings).is_some();
             let refused = (!readable).then_some(Refused::NoHeader);
-            (bytes, refused.map(|r| r.reason().to_owned()), refused, true, false)
+            (
+                bytes,
+                refused.map(|r| r.reason().to_owned()),
+                refused,
+                true,
+                false,
+            )
         }
-        FrameEvent::Quarantined { bytes, reason, offset } => {
+        FrameEvent::Quarantined {
+            bytes,
+            reason,
+            offset,
+        } => {
             notes.push(format!("began at byte {offset} of the connection"));
             let unframed = reason == crate::frame::Broken::Unframed;
             tracing::warn!(channel = %ctx.channel, %peer, reason = reason.as_str(), bytes = bytes.len(), "an incomplete message is kept, not acknowledged");
-            (bytes, Some(reason.as_str().to_owned()), unframed.then_some(Refused::Unframed), unframed, false)
+            (
+                bytes,
+                Some(reason.as_str().to_owned()),
+                unframed.then_some(Refused::Unframed),
+                unframed,
+                false,
+            )
         }
         FrameEvent::Oversize { head, seen } => {
-            notes.push(format!("{seen} bytes were sent, the first {} are kept", head.len()));
+            notes.push(format!(
+                "{seen} bytes were sent, the first {} are kept",
+                head.len()
+            ));
             tracing::warn!(channel = %ctx.channel, %peer, bytes = seen, limit = settings.frame.limit, "a message above the limit is refused");
-            (head, Some(Refused::TooLarge.reason().to_owned()), Some(Refused::TooLarge), true, true)
+            (
+                head,
+                Some(Refused::TooLarge.reason().to_owned()),
+                Some(Refused::TooLarge),
+                true,
+                true,
+            )
         }
     };
     metrics::counter!("hub_hl7v2_frames_total", "channel" => ctx.channel.to_string(), "kind" => if quarantine.is_some() { "quarantined" } else { "message" }).increment(1);
-    let received = Received { bytes: bytes.clone(), peer: Some(peer.to_owned()), received_at, notes, quarantine, child_of: None, id: None };
+    let received = Received {
+        bytes: bytes.clone(),
+        peer: Some(peer.to_owned()),
+        received_at,
+        notes,
+        quarantine,
+        child_of: None,
+        id: None,
+    };
     Some(async move {
         let started = Instant::now();
         let stored = ctx.ingest(received).await;
@@ -145,11 +186,18 @@ fn take<'a>(
             (Ok(_), Some(refused)) => Fate::Refused(refused),
             (Ok(_), None) => Fate::Stored,
         };
-        metrics::histogram!("hub_ack_seconds", "channel" => ctx.channel.to_string()).record(started.elapsed().as_secs_f64());
+        metrics::histogram!("hub_ack_seconds", "channel" => ctx.channel.to_string())
+            .record(started.elapsed().as_secs_f64());
         if !answer_it {
-            return Reply { bytes: Bytes::new(), close };
+            return Reply {
+                bytes: Bytes::new(),
+                close,
+            };
         }
-        Reply { bytes: answer_bytes(&bytes, &fate, settings), close }
+        Reply {
+            bytes: answer_bytes(&bytes, &fate, settings),
+            close,
+        }
     })
 }
 
@@ -157,7 +205,9 @@ fn answer_bytes(bytes: &[u8], fate: &Fate, settings: &Hl7v2Settings) -> Bytes {
     match answer::header_of(bytes) {
         Some(header) => answer::write(Some(&header), fate, settings),
         None => match decoded_header(bytes, settings) {
-            Some(text) => answer::write(Header::read(text.as_bytes()).ok().as_ref(), fate, settings),
+            Some(text) => {
+                answer::write(Header::read(text.as_bytes()).ok().as_ref(), fate, settings)
+            }
             None => answer::write(None, fate, settings),
         },
     }
@@ -165,7 +215,7 @@ fn answer_bytes(bytes: &[u8], fate: &Fate, settings: &Hl7v2Settings) -> Bytes {
 
 /// For character sets in which MSH is not ASCII (UTF-16): the decoded text, if it begins with a header.
 fn decoded_header(bytes: &[u8], settings: &Hl7v2Settings) -> Option<String> {
-    let text = charset::decode(bytes, settings.translate.charset()).text.into_owned();
+    let text = charset::decode(bytes, settings.charset()).text.into_owned();
     Header::read(text.as_bytes()).is_ok().then_some(text)
 }
 
