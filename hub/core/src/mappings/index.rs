@@ -134,7 +134,7 @@ impl Tables {
         };
         // A rule that quotes the device word for word comes first: some devices write one unit and mean another.
         if let Some(rule) = row.units.iter().find(|rule| rule.from == sent) {
-            return Some(mapped(Some(ucum), rule.conversion()));
+            return Some(mapped(Some(ucum), rule.factor.as_deref()));
         }
         let canonical = self.unit(asked.channel, sent).unwrap_or(sent);
         if canonical == ucum {
@@ -143,7 +143,7 @@ impl Tables {
         row.units
             .iter()
             .find(|rule| self.unit(asked.channel, &rule.from) == Some(canonical))
-            .map(|rule| mapped(Some(ucum), rule.conversion()))
+            .map(|rule| mapped(Some(ucum), rule.factor.as_deref()))
     }
 }
 

@@ -43,15 +43,8 @@ impl Systems {
 pub struct UnitRule {
     /// As the device writes it.
     pub from: String,
-    /// Decimal text: value in the row's unit = value as sent × factor.
-    pub factor: String,
-}
-
-impl UnitRule {
-    /// The factor, if it changes the number.
-    pub(super) fn conversion(&self) -> Option<&str> {
-        (self.factor != "1").then_some(self.factor.as_str())
-    }
+    /// Decimal text: value in the row's unit = value as sent × factor; `None`: 1.
+    pub factor: Option<String>,
 }
 
 /// One code of one row. A row that lists several spellings is listed once for each.
@@ -78,6 +71,22 @@ pub struct MappingRow {
 }
 
 impl MappingRow {
+    /// Whether the row is for this channel.
+    #[must_use]
+    pub fn applies_to(&self, channel: &ChannelId) -> bool {
+        self.channels.is_empty() || self.channels.contains(channel)
+    }
+
+    /// The code systems that can be listed: for a row that names none, no system and `L`. Local names that begin with
+    /// `99` can't be listed; ask [`super::Mappings::code`] for a code that waits.
+    #[must_use]
+    pub fn code_systems(&self) -> Vec<String> {
+        match &self.systems {
+            Systems::Local => vec![String::new(), "L".to_owned()],
+            Systems::Named(names) => names.clone(),
+        }
+    }
+
     /// How exact the row is: site rows, then rows for named channels, then rows for named systems.
     pub(super) fn rank(&self) -> (bool, bool, bool) {
         (

@@ -27,7 +27,7 @@ pub struct Reloaded {
     pub changed: bool,
     pub version: String,
     /// Rows that say something new: held results may be released by them.
-    pub new_rows: Vec<MappingRow>,
+    pub added: Vec<MappingRow>,
 }
 
 impl Default for MappingStore {
@@ -82,7 +82,7 @@ impl MappingStore {
             return Ok(Reloaded {
                 changed: false,
                 version: tables.version,
-                new_rows: Vec::new(),
+                added: Vec::new(),
             });
         }
         let tables = Arc::new(tables);
@@ -93,7 +93,7 @@ impl MappingStore {
         Ok(Reloaded {
             changed: true,
             version: tables.version.clone(),
-            new_rows: diff(&old.tables.rows, &tables.rows),
+            added: diff(&old.tables.rows, &tables.rows),
         })
     }
 

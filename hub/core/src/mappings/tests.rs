@@ -398,7 +398,7 @@ fn a_reload_tells_the_rows_that_say_something_new_and_keeps_what_people_mapped()
     );
     let reloaded = store.reload().unwrap();
     assert!(reloaded.changed);
-    let codes: Vec<_> = reloaded.new_rows.iter().map(|r| r.code.as_str()).collect();
+    let codes: Vec<_> = reloaded.added.iter().map(|r| r.code.as_str()).collect();
     assert_eq!(codes, ["PLT", "PLATELETS"]);
     assert_eq!(store.current().version(), reloaded.version);
     assert!(is(

@@ -117,7 +117,7 @@ fn rows_of(
                 .iter()
                 .map(|u| UnitRule {
                     from: u.from.get_ref().clone(),
-                    factor: u.factor.get_ref().clone(),
+                    factor: Some(u.factor.get_ref().clone()).filter(|f| f != "1"),
                 })
                 .collect(),
             fixed_unit: entry.fixed_unit.as_ref().map(|u| u.get_ref().clone()),
