@@ -1,0 +1,12 @@
+//! The clinical worker against a real Postgres.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod it {
+    mod codes;
+    mod encounters;
+    mod orders;
+    mod queries;
+    mod results;
+    mod support;
+}

@@ -1,0 +1,213 @@
+//! The life of an encounter.
+
+use hub_core::Verdict;
+use schemas::Patch;
+use schemas::care::EncounterAction::{self, *};
+use schemas::care::{EncounterReported, Location};
+use worker_clinical::queries::{
+    EncounterFilter, EncounterPlace, EncounterRow, Page, encounter, encounters_for_subjects,
+};
+
+use super::support::{Ward, at, key, minutes, patient, said};
+
+fn adt(action: EncounterAction, ward: Option<&str>) -> EncounterReported {
+    EncounterReported {
+        action,
+        subject: patient("1"),
+        visit_number: Some("V1".into()),
+        class: Patch::Keep,
+        location: ward.map_or(Patch::Keep, |ward| {
+            Patch::Set(Location {
+                point_of_care: Some(ward.into()),
+                ..Location::default()
+            })
+        }),
+        prior_location: Patch::Keep,
+        attending: Patch::Keep,
+        referring: Patch::Keep,
+        service: Patch::Keep,
+        admitted_at: Patch::Keep,
+        discharged_at: Patch::Keep,
+        disposition: Patch::Keep,
+        occurred_at: None,
+    }
+}
+
+async fn seen(ward: &Ward) -> (EncounterRow, Vec<EncounterPlace>) {
+    let mut tx = ward.tx().await;
+    let rows = encounters_for_subjects(
+        tx.conn(),
+        &[key("1").0],
+        &EncounterFilter::default(),
+        Page::first(10),
+    )
+    .await
+    .unwrap();
+    assert_eq!(rows.len(), 1);
+    encounter(tx.conn(), rows[0].id).await.unwrap().unwrap()
+}
+
+fn places(places: &[EncounterPlace]) -> Vec<String> {
+    places
+        .iter()
+        .map(|place| {
+            format!(
+                "{} {}",
+                place.location["point_of_care"].as_str().unwrap(),
+                place.status
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn an_encounter_is_planned_admitted_moved_moved_back_discharged_and_taken_back() {
+    let ward = Ward::new().await;
+    let steps: [(EncounterAction, Option<&str>, &str, &[&str]); 7] = [
+        (Preadmitted, Some("A"), "planned", &[]),
+        (Admitted, Some("A"), "in_progress", &["A active"]),
+        (
+            Transferred,
+            Some("B"),
+            "in_progress",
+            &["A completed", "B active"],
+        ),
+        (
+            TransferCancelled,
+            Some("A"),
+            "in_progress",
+            &["A active", "B cancelled"],
+        ),
+        (
+            Discharged,
+            None,
+            "finished",
+            &["A completed", "B cancelled"],
+        ),
+        (
+            DischargeCancelled,
+            None,
+            "in_progress",
+            &["A active", "B cancelled"],
+        ),
+        (
+            AdmitCancelled,
+            None,
+            "cancelled",
+            &["A cancelled", "B cancelled"],
+        ),
+    ];
+    for (minute, (action, place, status, expected)) in steps.into_iter().enumerate() {
+        let verdict = ward.apply_one(at(minute as i64, &adt(action, place))).await;
+        assert_eq!(said(&verdict), ["clinical.encounter.changed"], "{action:?}");
+        let (row, stay) = seen(&ward).await;
+        assert_eq!(row.status, status, "{action:?}");
+        assert_eq!(places(&stay), expected, "{action:?}");
+        assert_eq!(row.ended_at.is_some(), status == "finished", "{action:?}");
+    }
+    assert_eq!(seen(&ward).await.0.started_at, Some(minutes(1)));
+}
+
+#[tokio::test]
+async fn the_whole_life_in_one_batch_ends_the_same() {
+    let ward = Ward::new().await;
+    ward.apply(&[
+        at(0, &adt(Admitted, Some("A"))),
+        at(1, &adt(Transferred, Some("B"))),
+        at(2, &adt(Discharged, None)),
+        at(3, &adt(DischargeCancelled, None)),
+    ])
+    .await;
+    let (row, stay) = seen(&ward).await;
+    assert_eq!(row.status, "in_progress");
+    assert_eq!(row.version, 4);
+    assert_eq!(places(&stay), ["A completed", "B active"]);
+}
+
+#[tokio::test]
+async fn an_a03_first_makes_a_finished_encounter_and_the_late_a01_its_beginning() {
+    let ward = Ward::new().await;
+    let mut gone = adt(Discharged, Some("B"));
+    gone.disposition = Patch::Set("01".into());
+    ward.apply_one(at(10, &gone)).await;
+    let mut admitted = adt(Admitted, Some("A"));
+    admitted.class = Patch::Set("I".into());
+    ward.apply_one(at(0, &admitted)).await;
+    let (row, stay) = seen(&ward).await;
+    assert_eq!(row.status, "finished");
+    assert_eq!(
+        (row.started_at, row.ended_at),
+        (Some(minutes(0)), Some(minutes(10)))
+    );
+    assert_eq!(row.class_code(), Some("IMP"));
+    assert_eq!(places(&stay), ["A completed", "B completed"]);
+    assert_eq!(row.location.unwrap()["point_of_care"], "B");
+}
+
+#[tokio::test]
+async fn an_update_changes_what_is_valued_and_never_the_status_by_itself() {
+    let ward = Ward::new().await;
+    let mut admitted = adt(Admitted, Some("A"));
+    admitted.service = Patch::Set("CAR".into());
+    admitted.class = Patch::Set("I".into());
+    ward.apply_one(at(0, &admitted)).await;
+    let mut update = adt(Updated, None);
+    update.service = Patch::Clear;
+    ward.apply_one(at(1, &update)).await;
+    let (row, _) = seen(&ward).await;
+    assert_eq!(
+        (row.status.as_str(), row.service, row.class.as_deref()),
+        ("in_progress", None, Some("I"))
+    );
+    assert!(matches!(
+        ward.apply_one(at(2, &update)).await,
+        Verdict::Unchanged
+    ));
+
+    update.discharged_at = Patch::Set("2026-03-01T12:30:00Z".into());
+    ward.apply_one(at(3, &update)).await;
+    let (row, stay) = seen(&ward).await;
+    assert_eq!(
+        (row.status.as_str(), row.ended_at),
+        ("finished", Some(minutes(30)))
+    );
+    assert_eq!(places(&stay), ["A completed"]);
+}
+
+#[tokio::test]
+async fn what_is_delivered_out_of_order_overrules_nothing() {
+    let ward = Ward::new().await;
+    ward.apply_one(at(0, &adt(Admitted, Some("A")))).await;
+    ward.apply_one(at(10, &adt(Transferred, Some("C")))).await;
+    ward.apply_one(at(5, &adt(Transferred, Some("B")))).await;
+    let (row, stay) = seen(&ward).await;
+    assert_eq!(row.location.unwrap()["point_of_care"], "C");
+    assert_eq!(places(&stay), ["A completed", "B completed", "C active"]);
+    ward.apply_one(at(3, &adt(AdmitCancelled, None))).await;
+    assert_eq!(seen(&ward).await.0.status, "in_progress");
+}
+
+#[tokio::test]
+async fn a_repeated_admission_changes_nothing() {
+    let ward = Ward::new().await;
+    let body = adt(Admitted, Some("A"));
+    let verdicts = ward.apply(&[at(0, &body), at(0, &body)]).await;
+    assert!(matches!(verdicts[1], Verdict::Unchanged));
+    assert!(matches!(
+        ward.apply_one(at(1, &body)).await,
+        Verdict::Unchanged
+    ));
+    assert_eq!(seen(&ward).await.0.version, 1);
+}
+
+#[tokio::test]
+async fn without_a_visit_number_patient_and_admit_time_are_the_key() {
+    let ward = Ward::new().await;
+    let mut body = adt(Admitted, None);
+    body.visit_number = None;
+    body.admitted_at = Patch::Set("2026-03-01T12:00:00Z".into());
+    ward.apply_one(at(0, &body)).await;
+    body.action = Discharged;
+    ward.apply_one(at(1, &body)).await;
+    assert_eq!(seen(&ward).await.0.status, "finished");
+}
