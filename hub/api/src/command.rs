@@ -37,12 +37,16 @@ pub(crate) enum Written {
 
 /// A command's way from a handler to its owner.
 pub(crate) struct Sender<'a> {
-    pub(crate) state: &'a ApiState,
+    state: &'a ApiState,
     pub(crate) who: &'a Identity,
-    pub(crate) trace: &'a Trace,
+    trace: &'a Trace,
 }
 
-impl Sender<'_> {
+impl<'a> Sender<'a> {
+    pub(crate) fn new(state: &'a ApiState, who: &'a Identity, trace: &'a Trace) -> Self {
+        Self { state, who, trace }
+    }
+
     /// Publishes a command and waits for its outcome. A refusal is a problem.
     pub(crate) async fn send<B: Body>(
         &self,

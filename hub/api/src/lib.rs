@@ -4,17 +4,21 @@
 
 pub mod auth;
 pub mod backbone;
+mod body_view;
 mod command;
 mod docs_page;
 mod extract;
+mod identifier;
 mod observe;
 mod openapi;
 mod page;
 mod problem;
+mod reads;
 mod routes;
 mod serve;
 mod state;
 mod trace;
+mod views;
 
 pub use auth::{
     BootstrapError, PERMISSIONS, TOKEN_LIFETIME, TokenKeys, WeakSecret, bootstrap_admin,

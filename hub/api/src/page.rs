@@ -55,6 +55,15 @@ impl Limit {
     pub(crate) fn rows(self) -> i64 {
         i64::from(self.0)
     }
+
+    pub(crate) fn count(self) -> u16 {
+        self.0
+    }
+
+    /// True when a page with this many rows may have a successor.
+    pub(crate) fn is_full(self, rows: usize) -> bool {
+        rows >= usize::from(self.0)
+    }
 }
 
 impl Default for Limit {
@@ -110,7 +119,12 @@ impl Cursor {
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .map(Some)
-            .ok_or_else(|| Problem::invalid("cursor", "is not a next_cursor that this search gave"))
+            .ok_or_else(Self::refused)
+    }
+
+    /// The text is no cursor of this search.
+    pub(crate) fn refused() -> Problem {
+        Problem::invalid("cursor", "is not a next_cursor that this search gave")
     }
 }
 

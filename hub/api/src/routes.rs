@@ -10,11 +10,19 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::observe::{not_found, observe, on_panic, wrong_method};
+use crate::problem::Problem;
 use crate::state::ApiState;
-use crate::{docs_page, openapi};
+use crate::{ApiLimits, docs_page, openapi};
 
 mod auth;
+mod care;
+mod channels;
+mod dead;
 mod health;
+mod held;
+mod messages;
+mod patients;
+mod records;
 
 /// The whole HTTP surface of the hub.
 pub fn router(state: ApiState) -> Router {
@@ -36,8 +44,19 @@ pub fn router(state: ApiState) -> Router {
 }
 
 /// Everything under `/api/v1`, with its description.
-pub(crate) fn api(_limits: &crate::ApiLimits) -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().nest("/api/v1", OpenApiRouter::new().merge(auth::routes()))
+pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().nest(
+        "/api/v1",
+        OpenApiRouter::new()
+            .merge(auth::routes())
+            .merge(patients::routes())
+            .merge(care::routes())
+            .merge(messages::routes())
+            .merge(held::routes())
+            .merge(dead::routes(limits))
+            .merge(channels::routes())
+            .merge(records::routes()),
+    )
 }
 
 /// What the API tells is about patients: nobody on the way may keep it.
@@ -47,4 +66,41 @@ async fn not_stored(mut response: Response) -> Response {
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Longest reason or resolution that a person may give.
+const TEXT_BYTES: usize = 500;
+
+/// A person's words: not empty, not long.
+fn text(field: &'static str, words: String) -> Result<String, Problem> {
+    if words.trim().is_empty() {
+        return Err(Problem::invalid(field, "must not be empty"));
+    }
+    if words.len() > TEXT_BYTES {
+        return Err(Problem::invalid(
+            field,
+            format!("has more than {TEXT_BYTES} bytes"),
+        ));
+    }
+    Ok(words)
+}
+
+fn reason(words: String) -> Result<String, Problem> {
+    text("reason", words)
+}
+
+/// The state that a list is narrowed to: `open` when nothing is said, `None` for all.
+fn state_or_open(
+    given: Option<String>,
+    states: &'static [&'static str],
+) -> Result<Option<String>, Problem> {
+    match given.as_deref() {
+        None => Ok(Some("open".to_owned())),
+        Some("all") => Ok(None),
+        Some(state) if states.contains(&state) => Ok(given),
+        Some(_) => Err(Problem::invalid(
+            "state",
+            format!("must be one of: {}, all", states.join(", ")),
+        )),
+    }
 }

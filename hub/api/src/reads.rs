@@ -1,0 +1,8 @@
+//! Reads: from what callers ask to the queries that workers export, and from their rows to the views.
+//! Everything runs inside a read-only transaction of one tenant.
+
+pub(crate) mod care;
+pub(crate) mod integration;
+pub(crate) mod messages;
+pub(crate) mod patients;
+mod unexported;

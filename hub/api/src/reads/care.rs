@@ -1,0 +1,307 @@
+//! Encounters, orders, reports and results, through `worker_clinical::queries`.
+
+use hub_core::Tx;
+use serde::Deserialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+use worker_clinical::queries;
+
+use super::unexported;
+use crate::page::{Cursor, Limit, Page};
+use crate::problem::Problem;
+use crate::reads::patients::Keys;
+use crate::views::care::{
+    Encounter, EncounterDetail, LabResult, Order, OrderDetail, Place, Report, ReportDetail,
+    Specimen,
+};
+
+/// Which versions of results.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Versions {
+    #[default]
+    Current,
+    All,
+}
+
+/// Whose results: a person's, or those of a specimen.
+#[derive(Debug)]
+pub(crate) enum Scope {
+    Person(Keys),
+    Specimen(String),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct ResultFilter {
+    pub(crate) code: Option<String>,
+    pub(crate) loinc: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) held: Option<bool>,
+    pub(crate) from: Option<OffsetDateTime>,
+    pub(crate) to: Option<OffsetDateTime>,
+    pub(crate) versions: Versions,
+}
+
+pub(crate) async fn results(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    filter: &ResultFilter,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<LabResult>, Problem> {
+    let page = page_of(cursor, limit)?;
+    let wanted = queries::ResultFilter {
+        // the query takes either code in one condition; the second, if any, is looked at below
+        code: filter.loinc.clone().or_else(|| filter.code.clone()),
+        status: filter.status.clone(),
+        held: filter.held,
+        from: filter.from,
+        to: filter.to,
+        versions: match filter.versions {
+            Versions::Current => queries::Versions::Current,
+            Versions::All => queries::Versions::All,
+        },
+    };
+    let (rows, keys) = match scope {
+        Scope::Person(keys) => {
+            let subjects: Vec<Uuid> = keys.keys().copied().collect();
+            let rows = queries::results_for_subjects(tx.conn(), &subjects, &wanted, page).await?;
+            (rows, keys.clone())
+        }
+        Scope::Specimen(number) => {
+            let rows = queries::results_for_specimen(tx.conn(), number, &wanted, page).await?;
+            let keys = patients_of(tx, rows.iter().map(|row| row.subject_key)).await?;
+            (rows, keys)
+        }
+    };
+    let next = next(limit, &rows, queries::ResultRow::cursor);
+    let fits = |row: &queries::ResultRow| {
+        (filter.loinc.is_none() || row.loinc == filter.loinc)
+            && filter.code.as_ref().is_none_or(|code| row.code == *code)
+    };
+    let items = rows
+        .into_iter()
+        .filter(fits)
+        .map(|row| {
+            let patient = patient_of(&keys, row.subject_key);
+            LabResult::of(row, patient)
+        })
+        .collect();
+    Ok(Page {
+        items,
+        next_cursor: next,
+    })
+}
+
+pub(crate) async fn orders(
+    tx: &mut Tx<'_>,
+    keys: Option<&Keys>,
+    number: Option<&str>,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Order>, Problem> {
+    let page = page_of(cursor, limit)?;
+    let rows = match (keys, number) {
+        (Some(keys), _) => {
+            let filter = queries::OrderFilter {
+                number: number.map(str::to_owned),
+                ..queries::OrderFilter::default()
+            };
+            queries::orders_for_subjects(tx.conn(), &subjects(keys), &filter, page).await?
+        }
+        (None, Some(number)) => {
+            let mut rows = Vec::new();
+            for id in unexported::orders_by_number(tx, number, page).await? {
+                rows.extend(queries::order(tx.conn(), id).await?);
+            }
+            rows
+        }
+        (None, None) => return Err(unscoped("patient_identifier", "number")),
+    };
+    let keys = known_or_asked(tx, keys, rows.iter().map(|row| row.subject_key)).await?;
+    let next = next(limit, &rows, queries::OrderRow::cursor);
+    let items = rows
+        .into_iter()
+        .map(|row| {
+            let patient = patient_of(&keys, row.subject_key);
+            Order::of(row, patient)
+        })
+        .collect();
+    Ok(Page {
+        items,
+        next_cursor: next,
+    })
+}
+
+pub(crate) async fn order(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<OrderDetail>, Problem> {
+    let Some(row) = queries::order(tx.conn(), id).await? else {
+        return Ok(None);
+    };
+    let specimens = queries::specimens_of_order(tx.conn(), id).await?;
+    let keys = patients_of(tx, [row.subject_key]).await?;
+    let patient = patient_of(&keys, row.subject_key);
+    Ok(Some(OrderDetail {
+        order: Order::of(row, patient),
+        specimens: specimens.into_iter().map(Specimen::of).collect(),
+    }))
+}
+
+pub(crate) async fn encounters(
+    tx: &mut Tx<'_>,
+    keys: Option<&Keys>,
+    visit: Option<&str>,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Encounter>, Problem> {
+    let page = page_of(cursor, limit)?;
+    let rows = match (keys, visit) {
+        (Some(keys), _) => {
+            let filter = queries::EncounterFilter {
+                visit_number: visit.map(str::to_owned),
+                ..queries::EncounterFilter::default()
+            };
+            queries::encounters_for_subjects(tx.conn(), &subjects(keys), &filter, page).await?
+        }
+        (None, Some(visit)) => {
+            let mut rows = Vec::new();
+            for id in unexported::encounters_by_visit(tx, visit, page).await? {
+                rows.extend(queries::encounter(tx.conn(), id).await?.map(|(row, _)| row));
+            }
+            rows
+        }
+        (None, None) => return Err(unscoped("patient_identifier", "visit")),
+    };
+    let keys = known_or_asked(tx, keys, rows.iter().map(|row| Some(row.subject_key))).await?;
+    let next = next(limit, &rows, queries::EncounterRow::cursor);
+    let items = rows
+        .into_iter()
+        .map(|row| {
+            let patient = patient_of(&keys, Some(row.subject_key));
+            Encounter::of(row, patient)
+        })
+        .collect();
+    Ok(Page {
+        items,
+        next_cursor: next,
+    })
+}
+
+pub(crate) async fn encounter(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+) -> Result<Option<EncounterDetail>, Problem> {
+    let Some((row, places)) = queries::encounter(tx.conn(), id).await? else {
+        return Ok(None);
+    };
+    let keys = patients_of(tx, [Some(row.subject_key)]).await?;
+    let patient = patient_of(&keys, Some(row.subject_key));
+    Ok(Some(EncounterDetail {
+        encounter: Encounter::of(row, patient),
+        places: places.into_iter().map(Place::of).collect(),
+    }))
+}
+
+pub(crate) async fn reports(
+    tx: &mut Tx<'_>,
+    keys: Option<&Keys>,
+    specimen: Option<&str>,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Report>, Problem> {
+    let page = page_of(cursor, limit)?;
+    let rows = match (keys, specimen) {
+        (Some(keys), _) => {
+            let filter = queries::ReportFilter {
+                number: specimen.map(str::to_owned),
+                ..queries::ReportFilter::default()
+            };
+            queries::reports_for_subjects(tx.conn(), &subjects(keys), &filter, page).await?
+        }
+        (None, Some(specimen)) => {
+            let mut rows = Vec::new();
+            for id in unexported::reports_by_specimen(tx, specimen, page).await? {
+                rows.extend(queries::report(tx.conn(), id).await?.map(|(row, _)| row));
+            }
+            rows
+        }
+        (None, None) => return Err(unscoped("patient_identifier", "specimen")),
+    };
+    let keys = known_or_asked(tx, keys, rows.iter().map(|row| row.subject_key)).await?;
+    let next = next(limit, &rows, queries::ReportRow::cursor);
+    let items = rows
+        .into_iter()
+        .map(|row| {
+            let patient = patient_of(&keys, row.subject_key);
+            Report::of(row, patient)
+        })
+        .collect();
+    Ok(Page {
+        items,
+        next_cursor: next,
+    })
+}
+
+pub(crate) async fn report(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<ReportDetail>, Problem> {
+    let Some((row, results)) = queries::report(tx.conn(), id).await? else {
+        return Ok(None);
+    };
+    let keys = patients_of(tx, [row.subject_key]).await?;
+    let patient = patient_of(&keys, row.subject_key);
+    Ok(Some(ReportDetail {
+        report: Report::of(row, patient),
+        results: results
+            .into_iter()
+            .map(|row| LabResult::of(row, patient))
+            .collect(),
+    }))
+}
+
+/// A list of everybody's rows has no index to walk: one of two conditions must be given.
+pub(crate) fn unscoped(one: &str, other: &str) -> Problem {
+    Problem::invalid(one, format!("give {one} or {other}"))
+}
+
+fn subjects(keys: &Keys) -> Vec<Uuid> {
+    keys.keys().copied().collect()
+}
+
+fn patient_of(keys: &Keys, key: Option<Uuid>) -> Option<Uuid> {
+    key.and_then(|key| keys.get(&key).copied().flatten())
+}
+
+/// The keys that were asked for know their patients already.
+async fn known_or_asked(
+    tx: &mut Tx<'_>,
+    keys: Option<&Keys>,
+    of_rows: impl IntoIterator<Item = Option<Uuid>>,
+) -> Result<Keys, Problem> {
+    match keys {
+        Some(keys) => Ok(keys.clone()),
+        None => patients_of(tx, of_rows).await,
+    }
+}
+
+async fn patients_of(
+    tx: &mut Tx<'_>,
+    keys: impl IntoIterator<Item = Option<Uuid>>,
+) -> Result<Keys, Problem> {
+    let keys: Vec<Uuid> = keys.into_iter().flatten().collect();
+    Ok(unexported::patients_of_keys(tx, &keys).await?)
+}
+
+fn page_of(cursor: Option<&Cursor>, limit: Limit) -> Result<queries::Page, Problem> {
+    let after = Cursor::key::<String>(cursor)?
+        .map(|text| text.parse::<queries::Cursor>())
+        .transpose()
+        .map_err(|_| Cursor::refused())?;
+    Ok(queries::Page {
+        limit: limit.count(),
+        after,
+    })
+}
+
+fn next<R>(limit: Limit, rows: &[R], cursor: fn(&R) -> queries::Cursor) -> Option<String> {
+    rows.last()
+        .filter(|_| limit.is_full(rows.len()))
+        .map(|row| crate::page::encode(&cursor(row).to_string()))
+}

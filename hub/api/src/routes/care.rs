@@ -1,0 +1,337 @@
+//! Encounters, orders, reports and results, by the patient's identifier or by their own numbers.
+
+use axum::Json;
+use axum::extract::State;
+use hub_core::Tx;
+use serde::Deserialize;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::auth::permission::{Can, EncountersRead, OrdersRead, ResultsRead};
+use crate::extract::{Params, Segment};
+use crate::page::{Cursor, Limit, Moment, Page};
+use crate::problem::Problem;
+use crate::reads::care::{self as reads, ResultFilter, Scope, Versions};
+use crate::reads::patients::{self, Keys};
+use crate::state::ApiState;
+use crate::views::care::{
+    Encounter, EncounterDetail, LabResult, Order, OrderDetail, Report, ReportDetail,
+};
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(results))
+        .routes(routes!(orders))
+        .routes(routes!(encounters))
+        .routes(routes!(reports))
+        .routes(routes!(report))
+        .routes(routes!(order))
+        .routes(routes!(encounter))
+}
+
+/// A page of a list that has no further conditions.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Listing {
+    /// `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    pub(super) cursor: Option<Cursor>,
+    /// 1 to 500.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
+    pub(super) limit: Limit,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ResultSearch {
+    /// PID-3 as sent: its value (`12345`), the whole CX text (`12345^^^HOSP^MR`), or `system|value`.
+    patient_identifier: Option<String>,
+    /// Specimen or accession number: whoever the patient is.
+    specimen: Option<String>,
+    /// Code as sent.
+    code: Option<String>,
+    /// LOINC code that the mapping tables gave.
+    loinc: Option<String>,
+    /// Status as sent (OBX-11): `F`, `P`, `C` …
+    status: Option<String>,
+    /// true: only those that wait for a person; false: only those that do not.
+    held: Option<bool>,
+    /// Observed (or, where that is unknown, received) at or after this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Moment>,
+    /// Observed before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Moment>,
+    /// `current` (as if absent) or `all`: also those that a correction replaced.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    versions: Versions,
+    /// `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// 1 to 500.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
+    limit: Limit,
+}
+
+/// Search results
+///
+/// Coded and uncoded alike: what no mapping explains has its value as sent, no `loinc`, and `held` says why it
+/// waits. A patient identifier leads to the person, so results that came under another of his identifiers are
+/// found too. An identifier that nobody has gives an empty list.
+#[utoipa::path(get, path = "/results", tag = "results", params(ResultSearch), security(("bearer" = ["results:read"])),
+    responses((status = 200, description = "newest report first", body = Page<LabResult>)))]
+async fn results(
+    can: Can<ResultsRead>,
+    State(state): State<ApiState>,
+    Params(search): Params<ResultSearch>,
+) -> Result<Json<Page<LabResult>>, Problem> {
+    let mut tx = state.read(&can.who.tenant).await?;
+    let scope = match (search.patient_identifier, search.specimen) {
+        (Some(identifier), None) => {
+            Scope::Person(patients::keys_of_identifier(&mut tx, &identifier).await?)
+        }
+        (None, Some(number)) => Scope::Specimen(number),
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid(
+                "specimen",
+                "give either patient_identifier or specimen",
+            ));
+        }
+        (None, None) => return Err(reads::unscoped("patient_identifier", "specimen")),
+    };
+    let filter = ResultFilter {
+        code: search.code,
+        loinc: search.loinc,
+        status: search.status,
+        held: search.held,
+        from: search.from.map(|moment| moment.0),
+        to: search.to.map(|moment| moment.0),
+        versions: search.versions,
+    };
+    let listing = Listing {
+        cursor: search.cursor,
+        limit: search.limit,
+    };
+    list_results(&mut tx, &scope, &filter, &listing).await
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct OrderSearch {
+    /// PID-3 as sent.
+    patient_identifier: Option<String>,
+    /// Placer or filler number.
+    number: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// 1 to 500.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
+    limit: Limit,
+}
+
+/// Search orders
+#[utoipa::path(get, path = "/orders", tag = "results", params(OrderSearch), security(("bearer" = ["orders:read"])),
+    responses((status = 200, description = "newest first", body = Page<Order>)))]
+async fn orders(
+    can: Can<OrdersRead>,
+    State(state): State<ApiState>,
+    Params(search): Params<OrderSearch>,
+) -> Result<Json<Page<Order>>, Problem> {
+    let mut tx = state.read(&can.who.tenant).await?;
+    let keys = keys(&mut tx, search.patient_identifier.as_deref()).await?;
+    let listing = Listing {
+        cursor: search.cursor,
+        limit: search.limit,
+    };
+    list_orders(&mut tx, keys.as_ref(), search.number.as_deref(), &listing).await
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct EncounterSearch {
+    /// PID-3 as sent.
+    patient_identifier: Option<String>,
+    /// Visit number.
+    visit: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// 1 to 500.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
+    limit: Limit,
+}
+
+/// Search encounters
+#[utoipa::path(get, path = "/encounters", tag = "results", params(EncounterSearch), security(("bearer" = ["encounters:read"])),
+    responses((status = 200, description = "newest first", body = Page<Encounter>)))]
+async fn encounters(
+    can: Can<EncountersRead>,
+    State(state): State<ApiState>,
+    Params(search): Params<EncounterSearch>,
+) -> Result<Json<Page<Encounter>>, Problem> {
+    let mut tx = state.read(&can.who.tenant).await?;
+    let keys = keys(&mut tx, search.patient_identifier.as_deref()).await?;
+    let listing = Listing {
+        cursor: search.cursor,
+        limit: search.limit,
+    };
+    list_encounters(&mut tx, keys.as_ref(), search.visit.as_deref(), &listing).await
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ReportSearch {
+    /// PID-3 as sent.
+    patient_identifier: Option<String>,
+    /// Specimen or accession number.
+    specimen: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// 1 to 500.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
+    limit: Limit,
+}
+
+/// Search reports
+#[utoipa::path(get, path = "/reports", tag = "results", params(ReportSearch), security(("bearer" = ["results:read"])),
+    responses((status = 200, description = "newest first", body = Page<Report>)))]
+async fn reports(
+    can: Can<ResultsRead>,
+    State(state): State<ApiState>,
+    Params(search): Params<ReportSearch>,
+) -> Result<Json<Page<Report>>, Problem> {
+    let mut tx = state.read(&can.who.tenant).await?;
+    let keys = keys(&mut tx, search.patient_identifier.as_deref()).await?;
+    let listing = Listing {
+        cursor: search.cursor,
+        limit: search.limit,
+    };
+    list_reports(&mut tx, keys.as_ref(), search.specimen.as_deref(), &listing).await
+}
+
+/// Read a report
+///
+/// With its results, all versions of each: a correction keeps the old value.
+#[utoipa::path(get, path = "/reports/{id}", tag = "results", params(("id" = Uuid, Path, description = "the report")),
+    security(("bearer" = ["results:read"])),
+    responses(
+        (status = 200, description = "the report", body = ReportDetail),
+        (status = 404, description = "no report has this id (`reports.unknown`)")))]
+async fn report(
+    can: Can<ResultsRead>,
+    State(state): State<ApiState>,
+    Segment(id): Segment<Uuid>,
+) -> Result<Json<ReportDetail>, Problem> {
+    let mut tx = state.read(&can.who.tenant).await?;
+    let report = reads::report(&mut tx, id)
+        .await?
+        .ok_or_else(|| Problem::unknown("reports.unknown", "no report has this id"))?;
+    Ok(Json(report))
+}
+
+/// Read an order
+///
+/// With its specimens.
+#[utoipa::path(get, path = "/orders/{id}", tag = "results", params(("id" = Uuid, Path, description = "the order")),
+    security(("bearer" = ["orders:read"])),
+    responses(
+        (status = 200, description = "the order", body = OrderDetail),
+        (status = 404, description = "no order has this id (`orders.unknown`)")))]
+async fn order(
+    can: Can<OrdersRead>,
+    State(state): State<ApiState>,
+    Segment(id): Segment<Uuid>,
+) -> Result<Json<OrderDetail>, Problem> {
+    let mut tx = state.read(&can.who.tenant).await?;
+    let order = reads::order(&mut tx, id)
+        .await?
+        .ok_or_else(|| Problem::unknown("orders.unknown", "no order has this id"))?;
+    Ok(Json(order))
+}
+
+/// Read an encounter
+///
+/// With the places the patient was in.
+#[utoipa::path(get, path = "/encounters/{id}", tag = "results", params(("id" = Uuid, Path, description = "the encounter")),
+    security(("bearer" = ["encounters:read"])),
+    responses(
+        (status = 200, description = "the encounter", body = EncounterDetail),
+        (status = 404, description = "no encounter has this id (`encounters.unknown`)")))]
+async fn encounter(
+    can: Can<EncountersRead>,
+    State(state): State<ApiState>,
+    Segment(id): Segment<Uuid>,
+) -> Result<Json<EncounterDetail>, Problem> {
+    let mut tx = state.read(&can.who.tenant).await?;
+    let encounter = reads::encounter(&mut tx, id)
+        .await?
+        .ok_or_else(|| Problem::unknown("encounters.unknown", "no encounter has this id"))?;
+    Ok(Json(encounter))
+}
+
+/// Whose rows are asked for, when an identifier says so.
+async fn keys(tx: &mut Tx<'_>, identifier: Option<&str>) -> Result<Option<Keys>, Problem> {
+    match identifier {
+        None => Ok(None),
+        Some(text) => patients::keys_of_identifier(tx, text).await.map(Some),
+    }
+}
+
+pub(super) async fn list_results(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    filter: &ResultFilter,
+    listing: &Listing,
+) -> Result<Json<Page<LabResult>>, Problem> {
+    reads::results(tx, scope, filter, listing.cursor.as_ref(), listing.limit)
+        .await
+        .map(Json)
+}
+
+pub(super) async fn list_orders(
+    tx: &mut Tx<'_>,
+    keys: Option<&Keys>,
+    number: Option<&str>,
+    listing: &Listing,
+) -> Result<Json<Page<Order>>, Problem> {
+    reads::orders(tx, keys, number, listing.cursor.as_ref(), listing.limit)
+        .await
+        .map(Json)
+}
+
+pub(super) async fn list_encounters(
+    tx: &mut Tx<'_>,
+    keys: Option<&Keys>,
+    visit: Option<&str>,
+    listing: &Listing,
+) -> Result<Json<Page<Encounter>>, Problem> {
+    reads::encounters(tx, keys, visit, listing.cursor.as_ref(), listing.limit)
+        .await
+        .map(Json)
+}
+
+pub(super) async fn list_reports(
+    tx: &mut Tx<'_>,
+    keys: Option<&Keys>,
+    specimen: Option<&str>,
+    listing: &Listing,
+) -> Result<Json<Page<Report>>, Problem> {
+    reads::reports(tx, keys, specimen, listing.cursor.as_ref(), listing.limit)
+        .await
+        .map(Json)
+}

@@ -1,0 +1,9 @@
+//! What the API shows: one struct a thing, absent members left out, times in UTC as RFC 3339.
+//! Names, codes and values have the shapes of the canonical types in `schemas`, and so do their descriptions.
+
+pub(crate) mod canonical;
+pub(crate) mod care;
+pub(crate) mod integration;
+pub(crate) mod messages;
+mod of_care;
+pub(crate) mod patients;

@@ -1,0 +1,53 @@
+//! OpenAPI descriptions of the canonical types, taken from their JSON Schemas (both are draft 2020-12),
+//! so that nothing has to be said twice.
+
+use schemars::generate::SchemaSettings;
+use schemas::care::{Code, Location, Practitioner, Value};
+use schemas::patients::{Address, HumanName, Telecom};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema};
+
+fn describe<T: schemars::JsonSchema>() -> RefOr<Schema> {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.inline_subschemas = true;
+    settings.meta_schema = None;
+    let schema = settings.into_generator().into_root_schema_for::<T>();
+    serde_json::from_value(schema.to_value())
+        .unwrap_or_else(|_| RefOr::T(Schema::Object(ObjectBuilder::new().build())))
+}
+
+macro_rules! descriptions {
+    ($($name:ident: $canonical:ty),+ $(,)?) => {
+        $(pub(crate) fn $name() -> RefOr<Schema> { describe::<$canonical>() })+
+    };
+}
+
+descriptions! {
+    code: Code,
+    location: Location,
+    practitioner: Practitioner,
+    value: Value,
+    human_name: HumanName,
+    human_names: Vec<HumanName>,
+    telecoms: Vec<Telecom>,
+    addresses: Vec<Address>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canonical_type_is_described_as_its_json_schema_says() {
+        for (description, word) in [
+            (code(), "system"),
+            (human_name(), "family"),
+            (telecoms(), "mobile"),
+            (value(), "comparator"),
+            (value(), "attachment"),
+        ] {
+            let text = serde_json::to_string(&description).unwrap();
+            assert!(text.contains(word), "{word} is missing in {text}");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Encounters, orders, reports and results.
+
+use schemas::care::{Code, Location, Practitioner, Value};
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::canonical;
+
+/// A stay or a visit.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "patient_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d",
+    "visit_number": "V-1001", "class": "I", "status": "in_progress",
+    "location": { "point_of_care": "ICU", "bed": "4" }, "attending": { "id": "D12", "name": "R. Rao" },
+    "started_at": "2026-01-30T22:10:00Z", "version": 2, "updated_at": "2026-01-31T08:30:00Z"
+}))]
+pub struct Encounter {
+    pub id: Uuid,
+    /// Absent while the patient index does not know the identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visit_number: Option<String>,
+    /// HL7 table 0004.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// `planned`, `in_progress`, `finished`, `cancelled`, `entered_in_error` or `unknown`.
+    pub status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = canonical::location)]
+    pub location: Option<Location>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = canonical::location)]
+    pub prior_location: Option<Location>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = canonical::practitioner)]
+    pub attending: Option<Practitioner>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = canonical::practitioner)]
+    pub referring: Option<Practitioner>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disposition: Option<String>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub started_at: Option<OffsetDateTime>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ended_at: Option<OffsetDateTime>,
+    pub version: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// An encounter with all places of it, oldest first.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "visit_number": "V-1001", "class": "I", "status": "in_progress",
+    "version": 2, "updated_at": "2026-01-31T08:30:00Z",
+    "places": [{ "location": { "point_of_care": "ICU", "bed": "4" }, "status": "active", "from_at": "2026-01-30T22:10:00Z" }]
+}))]
+pub struct EncounterDetail {
+    #[serde(flatten)]
+    pub encounter: Encounter,
+    pub places: Vec<Place>,
+}
+
+/// A place during an encounter.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Place {
+    #[schema(schema_with = canonical::location)]
+    pub location: Location,
+    /// `active`, `completed` or `cancelled`.
+    pub status: String,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub from_at: Option<OffsetDateTime>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub to_at: Option<OffsetDateTime>,
+}
+
+/// An ordered test or service.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "patient_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d",
+    "placer_number": "ORD-9", "filler_number": "LAB-77", "code": { "code": "CBC", "text": "Blood count", "system": "L" },
+    "status": "active", "priority": "routine", "version": 1, "updated_at": "2026-01-31T08:30:00Z"
+}))]
+pub struct Order {
+    pub id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visit_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placer_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filler_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_number: Option<String>,
+    #[schema(schema_with = canonical::code)]
+    pub code: Code,
+    /// `active`, `on_hold`, `revoked`, `completed`, `cancel_requested`, `unknown` or `entered_in_error`.
+    pub status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = canonical::practitioner)]
+    pub ordered_by: Option<Practitioner>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ordered_at: Option<OffsetDateTime>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    pub version: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// An order with its specimens.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "placer_number": "ORD-9", "code": { "code": "CBC" }, "status": "active",
+    "version": 1, "updated_at": "2026-01-31T08:30:00Z",
+    "specimens": [{ "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8e", "number": "A-778", "kind": { "code": "BLD" } }]
+}))]
+pub struct OrderDetail {
+    #[serde(flatten)]
+    pub order: Order,
+    pub specimens: Vec<Specimen>,
+}
+
+/// A specimen.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Specimen {
+    pub id: Uuid,
+    /// Accession or container number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filler_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = canonical::code)]
+    pub kind: Option<Code>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = canonical::code)]
+    pub body_site: Option<Code>,
+    /// HL7 table 0369.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = canonical::code)]
+    pub container: Option<Code>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = canonical::code)]
+    pub condition: Option<Code>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub collected_at: Option<OffsetDateTime>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub received_at: Option<OffsetDateTime>,
+}
+
+/// A report: one ordered test with its results.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "patient_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d", "channel": "lab",
+    "filler_number": "LAB-77", "specimen_number": "A-778", "code": { "code": "CBC", "text": "Blood count", "system": "L" },
+    "status": "F", "received_at": "2026-01-31T08:30:00Z", "version": 1, "updated_at": "2026-01-31T08:30:00Z"
+}))]
+pub struct Report {
+    pub id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient_id: Option<Uuid>,
+    pub channel: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visit_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placer_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filler_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub specimen_number: Option<String>,
+    #[schema(schema_with = canonical::code)]
+    pub code: Code,
+    /// OBR-25 as sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub observed_at: Option<OffsetDateTime>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub issued_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub received_at: OffsetDateTime,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    pub version: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// A report and its results, all versions of each.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "channel": "lab", "code": { "code": "GLU", "system": "L" },
+    "status": "C", "received_at": "2026-01-31T08:30:00Z", "version": 2, "updated_at": "2026-01-31T10:00:00Z",
+    "results": [{
+        "report_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "item": 1, "version": 2, "current": true,
+        "code": { "code": "GLU", "system": "L" }, "value": { "kind": "quantity", "number": "104" }, "raw_value": "104",
+        "unit": "mg/dl", "loinc": "2345-7", "ucum": "mg/dL", "ucum_value": "104", "flags": ["H"], "status": "C",
+        "received_at": "2026-01-31T08:30:00Z", "channel": "lab", "source_event": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d"
+    }]
+}))]
+pub struct ReportDetail {
+    #[serde(flatten)]
+    pub report: Report,
+    pub results: Vec<LabResult>,
+}
+
+/// One result in one version.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Result, example = json!({
+    "report_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "item": 1, "version": 1, "current": true,
+    "patient_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d",
+    "code": { "code": "GLU", "text": "Glucose", "system": "L" }, "value_type": "NM",
+    "value": { "kind": "quantity", "number": "104" }, "raw_value": "104", "unit": "mg/dl",
+    "loinc": "2345-7", "loinc_display": "Glucose [Mass/volume] in Serum or Plasma", "ucum": "mg/dL", "ucum_value": "104",
+    "range": { "text": "70-100", "low": "70", "high": "100" }, "flags": ["H"], "status": "F",
+    "observed_at": "2026-01-31T08:05:00Z", "received_at": "2026-01-31T08:30:00Z", "channel": "lab",
+    "specimen_number": "A-778", "filler_number": "LAB-77", "source_event": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d"
+}))]
+pub struct LabResult {
+    pub report_id: Uuid,
+    /// The result's place in its report, the same through all versions.
+    pub item: i16,
+    pub version: i16,
+    /// False for a version that a correction replaced.
+    pub current: bool,
+    /// Absent when the message named no patient or the index does not know him yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient_id: Option<Uuid>,
+    /// As sent.
+    #[schema(schema_with = canonical::code)]
+    pub code: Code,
+    /// Second code, as sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = canonical::code)]
+    pub alternate: Option<Code>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub_id: Option<String>,
+    /// OBX-2 as sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_type: Option<String>,
+    #[schema(schema_with = canonical::value)]
+    pub value: Value,
+    /// OBX-5 as sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_value: Option<String>,
+    /// OBX-6 as sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// What the mapping tables say the code means; absent while unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loinc: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loinc_display: Option<String>,
+    /// UCUM unit of `ucum_value`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ucum: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ucum_value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+    /// Each flag as sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+    /// OBX-11 as sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Why it waits for a person: `unknown_code`, `unknown_unit` or `no_patient`. Absent: it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub observed_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub received_at: OffsetDateTime,
+    /// When a correction replaced this version.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub superseded_at: Option<OffsetDateTime>,
+    pub channel: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub specimen_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placer_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filler_number: Option<String>,
+    /// Event that brought this version.
+    pub source_event: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Reference range.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Range {
+    /// As sent.
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high: Option<String>,
+}

@@ -1,0 +1,185 @@
+//! Messages, and what they did.
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// One arrival, as the ledger has it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "6f1f2a0e-55b1-5c1c-9d3c-0b6f3f1a2b3c", "channel": "lab", "received_at": "2026-01-31T08:30:00.125Z",
+    "size": 1493, "outcome": "translated", "message_type": "ORU^R01", "control_id": "MSG00001",
+    "patient_number": "12345", "accession": "A-778", "order_number": "ORD-9"
+}))]
+pub struct Message {
+    /// Digest of tenant, channel and bytes: the same bytes have the same id however often they arrive.
+    pub id: Uuid,
+    pub channel: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub received_at: OffsetDateTime,
+    /// Bytes as received.
+    pub size: i32,
+    /// `translated`, `not_translated`, `dead` or `duplicate`.
+    pub outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accession: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visit_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bill_number: Option<String>,
+    /// The message of which this is a deliberate child (edited resend).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Uuid>,
+}
+
+/// One arrival with all that is known of it but its bytes.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "6f1f2a0e-55b1-5c1c-9d3c-0b6f3f1a2b3c", "channel": "lab", "received_at": "2026-01-31T08:30:00.125Z",
+    "size": 1493, "outcome": "translated", "message_type": "ORU^R01", "control_id": "MSG00001",
+    "patient_number": "12345", "peer": "10.0.0.7:50122", "stream_seq": 4711, "record_index": 3,
+    "events": [{ "id": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d", "type": "lis.result.received" }],
+    "unmapped": ["PV1-18"], "notes": ["charset: fallback to windows-1252"]
+}))]
+pub struct MessageDetail {
+    #[serde(flatten)]
+    pub message: Message,
+    /// Address of the peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Place of the bytes in the stream RAW.
+    pub stream_seq: i64,
+    pub record_index: i16,
+    /// Events made of it, in order.
+    pub events: Vec<EventRef>,
+    /// Fields that carry a value and that no mapping reads.
+    pub unmapped: Vec<String>,
+    /// What was odd about it.
+    pub notes: Vec<String>,
+}
+
+/// An event by id and type.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EventRef {
+    pub id: Uuid,
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// A message's body in a form for people. Offsets are of the original bytes.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "6f1f2a0e-55b1-5c1c-9d3c-0b6f3f1a2b3c", "size": 20, "decoded_as": "utf-8",
+    "lines": [{ "offset": 0, "text": "MSH|^~\\&|LAB" }, { "offset": 13, "text": "PID|||1" }],
+    "dump": [{ "offset": "00000000", "hex": "4d 53 48 7c 5e 7e 5c 26 7c 4c 41 42 0d 50 49 44", "text": "MSH|^~\\&|LAB.PID" }],
+    "dump_truncated": false, "notes": []
+}))]
+pub struct MessageBody {
+    pub id: Uuid,
+    pub size: usize,
+    /// `utf-8`, or `iso-8859-1` when the bytes are not UTF-8: then each byte is one sign, nothing is lost.
+    pub decoded_as: &'static str,
+    pub lines: Vec<BodyLine>,
+    /// The first 64 KiB, sixteen bytes a row.
+    pub dump: Vec<DumpRow>,
+    pub dump_truncated: bool,
+    pub notes: Vec<String>,
+}
+
+/// One line (one segment).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BodyLine {
+    pub offset: usize,
+    pub text: String,
+}
+
+/// Sixteen bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DumpRow {
+    /// Eight hex digits.
+    pub offset: String,
+    pub hex: String,
+    /// Printable ASCII, `.` for the rest.
+    pub text: String,
+}
+
+/// The way of a message: raw → events → effects → outgoing.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "message": {
+        "id": "6f1f2a0e-55b1-5c1c-9d3c-0b6f3f1a2b3c", "channel": "lab", "received_at": "2026-01-31T08:30:00.125Z",
+        "size": 1493, "outcome": "translated", "message_type": "ORU^R01"
+    },
+    "events": [{
+        "id": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d", "type": "lis.result.received",
+        "applied": [{ "worker": "clinical", "outcome": "applied", "applied_at": "2026-01-31T08:30:00.180Z" }]
+    }],
+    "effects": [{ "kind": "report", "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "event_id": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d" }],
+    "outgoing": [{ "id": 991, "subject": "event.demo.3.clinical.report.filed", "created_at": "2026-01-31T08:30:00.180Z", "published_at": "2026-01-31T08:30:00.191Z" }],
+    "dead_letters": [], "children": []
+}))]
+pub struct Lineage {
+    pub message: Message,
+    pub events: Vec<LineageEvent>,
+    /// Rows that these events made or changed last.
+    pub effects: Vec<Effect>,
+    /// Messages that followed from them.
+    pub outgoing: Vec<Outgoing>,
+    /// Dead letters of this message or of its events.
+    pub dead_letters: Vec<i64>,
+    /// Messages that were made from this one on purpose.
+    pub children: Vec<Uuid>,
+}
+
+/// An event and who applied it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LineageEvent {
+    pub id: Uuid,
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Empty while it waits.
+    pub applied: Vec<Application>,
+}
+
+/// What a worker did with an event.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Application {
+    pub worker: String,
+    /// `applied`, `unchanged`, `refused` or `held`.
+    pub outcome: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub applied_at: OffsetDateTime,
+}
+
+/// A row that an event made or changed last.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Effect {
+    /// `patient`, `encounter`, `order`, `specimen` or `report`.
+    pub kind: String,
+    pub id: Uuid,
+    pub event_id: Uuid,
+}
+
+/// A message that followed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Outgoing {
+    pub id: i64,
+    pub subject: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// Absent while the relay has not published it.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub published_at: Option<OffsetDateTime>,
+}

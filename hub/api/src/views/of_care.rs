@@ -1,0 +1,185 @@
+//! From the rows of `worker_clinical::queries` to the views.
+
+use schemas::care::{Code, Value};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use uuid::Uuid;
+use worker_clinical::queries::{
+    EncounterPlace, EncounterRow, OrderRow, ReportRow, ResultRow, SpecimenRow,
+};
+
+use super::care::{Encounter, LabResult, Order, Place, Range, Report, Specimen};
+
+/// A canonical value as the worker stored it; what does not have its shape is left out rather than guessed.
+fn canonical<T: DeserializeOwned>(stored: Option<serde_json::Value>) -> Option<T> {
+    stored.and_then(|value| serde_json::from_value(value).ok())
+}
+
+fn code(code: String, text: Option<String>, system: Option<String>) -> Code {
+    Code { code, text, system }
+}
+
+/// Several lines or repetitions that one column holds.
+fn parted(text: Option<&str>, by: char) -> Vec<String> {
+    text.map(|text| text.split(by).map(str::to_owned).collect())
+        .unwrap_or_default()
+}
+
+impl Encounter {
+    pub(crate) fn of(row: EncounterRow, patient_id: Option<Uuid>) -> Self {
+        Self {
+            id: row.id,
+            patient_id,
+            visit_number: row.visit_number,
+            class: row.class,
+            status: row.status,
+            location: canonical(row.location),
+            prior_location: canonical(row.prior_location),
+            attending: canonical(row.attending),
+            referring: canonical(row.referring),
+            service: row.service,
+            disposition: row.disposition,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            version: row.version,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl Place {
+    pub(crate) fn of(row: EncounterPlace) -> Self {
+        Self {
+            location: canonical(Some(row.location)).unwrap_or_default(),
+            status: row.status,
+            from_at: row.from_at,
+            to_at: row.to_at,
+        }
+    }
+}
+
+impl Order {
+    pub(crate) fn of(row: OrderRow, patient_id: Option<Uuid>) -> Self {
+        Self {
+            id: row.id,
+            patient_id,
+            visit_number: row.visit_number,
+            placer_number: row.placer_number,
+            filler_number: row.filler_number,
+            group_number: row.group_number,
+            code: code(row.code, row.code_text, row.code_system),
+            status: row.status,
+            priority: row.priority,
+            ordered_by: canonical(row.ordered_by),
+            ordered_at: row.ordered_at,
+            notes: parted(row.notes.as_deref(), '\n'),
+            version: row.version,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl Specimen {
+    pub(crate) fn of(row: SpecimenRow) -> Self {
+        Self {
+            id: row.id,
+            number: row.number,
+            filler_number: row.filler_number,
+            kind: canonical(row.kind),
+            body_site: canonical(row.body_site),
+            role: row.role,
+            container: canonical(row.container),
+            condition: canonical(row.condition),
+            collected_at: row.collected_at,
+            received_at: row.received_at,
+        }
+    }
+}
+
+impl Report {
+    pub(crate) fn of(row: ReportRow, patient_id: Option<Uuid>) -> Self {
+        Self {
+            id: row.id,
+            patient_id,
+            channel: row.channel,
+            visit_number: row.visit_number,
+            placer_number: row.placer_number,
+            filler_number: row.filler_number,
+            specimen_number: row.specimen_number,
+            code: code(row.code, row.code_text, row.code_system),
+            status: row.status,
+            observed_at: row.observed_at,
+            issued_at: row.issued_at,
+            received_at: row.received_at,
+            notes: parted(row.notes.as_deref(), '\n'),
+            version: row.version,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl LabResult {
+    pub(crate) fn of(row: ResultRow, patient_id: Option<Uuid>) -> Self {
+        Self {
+            value: value_of(&row),
+            report_id: row.report_id,
+            item: row.item,
+            version: row.version,
+            current: row.current,
+            patient_id,
+            code: code(row.code, row.code_text, row.code_system),
+            alternate: canonical(row.alternate),
+            sub_id: row.sub_id,
+            value_type: row.value_type,
+            raw_value: row.raw_value,
+            unit: row.unit,
+            loinc: row.loinc,
+            loinc_display: row.loinc_display,
+            ucum: row.ucum,
+            ucum_value: row.ucum_value,
+            range: row.range_text.map(|text| Range {
+                text,
+                low: row.range_low,
+                high: row.range_high,
+            }),
+            flags: parted(row.flags.as_deref(), '~'),
+            status: row.status,
+            held: row.held,
+            observed_at: row.observed_at,
+            received_at: row.received_at,
+            superseded_at: row.superseded_at,
+            channel: row.channel,
+            specimen_number: row.specimen_number,
+            placer_number: row.placer_number,
+            filler_number: row.filler_number,
+            source_event: row.source_event,
+            device: row.device,
+            notes: parted(row.notes.as_deref(), '\n'),
+        }
+    }
+}
+
+/// The value in its canonical form, put together from the columns that the worker laid it out in.
+fn value_of(row: &ResultRow) -> Value {
+    let text = row.value_text.clone().unwrap_or_default();
+    let mut parts = match (row.value_kind.as_str(), &row.value_json) {
+        ("quantity", _) => json!({ "number": text }),
+        ("date_time", _) => json!({ "value": text }),
+        ("coded", Some(codes)) => json!({ "codes": codes }),
+        ("attachment", Some(attachment)) => json!({ "attachment": attachment }),
+        ("range" | "ratio" | "absent", Some(parts)) => parts.clone(),
+        _ => json!({ "text": text.clone() }),
+    };
+    if let Some(object) = parts.as_object_mut() {
+        object.insert("kind".to_owned(), json!(row.value_kind));
+        if let Some(comparator) = &row.comparator {
+            object.insert("comparator".to_owned(), json!(comparator));
+        }
+    }
+    serde_json::from_value(parts).unwrap_or(match row.value_kind.as_str() {
+        "absent" => Value::Absent {
+            reason: "unknown".to_owned(),
+        },
+        _ => Value::Text { text },
+    })
+}
