@@ -4,6 +4,9 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
+/// Renders the metrics of this process (Prometheus text format).
+pub use metrics_exporter_prometheus::PrometheusHandle as MetricsHandle;
+
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

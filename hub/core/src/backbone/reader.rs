@@ -38,6 +38,7 @@ pub struct Reader {
     filters: Vec<String>,
     /// Sequence after which to read on.
     after: u64,
+    headers_only: bool,
     consumer_seq: u64,
     messages: Option<pull::Stream>,
     pauses: Pauses,
@@ -52,9 +53,19 @@ impl Reader {
             stream,
             filters,
             after,
+            headers_only: false,
             consumer_seq: 0,
             messages: None,
             pauses: Pauses::for_backbone(),
+        }
+    }
+
+    /// The same without payloads: for who counts.
+    #[must_use]
+    pub fn headers_only(self) -> Self {
+        Self {
+            headers_only: true,
+            ..self
         }
     }
 
@@ -152,6 +163,7 @@ impl Reader {
             filter_subjects: self.filters.clone(),
             inactive_threshold: Duration::from_secs(60),
             memory_storage: true,
+            headers_only: self.headers_only,
             num_replicas: 1,
             ..pull::Config::default()
         };

@@ -118,3 +118,21 @@ pub async fn resolve_incidents_except(
     .await?;
     Ok(done.rows_affected())
 }
+
+/// The newest record of a channel that the ledger knows.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn newest_in_ledger(
+    conn: &mut PgConnection,
+    channel: &schemas::ChannelId,
+) -> Result<Option<i64>, sqlx::Error> {
+    // the newest by arrival stand in the newest partition: a few rows of it are enough
+    sqlx::query_scalar(
+        "select max(stream_seq) from
+             (select stream_seq from integration.messages where channel = $1 order by received_at desc limit 1000) newest",
+    )
+    .bind(channel.as_str())
+    .fetch_one(conn)
+    .await
+}

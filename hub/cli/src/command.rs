@@ -1,0 +1,143 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use hub_core::config::Loaded;
+use hub_core::telemetry::LogFormat;
+
+use crate::compose::{self, Roles};
+
+mod check;
+mod dead;
+mod demo;
+mod dev;
+mod doctor;
+mod load;
+mod replay;
+mod run;
+mod send;
+mod signal;
+
+/// Sangam: a message-driven integration hub for hospitals.
+#[derive(Parser)]
+#[command(name = "hub", version, about, max_term_width = 110)]
+pub struct Line {
+    /// Write the log as JSON, one object a line.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run against the NATS and Postgres that a configuration file names (production).
+    Run {
+        #[command(flatten)]
+        config: ConfigArgument,
+        /// Parts to run: adapters, workers, api; several with commas. Default: all.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Start our own nats-server and Postgres below $HUB_HOME (default .hub) and run on them.
+    Dev,
+    /// Like dev, and play the fixtures through real sockets and show what became of them.
+    Demo {
+        /// Check that every fixture had its effect, print a JSON summary and end: 0 when all is there.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Check a configuration and its mapping tables; say what is wrong with file and line.
+    Check {
+        #[command(flatten)]
+        config: ConfigArgument,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring the database up to date (connects as the owner of the tables).
+    Migrate {
+        #[command(flatten)]
+        config: ConfigArgument,
+    },
+    /// Send files with HL7 v2 messages over MLLP and print the answers.
+    Send(send::Send),
+    /// Process received messages once more, from RAW: shows the effects first.
+    Replay(replay::Replay),
+    /// List, show, replay, resend or discard dead letters.
+    Dead(dead::Dead),
+    /// Look at everything the hub stands on and say what is wrong and what to do.
+    Doctor {
+        #[command(flatten)]
+        config: ConfigArgument,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure messages a second and latencies, of the acknowledgement and of "visible by REST".
+    Load(load::Load),
+}
+
+/// Which configuration.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ConfigArgument {
+    /// Configuration file. Default: $HUB_CONFIG, then hub.toml of $HUB_HOME (default .hub).
+    #[arg(long, env = "HUB_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArgument {
+    /// The file that is meant.
+    pub fn file(&self) -> anyhow::Result<PathBuf> {
+        match &self.config {
+            Some(file) => Ok(file.clone()),
+            None => Ok(crate::home::home_folder()?.join("hub.toml")),
+        }
+    }
+
+    /// Reads it.
+    pub fn load(&self) -> anyhow::Result<Loaded> {
+        let file = self.file()?;
+        if self.config.is_none() && !file.exists() {
+            anyhow::bail!("no configuration: give --config <file>, or start `hub dev` first, which writes {}", file.display());
+        }
+        Loaded::from_file(&file).map_err(compose::problems)
+    }
+}
+
+impl Line {
+    /// How the log is written.
+    pub fn log_format(&self) -> LogFormat {
+        if self.log_json { LogFormat::Json } else { LogFormat::Text }
+    }
+
+    /// Does what was asked.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run { config, only } => {
+                let roles = only.as_deref().map_or(Ok(Roles::ALL), Roles::parse)?;
+                run::run(config.load()?, roles).await
+            }
+            Command::Dev => dev::run().await,
+            Command::Demo { once } => demo::run(once).await,
+            Command::Check { config, json } => check::run(&config.file()?, json),
+            Command::Migrate { config } => {
+                let loaded = config.load()?;
+                let url = loaded.config.postgres.owner_url.as_ref().context("[postgres] owner_url is missing: migrations run as the owner of the tables")?;
+                let applied = crate::home::migrate(&url.resolve().map_err(anyhow::Error::msg)?).await?;
+                if applied.is_empty() {
+                    println!("the database is up to date");
+                } else {
+                    println!("applied migrations {applied:?}");
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Send(send) => send.run().await,
+            Command::Replay(replay) => replay.run().await,
+            Command::Dead(dead) => dead.run().await,
+            Command::Doctor { config, json } => doctor::run(&config, json).await,
+            Command::Load(load) => load.run().await,
+        }
+    }
+}

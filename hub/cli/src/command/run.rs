@@ -1,0 +1,26 @@
+//! `hub run`: production.
+
+use std::process::ExitCode;
+
+use hub_core::config::Loaded;
+
+use super::signal;
+use crate::compose::{Hub, Roles};
+
+/// Runs until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// The configuration is wrong or an address is taken.
+pub async fn run(loaded: Loaded, roles: Roles) -> anyhow::Result<ExitCode> {
+    let hub = Hub::start(loaded, roles).await?;
+    if let Some(password) = &hub.one_time_password {
+        eprintln!("one-time password of admin: {password}");
+    }
+    if let Some(address) = hub.api_address {
+        tracing::info!(%address, "REST API");
+    }
+    signal::stop_asked().await?;
+    tracing::info!("stopping");
+    hub.stop().await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,134 @@
+//! What must be done from time to time, and the comparison of ledger and stream (design.md §4.1).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hub_core::backbone::Backbone;
+use hub_core::backbone::reader::Reader;
+use hub_core::subject::{self, StreamName};
+use hub_core::Tx;
+use schemas::{ChannelId, TenantId};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use worker_integration::maintain;
+
+/// How often ledger and stream are compared, partitions made and the audit trail sealed.
+const EVERY: Duration = Duration::from_secs(60);
+/// Sealing is cheap and shortens the time in which an audit row could be altered unseen.
+const SEAL_EVERY: Duration = Duration::from_secs(10);
+/// Records back from the newest that a fresh process compares; older ones were compared before it started.
+const LOOK_BACK: u64 = 50_000;
+/// Records compared in one look.
+const LOOK: usize = 20_000;
+/// Outbox rows that were published are kept this long, for the lineage of a message.
+const OUTBOX_AGE: time::Duration = time::Duration::days(30);
+/// Kind of incident.
+const LEDGER_GAP: &str = "ledger_gap";
+
+/// Runs until `stop`.
+pub async fn run(backbone: Backbone, pool: PgPool, channels: Vec<(TenantId, ChannelId)>, inbox_age: time::Duration, stop: CancellationToken) {
+    let mut compared: BTreeMap<(TenantId, ChannelId), u64> = BTreeMap::new();
+    let mut minute = tokio::time::interval(EVERY);
+    let mut seal = tokio::time::interval(SEAL_EVERY);
+    let mut hour = tokio::time::interval(Duration::from_secs(3600));
+    for timer in [&mut minute, &mut seal, &mut hour] {
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    }
+    let mut tenants: Vec<TenantId> = channels.iter().map(|(tenant, _)| tenant.clone()).collect();
+    tenants.sort();
+    tenants.dedup();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = minute.tick() => {
+                for (tenant, channel) in &channels {
+                    let from = compared.get(&(tenant.clone(), channel.clone())).copied();
+                    match tokio::time::timeout(EVERY, compare(&backbone, &pool, tenant, channel, from)).await {
+                        Ok(Ok(upto)) => { compared.insert((tenant.clone(), channel.clone()), upto); }
+                        Ok(Err(error)) => tracing::debug!(%channel, %error, "ledger and stream can't be compared now"),
+                        Err(_) => tracing::debug!(%channel, "ledger and stream could not be compared within a minute"),
+                    }
+                }
+            }
+            _ = seal.tick() => for tenant in &tenants {
+                if let Err(error) = maintain::seal(&pool, tenant).await {
+                    tracing::debug!(%error, "the audit trail can't be sealed now");
+                }
+            },
+            _ = hour.tick() => {
+                if let Err(error) = maintain::ensure_partitions(&pool, 1, 7).await {
+                    tracing::warn!(%error, "the ledger's partitions could not be made; rows go to the default partition");
+                }
+                for tenant in &tenants {
+                    let pruned = async {
+                        let inbox = maintain::prune_inbox(&pool, tenant, inbox_age).await?;
+                        Ok::<_, sqlx::Error>(inbox + maintain::prune_outbox(&pool, tenant, OUTBOX_AGE).await?)
+                    };
+                    match pruned.await {
+                        Ok(0) => {}
+                        Ok(rows) => tracing::info!(%tenant, rows, "rows that have served were deleted"),
+                        Err(error) => tracing::debug!(%error, "old rows can't be deleted now"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CompareError {
+    #[error("{0}")]
+    Database(#[from] sqlx::Error),
+    #[error("{0}")]
+    Stream(#[from] hub_core::backbone::BackboneError),
+}
+
+/// Every record of RAW up to the newest that the ledger knows must have all its messages in the ledger:
+/// a channel's messages are translated in order. Returns the sequence up to which all is compared.
+async fn compare(backbone: &Backbone, pool: &PgPool, tenant: &TenantId, channel: &ChannelId, from: Option<u64>) -> Result<u64, CompareError> {
+    let Some(newest) = newest_in_ledger(pool, tenant, channel).await? else { return Ok(from.unwrap_or(0)) };
+    let bounds = backbone.bounds(StreamName::Raw).await?;
+    let from = from.unwrap_or_else(|| newest.saturating_sub(LOOK_BACK)).max(bounds.first_sequence.saturating_sub(1));
+    if newest <= from {
+        return Ok(from);
+    }
+    let mut reader = Reader::new(backbone.clone(), StreamName::Raw, vec![subject::raw(tenant, channel)], from).headers_only();
+    let mut expected: Vec<(u64, i64)> = Vec::new();
+    while expected.len() < LOOK {
+        let record = reader.next().await;
+        if record.seq > newest {
+            break;
+        }
+        let count = record.headers.as_ref().and_then(|headers| headers.get("hub-count")).and_then(|count| count.as_str().parse().ok()).unwrap_or(1);
+        expected.push((record.seq, count));
+        if record.seq == newest {
+            break;
+        }
+    }
+    let Some((last, _)) = expected.last().copied() else { return Ok(from) };
+    let mut tx = Tx::begin(pool, tenant).await?;
+    let found = maintain::ledger_records(tx.conn(), i64::try_from(from + 1).unwrap_or(i64::MAX)..=i64::try_from(last).unwrap_or(i64::MAX)).await?;
+    let found: BTreeMap<i64, i64> = found.into_iter().map(|record| (record.stream_seq, record.rows)).collect();
+    let missing: Vec<u64> = expected
+        .into_iter()
+        .filter(|(seq, count)| i64::try_from(*seq).ok().and_then(|seq| found.get(&seq)).copied().unwrap_or(0) < *count)
+        .map(|(seq, _)| seq)
+        .collect();
+    metrics::gauge!("hub_ledger_difference", "channel" => channel.to_string()).set(missing.len() as f64);
+    if missing.is_empty() {
+        maintain::resolve_incident(tx.conn(), LEDGER_GAP, channel.as_str()).await?;
+    } else {
+        tracing::error!(%channel, records = missing.len(), first = missing[0], "the ledger lacks messages that RAW holds");
+        let detail = format!("{} records of RAW have no complete row in the ledger, the first is {}; replay them: hub replay --channel {channel} --from {}", missing.len(), missing[0], missing[0]);
+        maintain::raise_incident(tx.conn(), tenant, LEDGER_GAP, channel.as_str(), &detail).await?;
+    }
+    tx.commit().await?;
+    Ok(if missing.is_empty() { last } else { missing[0] - 1 })
+}
+
+async fn newest_in_ledger(pool: &PgPool, tenant: &TenantId, channel: &ChannelId) -> Result<Option<u64>, sqlx::Error> {
+    let mut tx = Tx::begin(pool, tenant).await?;
+    let newest = maintain::newest_in_ledger(tx.conn(), channel).await?;
+    tx.rollback().await?;
+    Ok(newest.and_then(|seq| u64::try_from(seq).ok()))
+}

@@ -1,0 +1,73 @@
+//! The kinds of channels: one line for each adapter.
+
+use adapter_hl7v2::edge::Hl7v2Edge;
+use adapter_hl7v2::settings::Hl7v2Settings;
+use adapter_hl7v2::translate::Hl7v2Translator;
+use hub_core::config::{ChannelSettings, Loaded, Problem};
+
+/// A channel of a known kind, with its settings read and checked.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    Hl7v2(Box<Hl7v2Settings>),
+}
+
+impl Kind {
+    /// Names of all kinds, for messages.
+    pub const NAMES: &'static [&'static str] = &["hl7v2"];
+
+    /// Reads a channel's settings.
+    ///
+    /// # Errors
+    /// Every problem, with the line of the file.
+    pub fn read(loaded: &Loaded, channel: &ChannelSettings) -> Result<Self, Vec<Problem>> {
+        match channel.kind.get_ref().as_str() {
+            "hl7v2" => {
+                let settings: Hl7v2Settings = table(loaded, channel)?;
+                let problems: Vec<Problem> = settings
+                    .validate()
+                    .into_iter()
+                    .map(|fault| {
+                        let key = fault.path.rsplit('.').next().map(str::to_owned);
+                        loaded.problem_in_settings(channel, key.as_deref(), format!("channel `{}`: {fault}", channel.id.get_ref()))
+                    })
+                    .collect();
+                if problems.is_empty() { Ok(Self::Hl7v2(Box::new(settings))) } else { Err(problems) }
+            }
+            other => Err(vec![loaded.problem_at(
+                channel.kind.span().start,
+                format!("channel `{}` is of kind `{other}`; known kinds: {}", channel.id.get_ref(), Self::NAMES.join(", ")),
+            )]),
+        }
+    }
+
+    /// Name as in the file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Hl7v2(_) => "hl7v2",
+        }
+    }
+
+    /// A new edge; one for each start of the channel.
+    pub fn edge(&self) -> Hl7v2Edge {
+        match self {
+            Self::Hl7v2(settings) => Hl7v2Edge::new((**settings).clone()),
+        }
+    }
+
+    /// The channel's translator.
+    pub fn translator(&self) -> Hl7v2Translator {
+        match self {
+            Self::Hl7v2(settings) => Hl7v2Translator::new(settings.translate.clone()),
+        }
+    }
+}
+
+fn table<T: serde::de::DeserializeOwned>(loaded: &Loaded, channel: &ChannelSettings) -> Result<T, Vec<Problem>> {
+    let table = channel.settings.as_ref().map(|settings| settings.get_ref().clone()).unwrap_or_default();
+    toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| {
+        let message = error.message().to_owned();
+        // serde names the field in backticks: lead to its line
+        let key = message.split('`').nth(1).map(str::to_owned);
+        vec![loaded.problem_in_settings(channel, key.as_deref(), format!("channel `{}`: {message}", channel.id.get_ref()))]
+    })
+}

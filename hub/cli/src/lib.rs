@@ -1,1 +1,0 @@
-//! Composition of the rooms; see main.rs.
