@@ -79,24 +79,16 @@ pub fn parse(bytes: &[u8]) {
             "MSH-{field}"
         );
     }
-    let old = message.path("MSH-3").map(|v| v.raw().to_owned());
-    message
-        .set("MSH-3", "new|value")
-        .expect("a header field can be set");
-    assert_eq!(
-        message
-            .path("MSH-3")
-            .map(|v| v.text().into_owned())
-            .as_deref(),
-        Some("new|value")
-    );
-    message
-        .set_raw(
-            "MSH-3",
-            &old.unwrap_or_default()
-                .replace(['\r', '\n', '\x0b', '\x1c'], " "),
-        )
-        .expect("and set back");
+    let before = message.clone();
+    if message.set("MSH-3", "new|value").is_err() {
+        // Only where MSH-3 holds a line end on which the rest depends.
+        assert!(before.path("MSH-3").is_some_and(|v| v.raw().contains('\r')));
+        assert_eq!(message, before, "a refused change changes nothing");
+        return;
+    }
+    let set = message.path("MSH-3").map(|v| v.text().into_owned());
+    assert_eq!(set.as_deref(), Some("new|value"));
+    assert_eq!(message.segments().len(), before.segments().len());
 }
 
 /// Every character but line ends and blanks between segments is in a segment, and every one of a segment in a field.

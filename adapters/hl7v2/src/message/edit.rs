@@ -18,6 +18,9 @@ pub enum EditError {
     /// Raw text with a line end or a field separator.
     #[error("a raw value may hold no line end and no field separator")]
     Raw,
+    /// The old value holds the only CR of a message of lone LFs, so without it other lines would become segments.
+    #[error("the change would move the borders of segments")]
+    Borders,
     /// The message would no longer be one.
     #[error(transparent)]
     Parse(#[from] ParseError),
@@ -64,7 +67,11 @@ impl Message {
             bytes: usize::MAX,
             delimiters: usize::MAX,
         };
-        *self = Self::parse_with(text, &limits, &FlatTokeniser)?;
+        let changed = Self::parse_with(text, &limits, &FlatTokeniser)?;
+        if !ids(&changed).eq(ids(self)) {
+            return Err(EditError::Borders);
+        }
+        *self = changed;
         Ok(())
     }
 
@@ -107,6 +114,10 @@ impl Message {
         }
         place
     }
+}
+
+fn ids(message: &Message) -> impl Iterator<Item = &str> {
+    message.segments().map(|segment| segment.id())
 }
 
 /// A range of the text to be replaced, and what has to stand before the new value.

@@ -14,7 +14,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("linuxforhealth/sample_win.hl7#1", DOUBLED_ESCAPE),
 ];
 
-/// MSH-2 is `^~\\\\&`. HAPI takes the second backslash for the subcomponent separator and cuts the literal `VOMITING\r` of the
+/// MSH-2 is `^~\\&`. HAPI takes the second backslash for the subcomponent separator and cuts the literal `VOMITING\r` of the
 /// file in two; to us the escape character was doubled by mistake, and a lone backslash is text.
 const DOUBLED_ESCAPE: &str = "doubled escape character in MSH-2";
 
