@@ -21,7 +21,7 @@ use crate::trace::Trace;
     "state": "pending",
     "status_url": "/api/v1/commands/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c"
 }))]
-pub struct Accepted {
+pub(crate) struct Accepted {
     pub command_id: Uuid,
     /// `pending`
     pub state: &'static str,

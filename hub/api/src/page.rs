@@ -11,7 +11,7 @@ use crate::problem::Problem;
 
 /// One page. The next one is asked for with `cursor=<next_cursor>` and the same filters; the last has none.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Page<T> {
+pub(crate) struct Page<T> {
     pub items: Vec<T>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,

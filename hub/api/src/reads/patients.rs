@@ -58,9 +58,7 @@ pub(crate) async fn search(
     let next = limit
         .is_full(rows.len())
         .then(|| rows.last().map(|row| row.id));
-    Ok(Page::of(rows, next.flatten(), |row| {
-        Patient::of(row, Vec::new())
-    }))
+    Ok(Page::of(rows, next.flatten(), |row| Patient::of(row, &[])))
 }
 
 /// The identifier as it is asked for, then by its value alone: an authority may be known here by the
@@ -90,13 +88,13 @@ pub(crate) async fn one(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Patient>, Pr
         return Ok(None);
     };
     if person.patient.id == id {
-        return Ok(Some(Patient::of(person.patient, person.merged)));
+        return Ok(Some(Patient::of(person.patient, &person.merged)));
     }
     Ok(person
         .merged
         .into_iter()
         .find(|record| record.id == id)
-        .map(|record| Patient::of(record, Vec::new())))
+        .map(|record| Patient::of(record, &[])))
 }
 
 /// Records that may be the same person, likeliest first; `None` when there is no such record.
@@ -117,7 +115,7 @@ pub(crate) async fn duplicates(
         };
         if let Some(record) = queries::record(tx.conn(), other).await? {
             duplicates.push(Duplicate {
-                patient: Patient::of(record, Vec::new()),
+                patient: Patient::of(record, &[]),
                 score: pair.score,
                 reasons: pair.reasons,
                 state: pair.state,

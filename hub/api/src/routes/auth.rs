@@ -30,7 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "username": "admin", "password": "the password that was printed" }))]
-pub struct Login {
+pub(crate) struct Login {
     #[schema(max_length = 128)]
     username: String,
     #[schema(max_length = 1024)]
@@ -43,7 +43,7 @@ pub struct Login {
 /// A token for the `Authorization` header of what follows.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9…", "token_type": "Bearer", "expires_in": 3600 }))]
-pub struct Token {
+pub(crate) struct Token {
     access_token: String,
     /// `Bearer`
     token_type: &'static str,

@@ -67,10 +67,8 @@ async fn known(
 ) -> Result<(ChannelId, Channel), Problem> {
     let id = ChannelId::new(name).map_err(|_| no_channel())?;
     let mut tx = state.read(&who.tenant).await?;
-    let channel = reads::channels(&mut tx)
+    let channel = reads::channel(&mut tx, name)
         .await?
-        .into_iter()
-        .find(|channel| channel.channel == name)
         .ok_or_else(no_channel)?;
     Ok((id, channel))
 }

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 use uuid::Uuid;
+use worker_integration::queries::DeadSearch;
 
 use super::messages::position_of;
 use crate::ApiLimits;
@@ -23,7 +24,7 @@ use crate::command::{Accepted, Sender, Written};
 use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
-use crate::reads::integration::{self as reads, DeadFilter};
+use crate::reads::integration as reads;
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::{Applied, DeadLetter};
@@ -43,13 +44,11 @@ pub(crate) fn routes(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
 struct Search {
     /// `open` (as if absent), `replayed`, `resent`, `discarded` or `all`.
     state: Option<String>,
-    /// `edge`, `translate`, `work` or `deliver`.
-    stage: Option<String>,
     channel: Option<String>,
     /// Stable code of the refusal.
     reason: Option<String>,
-    /// Those of one message.
-    message: Option<Uuid>,
+    /// Worker or translator that refused it.
+    refused_by: Option<String>,
     /// `next_cursor` of the page before.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
@@ -67,15 +66,15 @@ async fn list(
     State(state): State<ApiState>,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<DeadLetter>>, Problem> {
-    let filter = DeadFilter {
+    let wanted = DeadSearch {
         state: super::state_or_open(search.state, &["open", "replayed", "resent", "discarded"])?,
-        stage: search.stage,
         channel: search.channel,
         reason: search.reason,
-        message: search.message,
+        refused_by: search.refused_by,
+        ..DeadSearch::default()
     };
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::dead(&mut tx, &filter, search.cursor.as_ref(), search.limit)
+    reads::dead(&mut tx, wanted, search.cursor.as_ref(), search.limit)
         .await
         .map(Json)
 }

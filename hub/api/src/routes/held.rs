@@ -10,13 +10,14 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use worker_integration::queries::HeldSearch;
 
 use crate::auth::permission::{Can, HeldRead, HeldResolve};
 use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
-use crate::reads::integration::{self as reads, HeldFilter};
+use crate::reads::integration as reads;
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::{Applied, HeldItem};
@@ -42,6 +43,8 @@ struct Search {
     /// `unknown_code`, `unknown_unit` or `no_patient`.
     reason: Option<String>,
     channel: Option<String>,
+    /// Code as sent.
+    code: Option<String>,
     /// `next_cursor` of the page before.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
@@ -53,19 +56,21 @@ struct Search {
 
 /// List held items
 #[utoipa::path(get, path = "/held", tag = "held", params(Search), security(("bearer" = ["held:read"])),
-    responses((status = 200, description = "newest first", body = Page<HeldItem>)))]
+    responses((status = 200, description = "oldest first: who waits longest is seen first", body = Page<HeldItem>)))]
 async fn list(
     can: Can<HeldRead>,
     State(state): State<ApiState>,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<HeldItem>>, Problem> {
-    let filter = HeldFilter {
+    let wanted = HeldSearch {
         state: super::state_or_open(search.state, &["open", "resolved"])?,
         reason: search.reason,
         channel: search.channel,
+        code: search.code,
+        ..HeldSearch::default()
     };
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::held(&mut tx, &filter, search.cursor.as_ref(), search.limit)
+    reads::held(&mut tx, wanted, search.cursor.as_ref(), search.limit)
         .await
         .map(Json)
 }

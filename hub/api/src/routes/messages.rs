@@ -11,6 +11,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
+use worker_integration::queries::MessageSearch;
 
 use crate::auth::permission::{Can, MessagesBody, MessagesRead};
 use crate::body_view;
@@ -18,7 +19,7 @@ use crate::command::Sender;
 use crate::extract::{Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
-use crate::reads::messages::{self as reads, MessageFilter};
+use crate::reads::messages as reads;
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::messages::{Lineage, Message, MessageBody, MessageDetail};
@@ -57,7 +58,7 @@ struct Search {
     visit_number: Option<String>,
     bill_number: Option<String>,
     channel: Option<String>,
-    /// `ORU^R01`, or `ORU` for all of that kind.
+    /// As in MSH-9: `ORU^R01`.
     #[serde(rename = "type")]
     #[param(rename = "type")]
     kind: Option<String>,
@@ -91,7 +92,7 @@ async fn search(
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Message>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    let filter = MessageFilter {
+    let wanted = MessageSearch {
         patient_number: search.patient_number,
         accession: search.accession,
         order_number: search.order_number,
@@ -99,15 +100,18 @@ async fn search(
         visit_number: search.visit_number,
         bill_number: search.bill_number,
         channel: search.channel,
-        kind: search.kind,
+        message_type: search.kind,
         outcome: search.outcome,
-        from: search.from.map(|moment| moment.0),
-        to: search.to.map(|moment| moment.0),
-        any: search.q,
+        received_from: search.from.map(|moment| moment.0),
+        received_to: search.to.map(|moment| moment.0),
+        ..MessageSearch::default()
     };
-    reads::search(&mut tx, &filter, search.cursor.as_ref(), search.limit)
-        .await
-        .map(Json)
+    let cursor = search.cursor.as_ref();
+    let page = match &search.q {
+        None => reads::search(&mut tx, wanted, cursor, search.limit).await?,
+        Some(text) => reads::search_any(&mut tx, wanted, text, cursor, search.limit).await?,
+    };
+    Ok(Json(page))
 }
 
 /// Read what is known of a message
@@ -262,6 +266,6 @@ async fn lineage(
     Segment(id): Segment<Uuid>,
 ) -> Result<Json<Lineage>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    let message = reads::one(&mut tx, id).await?.ok_or_else(no_message)?;
-    reads::lineage(&mut tx, message).await.map(Json)
+    let lineage = reads::lineage(&mut tx, id).await?.ok_or_else(no_message)?;
+    Ok(Json(lineage))
 }

@@ -7,12 +7,13 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
+use worker_integration::queries::AuditSearch as Wanted;
 
 use crate::auth::permission::{AuditRead, Can, CommandsRead, IncidentsRead};
 use crate::extract::{Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
-use crate::reads::integration::{self as reads, AuditFilter};
+use crate::reads::integration as reads;
 use crate::state::ApiState;
 use crate::views::integration::{AuditEntry, CommandStatus, Incident};
 
@@ -44,6 +45,8 @@ async fn command(
 struct AuditSearch {
     /// What it was done to: `message <id>` …
     object: Option<String>,
+    /// Id of something that was touched, also together with others.
+    touched: Option<Uuid>,
     actor: Option<String>,
     /// `message.body_read`, `auth.login` …
     action: Option<String>,
@@ -70,15 +73,17 @@ async fn audit(
     State(state): State<ApiState>,
     Params(search): Params<AuditSearch>,
 ) -> Result<Json<Page<AuditEntry>>, Problem> {
-    let filter = AuditFilter {
+    let wanted = Wanted {
         object: search.object,
         actor: search.actor,
         action: search.action,
-        from: search.from.map(|moment| moment.0),
-        to: search.to.map(|moment| moment.0),
+        touched: search.touched,
+        recorded_from: search.from.map(|moment| moment.0),
+        recorded_to: search.to.map(|moment| moment.0),
+        ..Wanted::default()
     };
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::audit(&mut tx, &filter, search.cursor.as_ref(), search.limit)
+    reads::audit(&mut tx, wanted, search.cursor.as_ref(), search.limit)
         .await
         .map(Json)
 }
@@ -87,7 +92,7 @@ async fn audit(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct IncidentSearch {
-    /// `open` (as if absent), `resolved` or `all`.
+    /// `open` (as if absent) or `all`.
     state: Option<String>,
     /// `next_cursor` of the page before.
     #[param(value_type = Option<String>)]
@@ -108,14 +113,9 @@ async fn incidents(
     State(state): State<ApiState>,
     Params(search): Params<IncidentSearch>,
 ) -> Result<Json<Page<Incident>>, Problem> {
-    let wanted = super::state_or_open(search.state, &["open", "resolved"])?;
+    let open_only = super::state_or_open(search.state, &["open"])?.is_some();
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::incidents(
-        &mut tx,
-        wanted.as_deref(),
-        search.cursor.as_ref(),
-        search.limit,
-    )
-    .await
-    .map(Json)
+    reads::incidents(&mut tx, open_only, search.cursor.as_ref(), search.limit)
+        .await
+        .map(Json)
 }

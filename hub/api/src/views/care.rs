@@ -16,7 +16,7 @@ use super::canonical;
     "location": { "point_of_care": "ICU", "bed": "4" }, "attending": { "id": "D12", "name": "R. Rao" },
     "started_at": "2026-01-30T22:10:00Z", "version": 2, "updated_at": "2026-01-31T08:30:00Z"
 }))]
-pub struct Encounter {
+pub(crate) struct Encounter {
     pub id: Uuid,
     /// Absent while the patient index does not know the identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ pub struct Encounter {
     "version": 2, "updated_at": "2026-01-31T08:30:00Z",
     "places": [{ "location": { "point_of_care": "ICU", "bed": "4" }, "status": "active", "from_at": "2026-01-30T22:10:00Z" }]
 }))]
-pub struct EncounterDetail {
+pub(crate) struct EncounterDetail {
     #[serde(flatten)]
     pub encounter: Encounter,
     pub places: Vec<Place>,
@@ -74,7 +74,7 @@ pub struct EncounterDetail {
 
 /// A place during an encounter.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Place {
+pub(crate) struct Place {
     #[schema(schema_with = canonical::location)]
     pub location: Location,
     /// `active`, `completed` or `cancelled`.
@@ -98,7 +98,7 @@ pub struct Place {
     "placer_number": "ORD-9", "filler_number": "LAB-77", "code": { "code": "CBC", "text": "Blood count", "system": "L" },
     "status": "active", "priority": "routine", "version": 1, "updated_at": "2026-01-31T08:30:00Z"
 }))]
-pub struct Order {
+pub(crate) struct Order {
     pub id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient_id: Option<Uuid>,
@@ -138,7 +138,7 @@ pub struct Order {
     "version": 1, "updated_at": "2026-01-31T08:30:00Z",
     "specimens": [{ "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8e", "number": "A-778", "kind": { "code": "BLD" } }]
 }))]
-pub struct OrderDetail {
+pub(crate) struct OrderDetail {
     #[serde(flatten)]
     pub order: Order,
     pub specimens: Vec<Specimen>,
@@ -146,7 +146,7 @@ pub struct OrderDetail {
 
 /// A specimen.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Specimen {
+pub(crate) struct Specimen {
     pub id: Uuid,
     /// Accession or container number.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,7 +187,7 @@ pub struct Specimen {
     "filler_number": "LAB-77", "specimen_number": "A-778", "code": { "code": "CBC", "text": "Blood count", "system": "L" },
     "status": "F", "received_at": "2026-01-31T08:30:00Z", "version": 1, "updated_at": "2026-01-31T08:30:00Z"
 }))]
-pub struct Report {
+pub(crate) struct Report {
     pub id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient_id: Option<Uuid>,
@@ -236,7 +236,7 @@ pub struct Report {
         "received_at": "2026-01-31T08:30:00Z", "channel": "lab", "source_event": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d"
     }]
 }))]
-pub struct ReportDetail {
+pub(crate) struct ReportDetail {
     #[serde(flatten)]
     pub report: Report,
     pub results: Vec<LabResult>,
@@ -254,7 +254,7 @@ pub struct ReportDetail {
     "observed_at": "2026-01-31T08:05:00Z", "received_at": "2026-01-31T08:30:00Z", "channel": "lab",
     "specimen_number": "A-778", "filler_number": "LAB-77", "source_event": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d"
 }))]
-pub struct LabResult {
+pub(crate) struct LabResult {
     pub report_id: Uuid,
     /// The result's place in its report, the same through all versions.
     pub item: i16,
@@ -335,7 +335,7 @@ pub struct LabResult {
 
 /// Reference range.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Range {
+pub(crate) struct Range {
     /// As sent.
     pub text: String,
     #[serde(skip_serializing_if = "Option::is_none")]

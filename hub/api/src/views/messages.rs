@@ -4,6 +4,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use worker_integration::queries;
 
 /// One arrival, as the ledger has it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -12,7 +13,7 @@ use uuid::Uuid;
     "size": 1493, "outcome": "translated", "message_type": "ORU^R01", "control_id": "MSG00001",
     "patient_number": "12345", "accession": "A-778", "order_number": "ORD-9"
 }))]
-pub struct Message {
+pub(crate) struct Message {
     /// Digest of tenant, channel and bytes: the same bytes have the same id however often they arrive.
     pub id: Uuid,
     pub channel: String,
@@ -41,6 +42,26 @@ pub struct Message {
     pub parent: Option<Uuid>,
 }
 
+impl Message {
+    pub(crate) fn of(row: queries::Message) -> Self {
+        Self {
+            id: row.raw_id,
+            channel: row.channel,
+            received_at: row.received_at,
+            size: row.size,
+            outcome: row.outcome,
+            message_type: row.message_type,
+            control_id: row.control_id,
+            patient_number: row.patient_number,
+            accession: row.accession,
+            order_number: row.order_number,
+            visit_number: row.visit_number,
+            bill_number: row.bill_number,
+            parent: row.parent,
+        }
+    }
+}
+
 /// One arrival with all that is known of it but its bytes.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
@@ -48,9 +69,10 @@ pub struct Message {
     "size": 1493, "outcome": "translated", "message_type": "ORU^R01", "control_id": "MSG00001",
     "patient_number": "12345", "peer": "10.0.0.7:50122", "stream_seq": 4711, "record_index": 3,
     "events": [{ "id": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d", "type": "lis.result.received" }],
-    "unmapped": ["PV1-18"], "notes": ["charset: fallback to windows-1252"]
+    "unmapped": ["PV1-18"], "notes": ["charset: fallback to windows-1252"],
+    "arrivals": [{ "received_at": "2026-01-31T08:30:00.125Z", "outcome": "translated", "stream_seq": 4711, "record_index": 3 }]
 }))]
-pub struct MessageDetail {
+pub(crate) struct MessageDetail {
     #[serde(flatten)]
     pub message: Message,
     /// Address of the peer.
@@ -65,11 +87,56 @@ pub struct MessageDetail {
     pub unmapped: Vec<String>,
     /// What was odd about it.
     pub notes: Vec<String>,
+    /// Every arrival of the same bytes on this channel, this one included.
+    pub arrivals: Vec<Arrival>,
+}
+
+/// One arrival of the same bytes.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Arrival {
+    #[serde(with = "time::serde::rfc3339")]
+    pub received_at: OffsetDateTime,
+    pub outcome: String,
+    pub stream_seq: i64,
+    pub record_index: i16,
+}
+
+impl MessageDetail {
+    /// The first arrival of those bytes, and when they came again; `None` when there is none.
+    pub(crate) fn of(rows: Vec<queries::Message>) -> Option<Self> {
+        let arrivals = rows
+            .iter()
+            .map(|row| Arrival {
+                received_at: row.received_at,
+                outcome: row.outcome.clone(),
+                stream_seq: row.stream_seq,
+                record_index: row.record_index,
+            })
+            .collect();
+        let mut row = rows.into_iter().next()?;
+        let events = (0..)
+            .zip(std::mem::take(&mut row.events))
+            .map(|(place, kind)| EventRef {
+                id: schemas::event_id(row.raw_id, place),
+                kind,
+            })
+            .collect();
+        Some(Self {
+            peer: row.peer.take(),
+            stream_seq: row.stream_seq,
+            record_index: row.record_index,
+            events,
+            unmapped: std::mem::take(&mut row.unmapped),
+            notes: std::mem::take(&mut row.notes),
+            arrivals,
+            message: Message::of(row),
+        })
+    }
 }
 
 /// An event by id and type.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct EventRef {
+pub(crate) struct EventRef {
     pub id: Uuid,
     #[serde(rename = "type")]
     pub kind: String,
@@ -83,7 +150,7 @@ pub struct EventRef {
     "dump": [{ "offset": "00000000", "hex": "4d 53 48 7c 5e 7e 5c 26 7c 4c 41 42 0d 50 49 44", "text": "MSH|^~\\&|LAB.PID" }],
     "dump_truncated": false, "notes": []
 }))]
-pub struct MessageBody {
+pub(crate) struct MessageBody {
     pub id: Uuid,
     pub size: usize,
     /// `utf-8`, or `iso-8859-1` when the bytes are not UTF-8: then each byte is one sign, nothing is lost.
@@ -97,14 +164,14 @@ pub struct MessageBody {
 
 /// One line (one segment).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct BodyLine {
+pub(crate) struct BodyLine {
     pub offset: usize,
     pub text: String,
 }
 
 /// Sixteen bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct DumpRow {
+pub(crate) struct DumpRow {
     /// Eight hex digits.
     pub offset: String,
     pub hex: String,
@@ -115,10 +182,10 @@ pub struct DumpRow {
 /// The way of a message: raw → events → effects → outgoing.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
-    "message": {
+    "arrivals": [{
         "id": "6f1f2a0e-55b1-5c1c-9d3c-0b6f3f1a2b3c", "channel": "lab", "received_at": "2026-01-31T08:30:00.125Z",
         "size": 1493, "outcome": "translated", "message_type": "ORU^R01"
-    },
+    }],
     "events": [{
         "id": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d", "type": "lis.result.received",
         "applied": [{ "worker": "clinical", "outcome": "applied", "applied_at": "2026-01-31T08:30:00.180Z" }]
@@ -127,8 +194,9 @@ pub struct DumpRow {
     "outgoing": [{ "id": 991, "subject": "event.demo.3.clinical.report.filed", "created_at": "2026-01-31T08:30:00.180Z", "published_at": "2026-01-31T08:30:00.191Z" }],
     "dead_letters": [], "children": []
 }))]
-pub struct Lineage {
-    pub message: Message,
+pub(crate) struct Lineage {
+    /// The raw message: each arrival of its bytes, the first first.
+    pub arrivals: Vec<Message>,
     pub events: Vec<LineageEvent>,
     /// Rows that these events made or changed last.
     pub effects: Vec<Effect>,
@@ -140,9 +208,53 @@ pub struct Lineage {
     pub children: Vec<Uuid>,
 }
 
+impl Lineage {
+    /// Puts together what the ledger knows and the effects found elsewhere.
+    pub(crate) fn of(found: queries::Lineage, effects: Vec<Effect>) -> Self {
+        let mut applied = found.applied;
+        let events = found
+            .events
+            .into_iter()
+            .map(|event| LineageEvent {
+                applied: applied
+                    .extract_if(.., |one| one.event_id == event.event_id)
+                    .map(|one| Application {
+                        worker: one.worker,
+                        outcome: one.outcome,
+                        applied_at: one.applied_at,
+                    })
+                    .collect(),
+                id: event.event_id,
+                kind: event.name,
+            })
+            .collect();
+        Self {
+            arrivals: found.arrivals.into_iter().map(Message::of).collect(),
+            events,
+            effects,
+            outgoing: found
+                .said
+                .into_iter()
+                .map(|one| Outgoing {
+                    id: one.id,
+                    subject: one.subject,
+                    created_at: one.created_at,
+                    published_at: one.published_at,
+                })
+                .collect(),
+            dead_letters: found.dead.into_iter().map(|letter| letter.id).collect(),
+            children: found
+                .children
+                .into_iter()
+                .map(|child| child.raw_id)
+                .collect(),
+        }
+    }
+}
+
 /// An event and who applied it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct LineageEvent {
+pub(crate) struct LineageEvent {
     pub id: Uuid,
     #[serde(rename = "type")]
     pub kind: String,
@@ -152,7 +264,7 @@ pub struct LineageEvent {
 
 /// What a worker did with an event.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Application {
+pub(crate) struct Application {
     pub worker: String,
     /// `applied`, `unchanged`, `refused` or `held`.
     pub outcome: String,
@@ -161,17 +273,17 @@ pub struct Application {
 }
 
 /// A row that an event made or changed last.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Effect {
-    /// `patient`, `encounter`, `order`, `specimen` or `report`.
-    pub kind: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Effect {
+    /// `patient`, `encounter`, `order` or `report`.
+    pub kind: &'static str,
     pub id: Uuid,
     pub event_id: Uuid,
 }
 
 /// A message that followed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     pub id: i64,
     pub subject: String,
     #[serde(with = "time::serde::rfc3339")]

@@ -18,7 +18,7 @@ use super::canonical;
     "telecoms": [{ "system": "mobile", "value": "+91 98450 12345" }],
     "version": 3, "updated_at": "2026-01-31T08:30:00Z"
 }))]
-pub struct Patient {
+pub(crate) struct Patient {
     pub id: Uuid,
     /// `active`, `merged` or `entered_in_error`.
     pub status: String,
@@ -64,7 +64,7 @@ pub struct Patient {
 
 impl Patient {
     /// A record, and those that lead to it where they are known.
-    pub(crate) fn of(row: queries::Patient, merged: Vec<queries::Patient>) -> Self {
+    pub(crate) fn of(row: queries::Patient, merged: &[queries::Patient]) -> Self {
         let own = row.identifiers.into_iter().map(|one| (one, false));
         let theirs = merged.iter().flat_map(|record| record.identifiers.clone());
         Self {
@@ -99,7 +99,7 @@ impl Patient {
 
 /// One identifier.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct PatientIdentifier {
+pub(crate) struct PatientIdentifier {
     /// Assigning authority, or `mrn` when the sender names none.
     pub system: String,
     /// As sent.
@@ -119,7 +119,7 @@ pub struct PatientIdentifier {
                  "identifiers": [], "version": 1, "updated_at": "2026-01-31T08:30:00Z" },
     "score": 87, "reasons": ["same_mobile", "same_name_and_birth_date"], "state": "open"
 }))]
-pub struct Duplicate {
+pub(crate) struct Duplicate {
     pub patient: Patient,
     /// 1 to 100.
     pub score: i16,
