@@ -13,3 +13,11 @@ mod roundtrip;
 mod smoke;
 #[path = "it/synthetic.rs"]
 mod synthetic;
+#[path = "it/translate_golden.rs"]
+mod translate_golden;
+#[path = "it/translate_properties.rs"]
+mod translate_properties;
+#[path = "it/translate_rules.rs"]
+mod translate_rules;
+#[path = "it/translating.rs"]
+mod translating;

@@ -1,7 +1,8 @@
 //! Finds the groups of an order or result message: who it is about, and which segments belong to one OBR.
 //!
 //! One walk over the segments, tolerant of the order in which devices write them. A segment that belongs nowhere
-//! (an OBX before any OBR, an NTE after PID) is left alone, so that it is listed as not read.
+//! (an OBX before the first OBR, an NTE after PID) is left alone, so that it is listed as not read. Of a message
+//! without any OBR the OBX are one report.
 
 use super::scope::{Scope, Seg};
 
@@ -46,8 +47,10 @@ pub(super) struct Group<'s, 'm> {
 pub(super) struct Groups<'s, 'm> {
     pub(super) patients: Vec<Patient<'s, 'm>>,
     pub(super) groups: Vec<Group<'s, 'm>>,
-    /// OBX that stand before any OBR.
+    /// OBX that stand before the first OBR.
     pub(super) stray_results: usize,
+    /// There is no OBR at all.
+    pub(super) no_obr: bool,
 }
 
 /// The kinds of message that are built of OBR groups.
@@ -77,7 +80,10 @@ pub(super) fn groups<'s, 'm>(scope: &'s Scope<'m>, form: Form) -> Groups<'s, 'm>
     let mut walk = Walk {
         form,
         specimen_first: specimen.is_some() && specimen < first_of(&["OBR", "ORC"]),
-        found: Groups::default(),
+        found: Groups {
+            no_obr: first_of(&["OBR"]).is_none(),
+            ..Groups::default()
+        },
         open: None,
         orc: None,
         last_orc: None,
@@ -267,6 +273,18 @@ impl<'s, 'm> Walk<'s, 'm> {
     fn obx(&mut self, segment: &'s Seg<'m>) {
         if matches!(self.form, Form::Order | Form::LabOrder) {
             return;
+        }
+        if self.open.is_none() && self.found.no_obr {
+            let orc = self.orc.take();
+            if let Some(orc) = orc {
+                orc.enter();
+            }
+            self.open = Some(Group {
+                patient: self.patient(),
+                orc,
+                tubes: self.tubes.clone(),
+                ..Group::default()
+            });
         }
         match &mut self.open {
             Some(open) => {

@@ -23,14 +23,17 @@ pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Re
     let occurred = adt::occurred(scope);
     if found.stray_results > 0 {
         scope.note(format!(
-            "{} OBX stand before any OBR and belong to no report",
+            "{} OBX stand before the first OBR and belong to no report",
             found.stray_results
         ));
+    }
+    if found.no_obr {
+        scope.note("there is no OBR: all OBX are one report".to_owned());
     }
     if found.groups.is_empty() {
         return Err(Refusal::new(
             "hl7.incomplete",
-            "a result message without OBR reports nothing that can be filed; correct the sender",
+            "a result message without OBR and OBX reports nothing; correct the sender",
         ));
     }
     let subjects = mentioned(scope, &found.patients, occurred.as_ref(), output);
@@ -187,7 +190,9 @@ fn meaning(
 fn needs_no_code(value: &Measured) -> bool {
     match value {
         Measured::Attachment { .. } => true,
-        Measured::Absent { reason } => reason == value::NOT_SENT,
+        Measured::Absent { reason } => {
+            matches!(reason.as_str(), value::NOT_SENT | value::CANCELLED)
+        }
         _ => false,
     }
 }

@@ -5,7 +5,7 @@ use schemas::care::{Code, Specimen};
 use super::SpecimenSource;
 use super::codes::code;
 use super::groups::Tube;
-use super::scope::{Scope, Seg, string};
+use super::scope::{Scope, Seg, string, text};
 use crate::message::Value;
 
 /// One specimen of an order or a result; `None` when nothing is said of any.
@@ -31,25 +31,31 @@ pub(super) fn specimen(
     Some(specimen)
 }
 
-/// The number on the tube, by the channel's order of asking.
+/// The number on the tube, by the channel's order of asking. The same number in a later place counts as read.
 fn number(scope: &Scope<'_>, tube: Tube<'_, '_>, obr: Option<&Seg<'_>>) -> Option<String> {
-    let at = |segment: Option<&Seg<'_>>, path: &str, field, component| {
-        let value: Value<'_> = segment?.field(field).component(component);
-        scope.key(path, value.subcomponent(1))
-    };
-    scope
-        .settings
-        .specimen_number
-        .iter()
-        .find_map(|source| match source {
-            SpecimenSource::Spm2 => at(tube.spm, "SPM-2", 2, 1),
-            SpecimenSource::Spm2Filler => at(tube.spm, "SPM-2", 2, 2),
-            SpecimenSource::Sac3 => at(tube.sac, "SAC-3", 3, 1),
-            SpecimenSource::Sac4 => at(tube.sac, "SAC-4", 4, 1),
-            SpecimenSource::Obr2 => at(obr, "OBR-2", 2, 1),
-            SpecimenSource::Obr3 => at(obr, "OBR-3", 3, 1),
-            SpecimenSource::Obr5 => at(obr, "OBR-5", 5, 1),
-        })
+    let mut found: Option<String> = None;
+    for source in &scope.settings.specimen_number {
+        let (segment, path, field, component) = match source {
+            SpecimenSource::Spm2 => (tube.spm, "SPM-2", 2, 1),
+            SpecimenSource::Spm2Filler => (tube.spm, "SPM-2", 2, 2),
+            SpecimenSource::Sac3 => (tube.sac, "SAC-3", 3, 1),
+            SpecimenSource::Sac4 => (tube.sac, "SAC-4", 4, 1),
+            SpecimenSource::Obr2 => (obr, "OBR-2", 2, 1),
+            SpecimenSource::Obr3 => (obr, "OBR-3", 3, 1),
+            SpecimenSource::Obr5 => (obr, "OBR-5", 5, 1),
+        };
+        let Some(segment) = segment else {
+            continue;
+        };
+        let value: Value<'_> = segment.peek(field).component(component).subcomponent(1);
+        match &found {
+            None => found = scope.key(path, value),
+            Some(number) if text(value).is_some_and(|t| t == number.as_str()) => {}
+            Some(_) => continue,
+        }
+        segment.field(field);
+    }
+    found
 }
 
 fn of_spm(scope: &Scope<'_>, spm: &Seg<'_>) -> Specimen {

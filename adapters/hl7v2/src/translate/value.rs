@@ -13,7 +13,7 @@ use crate::message::Value;
 /// No value: the field is empty.
 pub(super) const NOT_SENT: &str = "not_sent";
 /// No value: the test was cancelled (OBX-11 X).
-const CANCELLED: &str = "cancelled";
+pub(super) const CANCELLED: &str = "cancelled";
 /// No value: the device wrote `----` or the like.
 const NO_VALUE: &str = "no_value";
 /// No value: `""`.
