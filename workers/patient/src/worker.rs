@@ -73,8 +73,8 @@ async fn change(
 ) -> Result<Vec<Verdict>, WorkerError> {
     let tenant = tx.tenant().clone();
     let messages: Vec<&Message> = rest.iter().map(|(_, message)| message).collect();
-    for _ in 0..ATTEMPTS {
-        let mut index = load(tx.conn(), &messages).await?;
+    for attempt in 0..ATTEMPTS {
+        let mut index = load(tx.conn(), &messages, attempt > 0).await?;
         let effects: Vec<(Uuid, Effect)> = rest
             .iter()
             .map(|(envelope, message)| (envelope.id, index.apply(message, envelope)))

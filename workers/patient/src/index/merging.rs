@@ -14,6 +14,15 @@ use crate::effect::{Change, Effect};
 use crate::message::fact_time;
 use crate::record::Status;
 
+const ALREADY_MERGED: (&str, &str) = (
+    "patients.already_merged",
+    "the record to retire was merged into another one: unmerge it first, or merge that one",
+);
+const ENTERED_IN_ERROR: (&str, &str) = (
+    "patients.entered_in_error",
+    "one of the records was entered in error",
+);
+
 /// What stands between a record and a merge.
 enum Standing {
     /// The merge may be made, into this record.
@@ -31,18 +40,24 @@ impl Index {
     ) -> Effect {
         let survivor = self.owner_of_first(&merge.survivor);
         let retired = self.owner_of_first(&merge.retired);
-        // both must be known to be refused: a record that is made now can stand in no circle
-        if let (Some(survivor), Some(retired)) = (survivor, retired) {
-            if survivor == retired {
-                return Effect::None;
-            }
-            match self.between(survivor, retired) {
+        match (survivor, retired) {
+            (Some(survivor), Some(retired)) if survivor == retired => return Effect::None,
+            (Some(survivor), Some(retired)) => match self.between(survivor, retired) {
                 Standing::Free(_) => {}
                 Standing::Joined => return Effect::None,
                 Standing::Refused(code, detail) => return Effect::refused(code, detail),
+            },
+            (Some(known), None) | (None, Some(known)) if self.is_wrong(known) => {
+                return Effect::refused(ENTERED_IN_ERROR.0, ENTERED_IN_ERROR.1);
             }
-        } else if survivor.is_none() && same_first(&merge.survivor, &merge.retired) {
-            return Effect::refused("patients.self_merge", "a record is merged into itself");
+            // a record that is made only now stands by itself: not what this one was merged into
+            (None, Some(retired)) if self.standing(retired) != retired => {
+                return Effect::refused(ALREADY_MERGED.0, ALREADY_MERGED.1);
+            }
+            (None, None) if same_first(&merge.survivor, &merge.retired) => {
+                return Effect::refused("patients.self_merge", "a record is merged into itself");
+            }
+            _ => {}
         }
         if let Some(effect) =
             retired.and_then(|retired| self.taken_back_since(retired, merge, envelope))
@@ -149,16 +164,8 @@ impl Index {
     }
 
     fn between(&self, survivor: Uuid, retired: Uuid) -> Standing {
-        let wrong = [survivor, retired].iter().any(|id| {
-            self.records
-                .get(id)
-                .is_some_and(|record| record.status == Status::EnteredInError)
-        });
-        if wrong {
-            return Standing::Refused(
-                "patients.entered_in_error",
-                "one of the records was entered in error",
-            );
+        if self.is_wrong(survivor) || self.is_wrong(retired) {
+            return Standing::Refused(ENTERED_IN_ERROR.0, ENTERED_IN_ERROR.1);
         }
         let (standing, other) = (self.standing(survivor), self.standing(retired));
         if standing == other {
@@ -172,12 +179,15 @@ impl Index {
             };
         }
         if other != retired {
-            return Standing::Refused(
-                "patients.already_merged",
-                "the record to retire was merged into another one: unmerge it first, or merge that one",
-            );
+            return Standing::Refused(ALREADY_MERGED.0, ALREADY_MERGED.1);
         }
         Standing::Free(standing)
+    }
+
+    fn is_wrong(&self, id: Uuid) -> bool {
+        self.records
+            .get(&id)
+            .is_some_and(|record| record.status == Status::EnteredInError)
     }
 
     fn link(&mut self, body: &PatientMerged, envelope: &Envelope) {

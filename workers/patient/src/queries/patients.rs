@@ -73,7 +73,7 @@ pub struct Person {
 /// The database is out of reach.
 pub async fn get(conn: &mut PgConnection, id: Uuid) -> Result<Option<Person>, sqlx::Error> {
     let ids: Vec<Uuid> =
-        sqlx::query_scalar("select f.id from patients.family_of(patients.standing($1)) as f(id)")
+        sqlx::query_scalar("select f.id from patients.family_of(patients.standing($1)) as f(id) where f.id is not null")
             .bind(id)
             .fetch_all(&mut *conn)
             .await?;

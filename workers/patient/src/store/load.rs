@@ -34,10 +34,12 @@ pub(crate) async fn known(
 
 /// The records that own an identifier of these messages, those named by id, and those they lead to.
 ///
-/// Nothing is locked: writing is guarded by versions and unique keys, and a batch that lost a race is loaded anew.
+/// At first nothing is locked: writing is guarded by versions and unique keys. A batch that lost a race is loaded anew
+/// with its records locked, so that it does not lose again.
 pub(crate) async fn load(
     conn: &mut PgConnection,
     messages: &[&Message],
+    locked: bool,
 ) -> Result<Index, sqlx::Error> {
     let mut index = Index::default();
     let keys: Vec<Uuid> = messages
@@ -68,6 +70,12 @@ pub(crate) async fn load(
     }
     while !wanted.is_empty() {
         let ids: Vec<Uuid> = wanted.drain().collect();
+        if locked {
+            sqlx::query("select from patients.patients where id = any($1) order by id for update")
+                .bind(&ids)
+                .execute(&mut *conn)
+                .await?;
+        }
         let rows: Vec<Row> = sqlx::query_as(
             "select id, status, merged_into, provisional, name, other_names, birth_date, sex, telecoms, addresses,
                     mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event

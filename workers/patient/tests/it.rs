@@ -1,0 +1,16 @@
+//! The patient index against a real Postgres, as the program's own role.
+
+#[path = "it/house.rs"]
+mod house;
+#[path = "it/merging.rs"]
+mod merging;
+#[path = "it/racing.rs"]
+mod racing;
+#[path = "it/reading.rs"]
+mod reading;
+#[path = "it/registering.rs"]
+mod registering;
+#[path = "it/speed.rs"]
+mod speed;
+#[path = "it/tenants.rs"]
+mod tenants;

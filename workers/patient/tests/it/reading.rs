@@ -1,0 +1,203 @@
+use schemas::Patch;
+use test_support::{TestDatabase, event, tenant};
+use worker_patient::queries::{Search, get, search};
+
+use crate::house::*;
+
+async fn found(database: &TestDatabase, asked: Search) -> Vec<String> {
+    let mut tx = database.tx(&tenant("demo")).await;
+    let mut names: Vec<String> = search(tx.conn(), &Search { limit: 10, ..asked })
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|patient| patient.display_name.unwrap_or_default())
+        .collect();
+    names.sort();
+    names
+}
+
+fn by_name(name: &str) -> Search {
+    Search {
+        name: Some(name.into()),
+        ..Search::default()
+    }
+}
+
+#[tokio::test]
+async fn people_are_found_by_the_beginnings_of_their_names_by_number_and_by_mobile() {
+    let database = TestDatabase::new().await;
+    let people = [
+        ("A1", "Asha", "Rao", "9876543210"),
+        ("A2", "Ashok", "Rao-Patil", "9876543211"),
+        ("A3", "आशा", "राव", "9876543212"),
+    ];
+    let batch: Vec<_> = people
+        .iter()
+        .map(|(number, given, family, phone)| {
+            let mut report = asserted(number, 9);
+            report.name = Patch::Set(name(given, family));
+            report.telecoms = mobile(phone);
+            event(&report)
+        })
+        .collect();
+    apply(&database, &batch).await;
+    assert_eq!(
+        found(&database, by_name("ash ra")).await,
+        ["Asha Rao", "Ashok Rao-Patil"]
+    );
+    assert_eq!(found(&database, by_name("RAO asha")).await, ["Asha Rao"]);
+    assert_eq!(
+        found(&database, by_name("patil")).await,
+        ["Ashok Rao-Patil"]
+    );
+    assert_eq!(found(&database, by_name("आ")).await, ["आशा राव"]);
+    assert!(found(&database, by_name("ha")).await.is_empty());
+    assert!(found(&database, by_name(" - ")).await.is_empty());
+    let by_identifier = |text: &str| Search {
+        identifier: Some(text.into()),
+        ..Search::default()
+    };
+    assert_eq!(found(&database, by_identifier("A1")).await, ["Asha Rao"]);
+    assert_eq!(
+        found(&database, by_identifier("mrn|A1")).await,
+        ["Asha Rao"]
+    );
+    assert_eq!(found(&database, by_identifier("|A1")).await, ["Asha Rao"]);
+    assert!(found(&database, by_identifier("lab|A1")).await.is_empty());
+    let by_mobile = |text: &str| Search {
+        mobile: Some(text.into()),
+        ..Search::default()
+    };
+    assert_eq!(
+        found(&database, by_mobile("+91 98765 43211")).await,
+        ["Ashok Rao-Patil"]
+    );
+    assert!(found(&database, by_mobile("123")).await.is_empty());
+    let both = Search {
+        mobile: Some("9876543210".into()),
+        ..by_name("ashok")
+    };
+    assert!(found(&database, both).await.is_empty());
+    assert_eq!(found(&database, Search::default()).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_changed_name_is_found_and_the_old_one_is_not() {
+    let database = TestDatabase::new().await;
+    apply_one(&database, event(&asserted("A1", 9))).await;
+    let mut report = asserted("A1", 10);
+    report.name = Patch::Set(name("Meera", "Iyer"));
+    apply_one(&database, event(&report)).await;
+    assert_eq!(found(&database, by_name("meera")).await, ["Meera Iyer"]);
+    assert!(found(&database, by_name("asha")).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_merged_record_is_shown_as_the_one_it_leads_to_and_only_once() {
+    let database = TestDatabase::new().await;
+    let mut other = asserted("A2", 9);
+    other.name = Patch::Set(name("Aisha", "Rao"));
+    apply(
+        &database,
+        &[
+            event(&asserted("A1", 9)),
+            event(&other),
+            event(&a40("A1", "A2")),
+        ],
+    )
+    .await;
+    assert_eq!(found(&database, by_name("aisha")).await, ["Asha Rao"]);
+    assert_eq!(found(&database, by_name("rao")).await, ["Asha Rao"]);
+    assert_eq!(found(&database, Search::default()).await, ["Asha Rao"]);
+}
+
+#[tokio::test]
+async fn pages_by_id_give_everybody_once() {
+    let database = TestDatabase::new().await;
+    let batch: Vec<_> = (0..25)
+        .map(|n| event(&asserted(&format!("A{n}"), 9)))
+        .collect();
+    apply(&database, &batch).await;
+    for asked in [Search::default(), by_name("asha")] {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut after = None;
+        loop {
+            let mut tx = database.tx(&tenant("demo")).await;
+            let page = search(
+                tx.conn(),
+                &Search {
+                    after,
+                    limit: 10,
+                    ..asked.clone()
+                },
+            )
+            .await
+            .unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for patient in &page {
+                assert!(seen.insert(patient.id));
+            }
+        }
+        assert_eq!(seen.len(), 25);
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_found_under_an_unknown_id() {
+    let database = TestDatabase::new().await;
+    let mut tx = database.tx(&tenant("demo")).await;
+    assert_eq!(get(tx.conn(), uuid::Uuid::now_v7()).await.unwrap(), None);
+    assert!(
+        worker_patient::queries::merges(tx.conn(), uuid::Uuid::now_v7())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn searches_reach_their_indexes_behind_row_level_security() {
+    let database = TestDatabase::new().await;
+    let mut tx = database.tx(&tenant("demo")).await;
+    sqlx::query("set local enable_seqscan = off")
+        .execute(tx.conn())
+        .await
+        .unwrap();
+    for (statement, index) in [
+        (
+            "explain select patient_id from patients.match_keys where kind = 'name' and key >= 'as' and key < 'at'",
+            "match_keys_pkey",
+        ),
+        (
+            "explain select patient_id from patients.match_keys where kind = 'mobile' and key = '9876543210'",
+            "match_keys_pkey",
+        ),
+        (
+            "explain select patient_id from patients.identifiers where value = 'A1'",
+            "identifiers_value",
+        ),
+        (
+            "explain select key from patients.identifiers where key = any(array['00000000-0000-0000-0000-000000000001'::uuid])",
+            "identifiers_pkey",
+        ),
+    ] {
+        let plan: Vec<String> = sqlx::query_scalar(statement)
+            .fetch_all(tx.conn())
+            .await
+            .unwrap();
+        let plan = plan.join("\n");
+        assert!(
+            plan.contains(index) && plan.contains("Index Cond") && !plan.contains("Seq Scan"),
+            "{plan}"
+        );
+        let condition = plan
+            .lines()
+            .find(|line| line.contains("Index Cond"))
+            .unwrap();
+        assert!(
+            condition.contains("key") || condition.contains("value"),
+            "{plan}"
+        );
+    }
+}
