@@ -16,6 +16,7 @@ mod demo;
 mod dev;
 mod doctor;
 mod load;
+mod operator;
 mod replay;
 mod run;
 mod send;

@@ -4,6 +4,7 @@ mod command;
 mod compose;
 mod home;
 mod kinds;
+mod rest;
 
 use std::process::ExitCode;
 

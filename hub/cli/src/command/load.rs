@@ -13,7 +13,7 @@ mod observe;
 mod table;
 
 use generator::{Burst, Outcome};
-use observe::Rest;
+use crate::rest::Rest;
 
 /// Arguments of `hub load`.
 #[derive(clap::Args, Clone)]
@@ -72,7 +72,7 @@ impl Load {
             None
         } else {
             let rest = Rest::sign_in(self.api, &password).await?;
-            Some(rest.until_visible(&outcome, Duration::from_secs(600)).await?)
+            Some(observe::until_visible(&rest, &outcome, Duration::from_secs(600)).await?)
         };
         print(&outcome, visible, self.json);
         if outcome.refused > 0 || outcome.failed > 0 {
