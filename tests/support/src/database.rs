@@ -12,6 +12,10 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::OnceCell;
 
+/// Nothing here outlives the process, so nothing waits for the disk: a machine that builds at the same time makes every
+/// wait for it a matter of seconds.
+const SETTINGS: &[(&str, &str)] = &[("max_connections", "300"), ("fsync", "off")];
+
 const HOME_PREFIX: &str = "sangam-test-";
 
 const TEMPLATE: &str = "template_hub";
@@ -104,7 +108,10 @@ impl Server {
             &tools,
             PgOptions {
                 temporary: true,
-                settings: vec![("max_connections".to_owned(), "300".to_owned())],
+                settings: SETTINGS
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
                 ..PgOptions::new(&home)
             },
         )

@@ -6,7 +6,7 @@ mod seal;
 
 pub use prune::{Pruned, ensure_partitions, prune_inbox, prune_outbox};
 pub use reconcile::{
-    LedgerRecord, Unknown, ledger_gaps, ledger_records, newest_in_ledger, raise_incident, resolve_incident,
-    resolve_incidents_except,
+    LedgerRecord, Unknown, ledger_gaps, ledger_records, newest_in_ledger, raise_incident,
+    resolve_incident, resolve_incidents_except,
 };
 pub use seal::{Broken, Verification, seal, verify};

@@ -1,0 +1,14 @@
+//! The integration worker against a real Postgres, as the program's own role.
+
+#[path = "it/deciding.rs"]
+mod deciding;
+#[path = "it/house.rs"]
+mod house;
+#[path = "it/ledger.rs"]
+mod ledger;
+#[path = "it/maintaining.rs"]
+mod maintaining;
+#[path = "it/sealing.rs"]
+mod sealing;
+#[path = "it/speed.rs"]
+mod speed;
