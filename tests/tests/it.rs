@@ -1,0 +1,10 @@
+//! Black-box tests of the built program. `cargo build -p hub` first, or set `$HUB_BIN`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can't go on ends here"
+)]
+
+mod it {
+    mod ways;
+}
