@@ -90,8 +90,10 @@ fn is_visit(pv1: &Seg<'_>, pid: &Seg<'_>) -> bool {
         return false;
     }
     let not_applicable = pv1.peek(2).component(1).raw() == "N";
-    !(not_applicable && pv1.peek(19).is_empty() && pv1.peek(44).is_empty())
-        || !pid.peek(18).is_empty()
+    let names_visit = [pv1.peek(19), pv1.peek(44), pid.peek(18)]
+        .into_iter()
+        .any(|field| !field.is_empty());
+    names_visit || !not_applicable
 }
 
 /// PV1-19.1, or PID-18.1 when PV1-19 is empty.

@@ -2,7 +2,7 @@
 
 use schemas::care::{Comparator, ReferenceRange};
 
-use super::scope::text;
+use super::scope::{string, text};
 use crate::message::Value;
 
 /// A decimal number in one spelling: no plus sign, a digit on both sides of the point. `None` for anything else, also
@@ -86,7 +86,7 @@ pub(super) fn is_sentinel(said: &str, number_due: bool) -> bool {
 /// OBX-7 as sent, with the limits where they can be read: `3.5-4.5`, `3.5 to 4.5`, `0.27^4.20`, `40.0-`, `<5`,
 /// `[4;11.5]`. `-20` alone is left as text: nobody can say whether it is a limit below zero.
 pub(super) fn range(field: Value<'_>) -> ReferenceRange {
-    let whole = text(field).map(|t| t.into_owned()).unwrap_or_default();
+    let whole = string(field).unwrap_or_default();
     let mut parts = field.components();
     let first = parts.next().and_then(text).unwrap_or_default();
     let second = parts.next().and_then(text);

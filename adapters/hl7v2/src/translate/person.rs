@@ -9,20 +9,20 @@ use crate::message::Value;
 
 /// The fields that may hold the patient's number: PID-3, then PID-2 and PID-4 of older devices (Mindray BS, ABL). The
 /// later ones count only when PID-3 is empty: elsewhere they hold sequence numbers, which would join strangers.
-const NUMBER_FIELDS: [usize; 3] = [3, 2, 4];
+const NUMBER_FIELDS: [(usize, &str); 3] = [(3, "PID-3"), (2, "PID-2"), (4, "PID-4")];
 
 /// The patient's number as an operator searches it.
 pub(super) fn number(pid: &Seg<'_>) -> Option<String> {
     NUMBER_FIELDS
         .into_iter()
-        .find_map(|n| pid.peek(n).repetitions().find_map(|r| text(r.component(1))))
+        .find_map(|(n, _)| pid.peek(n).repetitions().find_map(|r| text(r.component(1))))
         .map(|t| t.chars().take(80).collect())
 }
 
 /// All identifiers, the primary one first; empty when the segment names none.
 pub(super) fn identifiers(scope: &Scope<'_>, pid: &Seg<'_>) -> Vec<Identifier> {
-    for n in NUMBER_FIELDS {
-        let found = identifiers_in(scope, &format!("PID-{n}"), pid.peek(n));
+    for (n, path) in NUMBER_FIELDS {
+        let found = identifiers_in(scope, path, pid.peek(n));
         if !found.is_empty() {
             pid.field(n);
             return found;

@@ -114,7 +114,7 @@ fn observation(
     let (code, alternate) = coded(scope, "OBX-3", obx.field(3));
     let status = string(obx.field(11));
     let unit = string(obx.field(6).component(1)).or_else(|| string(obx.field(6).component(2)));
-    let range = string(obx.field(7).component(1)).map(|_| number::range(obx.field(7)));
+    let range = text(obx.field(7).component(1)).map(|_| number::range(obx.field(7)));
     let read = value::read(
         scope,
         &value::Question {

@@ -228,10 +228,11 @@ impl<'c> Scope<'c> {
 
 /// The years a hospital's record can speak of. Others are placeholders, and some databases refuse them.
 fn is_plausible(dtm: &Dtm) -> bool {
-    let iso = dtm.iso(0);
-    iso.get(..4)
-        .and_then(|year| year.parse::<u16>().ok())
-        .is_some_and(|year| (1800..=2200).contains(&year))
+    let year = dtm.date().map(time::Date::year).or_else(|| {
+        // Less than a day is known.
+        dtm.iso(0).get(..4).and_then(|year| year.parse().ok())
+    });
+    year.is_some_and(|year| (1800..=2200).contains(&year))
 }
 
 fn moment_of(dtm: &Dtm, zone: i16) -> Option<Moment> {
