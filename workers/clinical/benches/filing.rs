@@ -4,7 +4,7 @@
 //! measured; without it a temporary one is used. Figures are CPU, read from /proc, so that a slow disk
 //! does not blur them; wall time is printed beside.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::Instant;
 

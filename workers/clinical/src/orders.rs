@@ -168,32 +168,26 @@ async fn answered_before(
     reported: &[Reported<'_>],
     known: &HashMap<Uuid, Uuid>,
 ) -> Result<HashSet<usize>, sqlx::Error> {
-    let candidates: Vec<(usize, (Uuid, Option<&str>, Option<&str>, &str))> = reported
+    let (slots, asked): (Vec<usize>, Vec<complete::Placed<'_>>) = reported
         .iter()
         .filter(|one| !known.contains_key(&one.key))
         .filter_map(|one| {
-            let order = &one.order;
-            let numbers = (
-                order.placer_number.as_deref(),
-                order.filler_number.as_deref(),
-            );
-            number(order)?;
+            number(&one.order)?;
             Some((
                 one.slot,
-                (
-                    one.subject()?,
-                    numbers.0,
-                    numbers.1,
-                    order.code.code.as_str(),
-                ),
+                complete::Placed {
+                    subject: one.subject()?,
+                    placer: one.order.placer_number.as_deref(),
+                    filler: one.order.filler_number.as_deref(),
+                    code: &one.order.code.code,
+                },
             ))
         })
-        .collect();
-    let asked: Vec<_> = candidates.iter().map(|(_, order)| *order).collect();
+        .unzip();
     Ok(complete::answered(tx, &asked)
         .await?
         .into_iter()
-        .map(|place| candidates[place].0)
+        .map(|place| slots[place])
         .collect())
 }
 

@@ -115,10 +115,18 @@ pub(crate) async fn by_results(
     Ok(())
 }
 
-/// Of the given orders (subject, numbers, code by place), those whose final report is already on file.
+/// A new order, by what its report would share with it.
+pub(crate) struct Placed<'p> {
+    pub(crate) subject: Uuid,
+    pub(crate) placer: Option<&'p str>,
+    pub(crate) filler: Option<&'p str>,
+    pub(crate) code: &'p str,
+}
+
+/// Places of the orders whose final report is already on file.
 pub(crate) async fn answered(
     tx: &mut Tx<'_>,
-    orders: &[(Uuid, Option<&str>, Option<&str>, &str)],
+    orders: &[Placed<'_>],
 ) -> Result<Vec<usize>, sqlx::Error> {
     if orders.is_empty() {
         return Ok(Vec::new());
@@ -133,10 +141,10 @@ pub(crate) async fn answered(
          and report.status in ('F', 'C'))",
     )
     .bind(places)
-    .bind(orders.iter().map(|order| order.0).collect::<Vec<_>>())
-    .bind(orders.iter().map(|order| order.1).collect::<Vec<_>>())
-    .bind(orders.iter().map(|order| order.2).collect::<Vec<_>>())
-    .bind(orders.iter().map(|order| order.3).collect::<Vec<_>>())
+    .bind(orders.iter().map(|order| order.subject).collect::<Vec<_>>())
+    .bind(orders.iter().map(|order| order.placer).collect::<Vec<_>>())
+    .bind(orders.iter().map(|order| order.filler).collect::<Vec<_>>())
+    .bind(orders.iter().map(|order| order.code).collect::<Vec<_>>())
     .fetch_all(tx.conn())
     .await?;
     Ok(found

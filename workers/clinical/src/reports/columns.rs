@@ -128,19 +128,14 @@ impl<'r> ResultColumns<'r> {
              code, code_system, code_text, alternate, sub_id, value_type, value_kind, comparator, value_text, \
              value_json, raw_value, unit, loinc, loinc_display, ucum, ucum_value, range_text, range_low, \
              range_high, flags, status, device, notes, held, source_event) \
-             select $1, report_id, observed_at, superseded_at, item, version, code, code_system, code_text, \
-             alternate::jsonb, sub_id, value_type, value_kind, comparator, value_text, value_json::jsonb, \
-             raw_value, unit, loinc, loinc_display, ucum, ucum_value, range_text, range_low, range_high, flags, \
-             status, device, notes, held, source_event \
-             from unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::smallint[], $6::smallint[], \
-             $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], \
-             $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], \
-             $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[], \
-             $29::text[], $30::text[], $31::uuid[]) \
-             as row (report_id, observed_at, superseded_at, item, version, code, code_system, code_text, \
-             alternate, sub_id, value_type, value_kind, comparator, value_text, value_json, raw_value, unit, \
-             loinc, loinc_display, ucum, ucum_value, range_text, range_low, range_high, flags, status, device, \
-             notes, held, source_event)",
+             select $1, unnest($2::uuid[]), unnest($3::timestamptz[]), unnest($4::timestamptz[]), \
+             unnest($5::smallint[]), unnest($6::smallint[]), unnest($7::text[]), unnest($8::text[]), \
+             unnest($9::text[]), unnest($10::text[]::jsonb[]), unnest($11::text[]), unnest($12::text[]), \
+             unnest($13::text[]), unnest($14::text[]), unnest($15::text[]), unnest($16::text[]::jsonb[]), \
+             unnest($17::text[]), unnest($18::text[]), unnest($19::text[]), unnest($20::text[]), \
+             unnest($21::text[]), unnest($22::text[]), unnest($23::text[]), unnest($24::text[]), \
+             unnest($25::text[]), unnest($26::text[]), unnest($27::text[]), unnest($28::text[]), \
+             unnest($29::text[]), unnest($30::text[]), unnest($31::uuid[])",
         )
         .bind(tenant.as_str())
         .bind(self.report_id)
@@ -242,9 +237,11 @@ impl<'r> ReportColumns<'r> {
             "insert into clinical.reports (tenant_id, id, report_key, subject_key, source_event, received_at, \
              observed_at, issued_at, fact_at, channel, visit_number, placer_number, filler_number, \
              specimen_number, code, code_system, code_text, status, notes) \
-             select $1, * from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::timestamptz[], \
-             $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], \
-             $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[]) \
+             select $1, unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::uuid[]), unnest($5::uuid[]), \
+             unnest($6::timestamptz[]), unnest($7::timestamptz[]), unnest($8::timestamptz[]), \
+             unnest($9::timestamptz[]), unnest($10::text[]), unnest($11::text[]), unnest($12::text[]), \
+             unnest($13::text[]), unnest($14::text[]), unnest($15::text[]), unnest($16::text[]), \
+             unnest($17::text[]), unnest($18::text[]), unnest($19::text[]) \
              on conflict (report_key) do nothing",
         )
         .bind(tenant.as_str())

@@ -43,33 +43,32 @@ pub(crate) struct Code<'a> {
     pub(crate) system: Option<Text<'a>>,
 }
 
-/// Every form of [`schemas::care::Value`] in one flat struct; `kind` says which fields count.
+/// Every form of [`schemas::care::Value`] in one small struct; `kind` says what the fields are. Forms share fields,
+/// because what is decoded is moved several times.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Value<'a> {
     #[serde(borrow)]
     pub(crate) kind: Text<'a>,
     #[serde(borrow, default)]
     pub(crate) comparator: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) number: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) low: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) high: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) numerator: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) denominator: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) codes: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(crate) text: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) value: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) attachment: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(crate) reason: Option<Text<'a>>,
+    /// The only or the first text of the form.
+    #[serde(
+        borrow,
+        default,
+        alias = "number",
+        alias = "text",
+        alias = "value",
+        alias = "low",
+        alias = "numerator",
+        alias = "reason"
+    )]
+    pub(crate) first: Option<Text<'a>>,
+    /// The second, of forms that have two.
+    #[serde(borrow, default, alias = "high", alias = "denominator")]
+    pub(crate) second: Option<Text<'a>>,
+    /// The JSON of forms that are kept as such.
+    #[serde(borrow, default, alias = "codes", alias = "attachment")]
+    pub(crate) json: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Deserialize)]

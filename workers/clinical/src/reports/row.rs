@@ -126,38 +126,26 @@ impl<'r> Row<'r> {
     }
 
     fn set_value(&mut self, value: &'r Value<'r>) {
-        let pair = |a: &'r Option<Text<'r>>, b: &'r Option<Text<'r>>| {
-            (
-                a.as_ref().map_or("", Text::as_str),
-                b.as_ref().map_or("", Text::as_str),
-            )
-        };
+        let first = value.first.as_ref().map(Text::as_str);
+        let second = value.second.as_ref().map_or("", Text::as_str);
         match self.value_kind {
-            "quantity" => self.value_text = value.number.as_ref().map(|n| n.as_str().into()),
-            "text" => self.value_text = value.text.as_ref().map(|t| t.as_str().into()),
-            "date_time" => self.value_text = value.value.as_ref().map(|v| v.as_str().into()),
-            "range" => {
-                let (low, high) = pair(&value.low, &value.high);
-                self.value_text = Some(format!("{low}-{high}").into());
-                self.value_json = Some(json_of(&[("low", low), ("high", high)]));
+            "quantity" | "text" | "date_time" => self.value_text = first.map(Cow::Borrowed),
+            "range" => self.set_pair(["low", "high"], [first.unwrap_or_default(), second], '-'),
+            "ratio" => self.set_pair(
+                ["numerator", "denominator"],
+                [first.unwrap_or_default(), second],
+                ':',
+            ),
+            "coded" | "attachment" => {
+                self.value_json = value.json.map(|json| Cow::Borrowed(json.get()));
             }
-            "ratio" => {
-                let (numerator, denominator) = pair(&value.numerator, &value.denominator);
-                self.value_text = Some(format!("{numerator}:{denominator}").into());
-                self.value_json = Some(json_of(&[
-                    ("numerator", numerator),
-                    ("denominator", denominator),
-                ]));
-            }
-            "coded" => self.value_json = value.codes.map(|codes| codes.get().into()),
-            "attachment" => self.value_json = value.attachment.map(|one| one.get().into()),
-            _ => {
-                self.value_json = value
-                    .reason
-                    .as_ref()
-                    .map(|reason| json_of(&[("reason", reason.as_str())]));
-            }
+            _ => self.value_json = first.map(|reason| json_of(&[("reason", reason)])),
         }
+    }
+
+    fn set_pair(&mut self, names: [&str; 2], values: [&str; 2], mark: char) {
+        self.value_text = Some(format!("{}{mark}{}", values[0], values[1]).into());
+        self.value_json = Some(json_of(&[(names[0], values[0]), (names[1], values[1])]));
     }
 }
 
