@@ -1,25 +1,283 @@
-//! The OpenAPI 3.1 document: made from the handlers, completed here with what is the same for all.
+//! The OpenAPI 3.1 document: made from the handlers, completed here with what is the same for all, so that no
+//! handler has to repeat it and none can forget it.
 
 use std::sync::LazyLock;
 
 use axum::http::header;
 use axum::response::IntoResponse;
+use serde_json::{Map, Value, json};
+use utoipa::PartialSchema as _;
 use utoipa::openapi::OpenApi;
 
+use crate::problem::{FieldProblem, PROBLEM_JSON, ProblemDocument};
 use crate::{ApiLimits, routes};
 
+const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `POST /api/v1/auth/login` and send the token \
+    as `Authorization: Bearer …`. Every write is a command: it is answered with its outcome, or with 202 and a place to \
+    ask when its worker is busy. Lists are pages by key: ask for the next with `cursor=<next_cursor>`. Absent members are \
+    left out. Times are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
+    `traceparent` is continued and returned.";
+
+const TAGS: [(&str, &str); 10] = [
+    ("sign-in", "Access tokens."),
+    (
+        "patients",
+        "Who people are, and which records are one person.",
+    ),
+    ("results", "Encounters, orders, reports and results."),
+    ("messages", "Everything that arrived, and what it did."),
+    ("held", "What waits for a person."),
+    ("dead letters", "What could not be processed."),
+    ("channels", "Links to outside systems."),
+    (
+        "commands",
+        "Outcomes of writes that were answered with 202.",
+    ),
+    ("audit", "Who did what to what."),
+    ("incidents", "What the backbone found wrong with itself."),
+];
+
 /// The whole description.
+///
+/// # Panics
+/// Never: that the completed document is one is tested.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    let (_, api) = routes::api(&ApiLimits::default()).split_for_parts();
-    api
+    serde_json::from_value(DOCUMENT.clone()).expect("the completed document is OpenAPI (tested)")
 }
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi().to_json().unwrap_or_default());
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let (_, api) = routes::api(&ApiLimits::default()).split_for_parts();
+    let mut document = serde_json::to_value(api).unwrap_or_default();
+    complete(&mut document);
+    document
+});
+
+static TEXT: LazyLock<String> = LazyLock::new(|| DOCUMENT.to_string());
 
 pub(crate) async fn document() -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        DOCUMENT.as_str(),
-    )
+    ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str())
+}
+
+fn complete(document: &mut Value) {
+    document["info"] = json!({
+        "title": "Hub API",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": ABOUT,
+        "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+    });
+    document["servers"] = json!([{ "url": "/" }]);
+    document["tags"] = TAGS
+        .iter()
+        .map(|(name, description)| json!({ "name": name, "description": description }))
+        .collect();
+    document["components"]["securitySchemes"] = json!({
+        "bearer": {
+            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "description": "The access token of POST /api/v1/auth/login. Each operation names the permission it needs.",
+        }
+    });
+    refer_to_items(&mut document["components"]["schemas"]);
+    document["components"]["schemas"]["Problem"] = problem_schema();
+    let schemas = document["components"]["schemas"].clone();
+    for (path, item) in object(&mut document["paths"]) {
+        for (method, operation) in object(item) {
+            complete_operation(path, method, operation, &schemas);
+        }
+    }
+    document["paths"]["/healthz"] =
+        plain("Is the process alive?", json!({ "status": "alive" }), &[]);
+    document["paths"]["/readyz"] = plain(
+        "Can the hub work?",
+        json!({ "status": "ready", "nats": "ok", "postgres": "ok", "migrations": "ok" }),
+        &[(
+            503,
+            "readiness",
+            "NATS, Postgres or the migrations are not well; the detail says which",
+        )],
+    );
+}
+
+/// A page's items are described where the item is, not once more in each page.
+fn refer_to_items(schemas: &mut Value) {
+    let mut found = Map::new();
+    for (name, schema) in object(schemas) {
+        let Some(item) = name.strip_prefix("Page_") else {
+            continue;
+        };
+        let Some(items) = schema.pointer_mut("/properties/items/items") else {
+            continue;
+        };
+        let reference = json!({ "$ref": format!("#/components/schemas/{item}") });
+        let described = std::mem::replace(items, reference);
+        if described.get("$ref").is_none() {
+            found.insert(item.to_owned(), described);
+        }
+    }
+    for (name, schema) in found {
+        schemas[name.as_str()] = schema;
+    }
+}
+
+fn problem_schema() -> Value {
+    let mut schema = serde_json::to_value(ProblemDocument::schema()).unwrap_or_default();
+    // RFC 9457 names the members; the list of fields is ours
+    schema["properties"]["errors"]["items"] =
+        serde_json::to_value(FieldProblem::schema()).unwrap_or_default();
+    schema
+}
+
+fn complete_operation(path: &str, method: &str, operation: &mut Value, schemas: &Value) {
+    operation["operationId"] = json!(operation_id(path, method));
+    let permission = operation
+        .pointer("/security/0/bearer/0")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let needs = permission.as_ref().map_or_else(
+        || "No permission is needed.".to_owned(),
+        |permission| format!("Permission: `{permission}`."),
+    );
+    let description = operation["description"].as_str().unwrap_or_default();
+    operation["description"] = json!(format!("{description}\n\n{needs}").trim());
+
+    let has_body = operation.get("requestBody").is_some();
+    let has_parameters = operation.get("parameters").is_some();
+    let mut errors = vec![(
+        500,
+        "internal",
+        "the hub failed; its log has the reason under the trace id",
+    )];
+    if has_body || has_parameters {
+        errors.push((
+            400,
+            "request.invalid",
+            "a parameter or a member of the body is wrong; `errors` names it",
+        ));
+    }
+    if has_body {
+        errors.push((
+            413,
+            "request.too_large",
+            "the body is larger than this operation takes",
+        ));
+        errors.push((415, "request.media_type", "the body is not JSON"));
+    }
+    if permission.is_some() {
+        errors.push((
+            401,
+            "auth.token",
+            "no token, or one that is not valid any more",
+        ));
+        errors.push((
+            403,
+            "auth.permission",
+            "the permission is missing; `permission` names it",
+        ));
+    }
+    errors.push((
+        503,
+        "database.unavailable",
+        "the database or the message store is not available; try again",
+    ));
+    for (status, code, text) in errors {
+        let responses = &mut operation["responses"];
+        if responses.get(status.to_string()).is_none() {
+            responses[status.to_string()] = problem(status, code, text, path);
+        }
+    }
+    for (status, response) in object(&mut operation["responses"]) {
+        let status: u16 = status.parse().unwrap_or_default();
+        if status >= 400 {
+            describe_error(status, response, path);
+        } else {
+            for (_, content) in object(&mut response["content"]) {
+                if content.get("example").is_none()
+                    && let Some(example) = example_of(&content["schema"], schemas)
+                {
+                    content["example"] = example;
+                }
+            }
+        }
+    }
+}
+
+/// `GET /api/v1/patients/{id}/orders` is `get_patients_by_id_orders`: unique as paths are.
+fn operation_id(path: &str, method: &str) -> String {
+    path.trim_start_matches("/api/v1")
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .fold(method.to_owned(), |id, part| {
+            let part = match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+                Some(name) => format!("by_{name}"),
+                None => part.replace('-', "_"),
+            };
+            format!("{id}_{part}")
+        })
+}
+
+/// The schema's own example; of a page, a page of one item.
+fn example_of(schema: &Value, schemas: &Value) -> Option<Value> {
+    let schema = match schema.get("$ref").and_then(Value::as_str) {
+        Some(reference) => schemas.get(reference.rsplit('/').next()?)?,
+        None => schema,
+    };
+    if let Some(example) = schema.get("example") {
+        return Some(example.clone());
+    }
+    let item = example_of(schema.pointer("/properties/items/items")?, schemas)?;
+    Some(json!({ "items": [item], "next_cursor": "MTczODMxMjIwMA" }))
+}
+
+/// An error that a handler described in words gets its form; its code is the first one that the words name.
+fn describe_error(status: u16, response: &mut Value, path: &str) {
+    if response.get("content").is_some() {
+        return;
+    }
+    let text = response["description"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let code = text
+        .split('`')
+        .nth(1)
+        .filter(|word| word.contains('.'))
+        .unwrap_or("worker.reason")
+        .to_owned();
+    *response = problem(status, &code, &text, path);
+}
+
+fn problem(status: u16, code: &str, text: &str, path: &str) -> Value {
+    let title = axum::http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error");
+    json!({
+        "description": text,
+        "content": { PROBLEM_JSON: {
+            "schema": { "$ref": "#/components/schemas/Problem" },
+            "example": {
+                "type": format!("urn:hub:problem:{code}"), "title": title, "status": status, "detail": text,
+                "instance": path, "code": code, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+            }
+        } }
+    })
+}
+
+fn plain(summary: &str, example: Value, errors: &[(u16, &str, &str)]) -> Value {
+    let mut get = json!({
+        "tags": ["health"], "summary": summary, "security": [{}],
+        "responses": { "200": {
+            "description": "yes",
+            "content": { "application/json": { "schema": { "type": "object" }, "example": example } }
+        } }
+    });
+    for (status, code, text) in errors {
+        get["responses"][status.to_string()] = problem(*status, code, text, "/readyz");
+    }
+    json!({ "get": get })
+}
+
+/// Members of an object; none of anything else.
+fn object(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    value.as_object_mut().into_iter().flatten()
 }

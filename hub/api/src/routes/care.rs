@@ -69,7 +69,7 @@ struct ResultSearch {
     to: Option<Moment>,
     /// `current` (as if absent) or `all`: also those that a correction replaced.
     #[serde(default)]
-    #[param(value_type = Option<String>)]
+    #[param(inline, value_type = Option<Versions>)]
     versions: Versions,
     /// `next_cursor` of the page before.
     #[param(value_type = Option<String>)]

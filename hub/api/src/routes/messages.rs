@@ -138,11 +138,11 @@ async fn read(
 struct BodyQuery {
     /// `bytes` (as if absent): as received. `text`: decoded. `json`: decoded, by lines, with a hex dump.
     #[serde(default, rename = "as")]
-    #[param(rename = "as", value_type = Option<String>)]
+    #[param(rename = "as", inline, value_type = Option<BodyForm>)]
     form: BodyForm,
 }
 
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum BodyForm {
     #[default]
@@ -160,7 +160,8 @@ enum BodyForm {
            ("hub-access-reason" = Option<String>, Header, description = "why it is read; kept in the audit trail")),
     security(("bearer" = ["messages:body"])),
     responses(
-        (status = 200, description = "the body; `application/octet-stream` or `text/plain` for the other forms", body = MessageBody),
+        (status = 200, description = "the body in the form that was asked for",
+            content((MessageBody = "application/json"), (String = "text/plain", example = json!("MSH|^~\\&|LAB\rPID|||12345\r")), (String = "application/octet-stream", example = json!("MSH|^~\\&|LAB\rPID|||12345\r")))),
         (status = 404, description = "no message has this id (`messages.unknown`)"),
         (status = 410, description = "the bytes are no longer kept (`messages.gone`)"),
         (status = 503, description = "the access could not be recorded, so nothing is shown")))]

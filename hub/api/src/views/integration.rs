@@ -238,6 +238,7 @@ pub(crate) struct CommandStatus {
     pub decided_at: Option<OffsetDateTime>,
     /// What the worker tells of it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub answer: Option<serde_json::Value>,
     /// Why it was refused: stable code …
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -288,6 +289,7 @@ pub(crate) struct Applied {
     pub state: &'static str,
     /// What the worker tells of it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub answer: Option<serde_json::Value>,
 }
 
@@ -359,6 +361,7 @@ pub(crate) struct AuditEntry {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub detail: Option<serde_json::Value>,
     /// A link of the hash chain covers it.
     pub sealed: bool,

@@ -1,0 +1,132 @@
+//! Every error has one form, and says what is wrong without saying too much.
+
+use axum::body::Body;
+use axum::http::{Request, header};
+use serde_json::json;
+
+use super::house::{House, Mood};
+
+#[tokio::test]
+async fn paths_methods_and_parameters_that_do_not_exist_are_problems() {
+    let house = House::new().await;
+    assert_eq!(house.get("/nowhere").await.problem(404), "request.no_route");
+    assert_eq!(
+        house.get("/api/v1/nowhere").await.problem(404),
+        "request.no_route"
+    );
+    assert_eq!(
+        house.get("/api/v1/patients/not-a-uuid").await.problem(404),
+        "request.no_route"
+    );
+    let answer = house.post("/api/v1/results", &json!({})).await;
+    assert_eq!(answer.problem(405), "request.method");
+    assert!(answer.header("allow").contains("GET"));
+
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=501", "limit"),
+        ("limit=x", "limit"),
+        ("cursor=%25", "cursor"),
+        ("nmae=x", "nmae"),
+        ("name=a&name=b", "name"),
+    ] {
+        let answer = house.get(&format!("/api/v1/patients?{query}")).await;
+        assert_eq!(answer.problem(400), "request.invalid", "{query}");
+        let named = answer.json["errors"][0].to_string();
+        assert!(named.contains(field), "{query}: {named}");
+    }
+    let answer = house.get("/api/v1/messages?from=yesterday").await;
+    assert_eq!(answer.problem(400), "request.invalid");
+    assert_eq!(answer.json["errors"][0]["field"], "from");
+    let answer = house.get("/api/v1/results").await;
+    assert_eq!(answer.json["errors"][0]["field"], "patient_identifier");
+}
+
+#[tokio::test]
+async fn bodies_that_can_not_be_read_are_problems() {
+    let house = House::new().await;
+    let login = |body: String, kind: &'static str| {
+        Request::post("/api/v1/auth/login")
+            .header(header::CONTENT_TYPE, kind)
+            .body(Body::from(body))
+            .unwrap()
+    };
+    let deep = "[".repeat(2_000);
+    for (body, kind, status, code) in [
+        ("{".to_owned(), "application/json", 400, "request.invalid"),
+        (deep, "application/json", 400, "request.invalid"),
+        ("{}".to_owned(), "application/json", 400, "request.invalid"),
+        ("{}".to_owned(), "text/plain", 415, "request.media_type"),
+        (
+            "x".repeat(5_000),
+            "application/json",
+            413,
+            "request.too_large",
+        ),
+        (
+            r#"{"username":"a","password":"b"} trailing"#.to_owned(),
+            "application/json",
+            400,
+            "request.invalid",
+        ),
+    ] {
+        let answer = house.send(login(body, kind)).await;
+        assert_eq!(answer.problem(status), code);
+    }
+    let answer = house
+        .login(&json!({ "username": 1, "password": "x" }))
+        .await;
+    assert_eq!(answer.json["errors"][0]["field"], "username");
+}
+
+#[tokio::test]
+async fn a_panic_is_caught_and_nothing_of_it_leaks() {
+    let house = House::new().await;
+    house.listening().await;
+    house.backbone.be(Mood::Panicking);
+    let answer = house.post("/api/v1/channels/lab/stop", &json!({})).await;
+    assert_eq!(answer.problem(500), "internal");
+    assert!(!String::from_utf8_lossy(&answer.bytes).contains("12345"));
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_a_503_that_may_be_tried_again() {
+    let house = House::new().await;
+    house.database.pool().close().await;
+    let answer = house.get("/api/v1/patients").await;
+    assert_eq!(answer.problem(503), "database.unavailable");
+    assert_eq!(answer.header("retry-after"), "2");
+}
+
+#[tokio::test]
+async fn a_trace_is_continued_and_returned() {
+    let house = House::new().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let answer = house
+        .send(
+            Request::get("/nowhere")
+                .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await;
+    assert_eq!(answer.json["trace_id"], trace);
+}
+
+#[tokio::test]
+async fn health_and_metrics_need_no_token() {
+    let house = House::new().await;
+    let plain = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    assert_eq!(house.send(plain("/healthz")).await.ok()["status"], "alive");
+    assert_eq!(house.send(plain("/readyz")).await.ok()["nats"], "ok");
+    let metrics = house.send(plain("/metrics")).await;
+    assert_eq!(metrics.bytes.as_ref(), b"hub_up 1\n");
+    house.backbone.be(Mood::Down);
+    let answer = house.send(plain("/readyz")).await;
+    assert_eq!(answer.problem(503), "readiness");
+    assert_eq!(
+        answer.json["detail"],
+        "nats: not connected; postgres: ok; migrations: ok"
+    );
+    assert_eq!(house.send(plain("/healthz")).await.ok()["status"], "alive");
+}
