@@ -234,28 +234,31 @@ impl Backbone {
         .await
     }
 
-    /// Stores several messages of one stream, all or none. `unchanged_since`: the last message must still
-    /// be the successor of this sequence on its subject (0: the first), or [`PublishError::Conflict`].
+    /// Stores several messages of one stream, all or none. `expected`: the message at this place must be the
+    /// successor of this sequence on its subject (0: the first), or [`PublishError::Conflict`]; it must be the
+    /// first of its subject in the batch.
     ///
     /// # Errors
     /// [`PublishError`]; after a time-out it is unknown whether all or none are stored.
     pub async fn publish_atomic(
         &self,
         mut messages: Vec<ToPublish>,
-        unchanged_since: Option<u64>,
+        expected: Option<(usize, u64)>,
     ) -> Result<Published, PublishError> {
+        if let Some((place, seq)) = expected
+            && let Some(message) = messages.get_mut(place)
+        {
+            message.headers.insert(
+                "Nats-Expected-Last-Subject-Sequence",
+                seq.to_string().as_str(),
+            );
+        }
         let Some(mut last) = messages.pop() else {
             return Err(PublishError::Refused {
                 code: 0,
                 description: "a batch of nothing".into(),
             });
         };
-        if let Some(seq) = unchanged_since {
-            last.headers.insert(
-                "Nats-Expected-Last-Subject-Sequence",
-                seq.to_string().as_str(),
-            );
-        }
         if messages.is_empty() {
             return self.request(last).await;
         }

@@ -380,28 +380,23 @@ impl<T: Translator> TranslatorRunner<T> {
         let (mut messages, mut ledger) = made
             .into_messages(&self.backbone, &self.tenant, &self.channel)
             .await?;
-        for message in &mut ledger {
-            message
-                .headers
-                .insert(CHECKPOINT, checkpoint.raw_seq.to_string().as_str());
-        }
         if let Some(last) = ledger.last_mut() {
             last.headers
                 .insert(CHECKPOINT, last_seq.to_string().as_str());
         }
-        // all but the last ledger record may be repeated by a crash in between: the inbox stops them
+        // what does not fit goes first, without the checkpoint: a crash in between repeats it, and the inbox
+        // stops the repeats
         let room = crate::backbone::MAX_ATOMIC / 2;
-        let last_ledger = ledger.pop();
-        messages.append(&mut ledger);
         while messages.len() > room {
-            let rest = messages.split_off(messages.len() - room);
+            let rest = messages.split_off(room);
             self.backbone
                 .publish_atomic(std::mem::replace(&mut messages, rest), None)
                 .await?;
         }
-        messages.extend(last_ledger);
+        let first_of_ledger = messages.len();
+        messages.append(&mut ledger);
         self.backbone
-            .publish_atomic(messages, Some(checkpoint.events_seq))
+            .publish_atomic(messages, Some((first_of_ledger, checkpoint.events_seq)))
             .await
             .map(|published| published.seq)
     }
@@ -607,7 +602,7 @@ impl Made {
         let mut parts: Vec<Part> = Vec::new();
         let mut bytes = 0;
         for part in self.ledger {
-            if parts.len() == record::MAX_PARTS || bytes + part.len() > record::MAX_BYTES {
+            if bytes + part.len() > record::MAX_BYTES {
                 ledger.push(ledger_message(&subject, &shared, &parts));
                 parts.clear();
                 bytes = 0;
