@@ -20,7 +20,12 @@ fn main() {
     let translator = Hl7v2Translator::new(TranslatorSettings::default());
     let tenant = TenantId::new("demo").expect("a plain name");
     let channel = ChannelId::new("lab").expect("a plain name");
-    for name in ["180-oru-r01-cbc", "190-oru-r01-chemistry-loinc", "020-adt-a01-admit", "230-oul-r22-immunology"] {
+    for name in [
+        "180-oru-r01-cbc",
+        "190-oru-r01-chemistry-loinc",
+        "020-adt-a01-admit",
+        "230-oul-r22-immunology",
+    ] {
         let file = repository.join(format!("fixtures/hl7v2/{name}.hl7"));
         let bytes = Bytes::from(std::fs::read(file).expect("the repository's own fixture"));
         let raw = RawMessage {
@@ -44,6 +49,10 @@ fn main() {
             }
             best = best.min(started.elapsed() / 300);
         }
-        println!("{name:<30} {:>5} bytes {:>8.2} µs", raw.bytes.len(), best.as_secs_f64() * 1e6);
+        println!(
+            "{name:<30} {:>5} bytes {:>8.2} µs",
+            raw.bytes.len(),
+            best.as_secs_f64() * 1e6
+        );
     }
 }
