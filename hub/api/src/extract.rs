@@ -15,6 +15,11 @@ pub(crate) struct Params<T>(pub(crate) T);
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let with_nul = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+            .find(|(name, value)| name.contains('\0') || value.contains('\0'));
+        if let Some((name, _)) = with_nul {
+            return Err(holds_nul(&name));
+        }
         // an empty parameter is one that a form left empty
         let given = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
             .filter(|(_, value)| !value.is_empty())
@@ -70,11 +75,34 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             let field = if field == "." { "body" } else { &field };
             Problem::invalid(field, error.inner().to_string())
         })?;
+        if let Some(field) = nul_in(&bytes) {
+            return Err(holds_nul(&field));
+        }
         reader
             .end()
             .map_err(|_| Problem::invalid("body", "goes on after the end of the JSON value"))?;
         Ok(Self(value))
     }
+}
+
+/// Postgres keeps no NUL in text, so no name, reason or code has one.
+fn holds_nul(field: &str) -> Problem {
+    Problem::invalid(field.replace('\0', ""), "holds a NUL character")
+}
+
+/// The member of a JSON body that holds a NUL.
+fn nul_in(body: &[u8]) -> Option<String> {
+    const ESCAPED: &[u8] = br"\u0000";
+    // only a body with this escape can hold one, and hardly any has it
+    if !body.windows(ESCAPED.len()).any(|part| part == ESCAPED) {
+        return None;
+    }
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let fields = value.as_object()?;
+    fields
+        .iter()
+        .find(|(_, value)| value.as_str().is_some_and(|text| text.contains('\0')))
+        .map(|(name, _)| name.clone())
 }
 
 fn unreadable(rejection: &BytesRejection) -> Problem {

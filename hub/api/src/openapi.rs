@@ -86,10 +86,10 @@ fn complete(document: &mut Value) {
         }
     }
     document["paths"]["/healthz"] =
-        plain("Is the process alive?", json!({ "status": "alive" }), &[]);
+        plain("Is the process alive?", &json!({ "status": "alive" }), &[]);
     document["paths"]["/readyz"] = plain(
         "Can the hub work?",
-        json!({ "status": "ready", "nats": "ok", "postgres": "ok", "migrations": "ok" }),
+        &json!({ "status": "ready", "nats": "ok", "postgres": "ok", "migrations": "ok" }),
         &[(
             503,
             "readiness",
@@ -263,7 +263,7 @@ fn problem(status: u16, code: &str, text: &str, path: &str) -> Value {
     })
 }
 
-fn plain(summary: &str, example: Value, errors: &[(u16, &str, &str)]) -> Value {
+fn plain(summary: &str, example: &Value, errors: &[(u16, &str, &str)]) -> Value {
     let mut get = json!({
         "tags": ["health"], "summary": summary, "security": [{}],
         "responses": { "200": {

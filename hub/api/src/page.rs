@@ -94,8 +94,10 @@ impl<'de> Deserialize<'de> for Moment {
         let text = String::deserialize(de)?;
         // a `+` that the caller did not escape arrives as a space
         OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339)
-            .map(|time| Self(time.to_offset(time::UtcOffset::UTC)))
-            .map_err(|_| {
+            .ok()
+            .and_then(|time| time.checked_to_offset(time::UtcOffset::UTC))
+            .map(Self)
+            .ok_or_else(|| {
                 serde::de::Error::custom(
                     "must be a time with offset as in RFC 3339: 2026-01-31T08:30:00Z",
                 )
@@ -169,6 +171,7 @@ mod tests {
             ("2026-01-31T08:30:00+05:30", true),
             ("2026-01-31T08:30:00 05:30", true),
             ("2026-01-31", false),
+            ("9999-12-31T23:59:59-01:00", false),
         ] {
             assert_eq!(
                 serde_json::from_value::<Moment>(serde_json::Value::from(text)).is_ok(),

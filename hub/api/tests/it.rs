@@ -1,13 +1,22 @@
 //! The API from outside: requests in, responses out, a real Postgres below, and a backbone in memory that hands
 //! commands to the real workers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests; clippy exempts only test functions"
+)]
+
 mod it {
+    mod backbone;
     mod care;
     mod contract;
     mod decisions;
     mod house;
     mod messages;
     mod problems;
+    mod quiet;
+    mod samples;
     mod serving;
     mod sign_in;
 }

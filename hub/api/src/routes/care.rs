@@ -2,7 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use hub_core::Tx;
+use schemas::care::Value;
 use serde::Deserialize;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -10,6 +13,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::permission::{Can, EncountersRead, OrdersRead, ResultsRead};
+use crate::backbone::BackboneError;
 use crate::extract::{Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
@@ -27,6 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(encounters))
         .routes(routes!(reports))
         .routes(routes!(report))
+        .routes(routes!(attachment))
         .routes(routes!(order))
         .routes(routes!(encounter))
 }
@@ -242,6 +247,52 @@ async fn report(
         .await?
         .ok_or_else(|| Problem::unknown("reports.unknown", "no report has this id"))?;
     Ok(Json(report))
+}
+
+/// Read a document or an image of a report
+///
+/// Its digest stands in the value of the result that it belongs to.
+#[utoipa::path(get, path = "/reports/{id}/attachments/{sha256}", tag = "results",
+    params(("id" = Uuid, Path, description = "the report"), ("sha256" = String, Path, description = "lower-case hex SHA-256")),
+    security(("bearer" = ["results:read"])),
+    responses(
+        (status = 200, description = "the bytes as the sender encoded them", content((String = "application/octet-stream", example = json!("%PDF-1.7 …")))),
+        (status = 404, description = "the report has no such attachment (`attachments.unknown`)"),
+        (status = 410, description = "the bytes are no longer kept (`messages.gone`)")))]
+async fn attachment(
+    can: Can<ResultsRead>,
+    State(state): State<ApiState>,
+    Segment((id, sha256)): Segment<(Uuid, String)>,
+) -> Result<Response, Problem> {
+    let unknown = || Problem::unknown("attachments.unknown", "the report has no such attachment");
+    // bytes are found by digest alone: that they belong to this tenant, its report says
+    let report = {
+        let mut tx = state.read(&can.who.tenant).await?;
+        reads::report(&mut tx, id).await?.ok_or_else(unknown)?
+    };
+    let attachment = report
+        .results
+        .iter()
+        .find_map(|result| match &result.value {
+            Value::Attachment { attachment } if attachment.sha256 == sha256 => Some(attachment),
+            _ => None,
+        })
+        .ok_or_else(unknown)?;
+    let bytes = state
+        .backbone
+        .attachment(&can.who.tenant, &attachment.sha256)
+        .await?
+        .ok_or(BackboneError::Gone)?;
+    // a sender's media type is his word: a browser must not open what it names
+    let disposition = format!("attachment; filename=\"{sha256}.bin\"");
+    Ok((
+        [
+            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+            (header::CONTENT_DISPOSITION, disposition),
+        ],
+        bytes,
+    )
+        .into_response())
 }
 
 /// Read an order

@@ -1,9 +1,12 @@
 //! Patients and their care.
 
+use schemas::care::{Attachment, Value};
 use serde_json::json;
 use test_support::tenant;
 
-use super::house::{House, coded, person, uncoded};
+use super::backbone::ATTACHMENT;
+use super::house::House;
+use super::samples::{coded, person, uncoded};
 
 #[tokio::test]
 async fn coded_and_uncoded_results_are_found_by_pid_3_in_each_of_its_forms() {
@@ -258,4 +261,39 @@ async fn a_person_is_followed_by_name_to_the_end_of_the_list() {
     let second = house.get(&path).await;
     assert_eq!(second.items().len(), 1);
     assert!(second.json.get("next_cursor").is_none());
+}
+
+#[tokio::test]
+async fn an_attachment_is_read_through_the_report_that_it_belongs_to() {
+    let house = House::new().await;
+    let mut document = coded("PDF", "");
+    document.raw_value = None;
+    document.value = Value::Attachment {
+        attachment: Attachment {
+            sha256: ATTACHMENT.to_owned(),
+            bytes: 8,
+            media_type: "application/pdf".to_owned(),
+            label: None,
+        },
+    };
+    house.report("1", 1, vec![document]).await;
+    house.report("2", 2, vec![coded("GLU", "104")]).await;
+    let report = async |specimen: &str| {
+        let answer = house
+            .get(&format!("/api/v1/reports?specimen={specimen}"))
+            .await;
+        answer.items()[0]["id"].as_str().unwrap().to_owned()
+    };
+    let path = format!(
+        "/api/v1/reports/{}/attachments/{ATTACHMENT}",
+        report("A-1").await
+    );
+    let answer = house.get(&path).await;
+    assert_eq!(answer.bytes.as_ref(), b"%PDF-1.7");
+    assert_eq!(answer.header("content-type"), "application/octet-stream");
+    let path = format!(
+        "/api/v1/reports/{}/attachments/{ATTACHMENT}",
+        report("A-2").await
+    );
+    assert_eq!(house.get(&path).await.problem(404), "attachments.unknown");
 }

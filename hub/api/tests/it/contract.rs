@@ -4,7 +4,8 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use serde_json::{Value, json};
 
-use super::house::{House, coded, uncoded};
+use super::house::House;
+use super::samples::{coded, uncoded};
 
 struct Operation {
     path: String,
@@ -164,7 +165,8 @@ async fn every_operation_refuses_who_lacks_the_permission_that_it_names() {
         };
         let path = operation
             .path
-            .replace("{id}", "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c");
+            .replace("{id}", "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c")
+            .replace("{sha256}", "00");
         let request = |token: Option<&str>| {
             let mut request = Request::builder()
                 .method(operation.method.as_str())

@@ -5,7 +5,9 @@ use schemas::{ChannelId, RawId};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::house::{House, Mood, uncoded};
+use super::backbone::Mood;
+use super::house::House;
+use super::samples::uncoded;
 
 #[tokio::test]
 async fn one_mapping_releases_all_held_results_that_it_explains() {

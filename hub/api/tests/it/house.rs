@@ -1,252 +1,25 @@
-//! A hub without NATS: messages go to the workers at once, each with its row in the inbox.
+//! A hub without NATS, and requests to it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use bytes::Bytes;
-use hub_api::{
-    ApiLimits, ApiState, Backbone, BackboneError, Check, CommandOutcome, CommandRequest, KeptBody,
-    Readiness, ReplayRequest, TokenKeys,
-};
-use hub_core::worker::Destination;
-use hub_core::{Envelope, Position, Stored, Verdict, Worker};
-use schemas::care::{Code, HoldReason, Observation, ResultReceived, Value as Measured};
-use schemas::integration::{
-    ChannelStateChanged, LinkState, MessageTranslated, SearchKeys, TranslationOutcome,
-};
-use schemas::patients::{Assertion, HumanName, Identifier, PatientReported};
-use schemas::{ChannelId, IdentifierKey, Patch, RawId, TenantId};
+use hub_api::{ApiLimits, ApiState, TokenKeys};
+use hub_core::Envelope;
+use schemas::care::{Observation, ResultReceived};
+use schemas::integration::{ChannelStateChanged, LinkState};
+use schemas::{ChannelId, RawId, TenantId};
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use test_support::{TestDatabase, envelope, tenant};
 use tower::ServiceExt as _;
 use uuid::Uuid;
-use worker_clinical::ClinicalWorker;
-use worker_integration::IntegrationWorker;
-use worker_patient::PatientWorker;
+
+use super::backbone::FakeBackbone;
+use super::samples::{code, identifier, person, translated};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
-
-/// What the backbone does with commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
-    Willing,
-    /// On disk, and no worker is there.
-    Busy,
-    /// NATS is away.
-    Down,
-    /// A bug.
-    Panicking,
-}
-
-pub(crate) struct FakeBackbone {
-    pool: PgPool,
-    mood: Mutex<Mood>,
-    pub(crate) commands: Mutex<Vec<CommandRequest>>,
-    pub(crate) kept: Mutex<HashMap<(String, u64), Bytes>>,
-    pub(crate) injected: Mutex<Vec<(ChannelId, Bytes, RawId)>>,
-    pub(crate) replayed: Mutex<Vec<ReplayRequest>>,
-}
-
-impl FakeBackbone {
-    pub(crate) fn be(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
-    }
-
-    fn mood(&self) -> Mood {
-        *self.mood.lock().unwrap()
-    }
-
-    /// Gives a message to the worker that consumes it, and what follows to theirs.
-    pub(crate) async fn deliver(&self, message: Envelope) -> CommandOutcome {
-        let mut outcome = CommandOutcome::Pending;
-        let mut waiting = vec![message];
-        while let Some(message) = waiting.pop() {
-            let Some((worker, verdict)) = self.apply(&message).await else {
-                continue;
-            };
-            let (name, decided) = match verdict {
-                Verdict::Applied { outgoing, answer } => {
-                    for one in outgoing {
-                        if let Destination::Catalogue { name, version, .. } = one.to {
-                            waiting.push(Envelope {
-                                id: one.id,
-                                name: name.to_owned(),
-                                version,
-                                body: one.body.into(),
-                                ..message.clone()
-                            });
-                        }
-                    }
-                    ("applied", CommandOutcome::Applied { answer })
-                }
-                Verdict::Unchanged => ("unchanged", CommandOutcome::Applied { answer: None }),
-                Verdict::Refused(refusal) => (
-                    "refused",
-                    CommandOutcome::Refused {
-                        code: refusal.code.to_owned(),
-                        detail: refusal.detail,
-                    },
-                ),
-            };
-            self.enter(&message, worker, name, &decided).await;
-            if outcome == CommandOutcome::Pending {
-                outcome = decided;
-            }
-        }
-        outcome
-    }
-
-    async fn apply(&self, message: &Envelope) -> Option<(&'static str, Verdict)> {
-        let mut tx = hub_core::Tx::begin(&self.pool, &message.tenant)
-            .await
-            .unwrap();
-        let batch = std::slice::from_ref(message);
-        let name = message.name.as_str();
-        let (worker, verdicts) = if PatientWorker::CONSUMES.contains(&name) {
-            (
-                PatientWorker::NAME,
-                PatientWorker.apply(&mut tx, batch).await,
-            )
-        } else if ClinicalWorker::CONSUMES.contains(&name) {
-            (
-                ClinicalWorker::NAME,
-                ClinicalWorker.apply(&mut tx, batch).await,
-            )
-        } else if IntegrationWorker::CONSUMES.contains(&name) {
-            (
-                IntegrationWorker::NAME,
-                IntegrationWorker.apply(&mut tx, batch).await,
-            )
-        } else {
-            return None;
-        };
-        let verdict = verdicts.unwrap().remove(0);
-        tx.commit().await.unwrap();
-        Some((worker, verdict))
-    }
-
-    /// As the runner does (hub/core, worker/transaction.rs).
-    async fn enter(&self, message: &Envelope, worker: &str, outcome: &str, told: &CommandOutcome) {
-        let answer = match told {
-            CommandOutcome::Applied { answer } => json!({ "status": "applied", "answer": answer }),
-            CommandOutcome::Refused { code, detail } => {
-                json!({ "status": "refused", "code": code, "detail": detail })
-            }
-            CommandOutcome::Pending => Value::Null,
-        };
-        let mut tx = hub_core::Tx::begin(&self.pool, &message.tenant)
-            .await
-            .unwrap();
-        sqlx::query(
-            "insert into integration.inbox (tenant_id, event_id, worker, outcome, answer) values ($1, $2, $3, $4, $5)",
-        )
-        .bind(message.tenant.as_str())
-        .bind(message.id)
-        .bind(worker)
-        .bind(outcome)
-        .bind(answer)
-        .execute(tx.conn())
-        .await
-        .unwrap();
-        tx.commit().await.unwrap();
-    }
-}
-
-#[async_trait]
-impl Backbone for FakeBackbone {
-    async fn command(
-        &self,
-        command: CommandRequest,
-        wait: Duration,
-    ) -> Result<CommandOutcome, BackboneError> {
-        assert!(wait <= Duration::from_secs(2));
-        match self.mood() {
-            Mood::Down => return Err(BackboneError::Unavailable("not connected".to_owned())),
-            Mood::Panicking => panic!("patient 12345 must not leak"),
-            Mood::Busy | Mood::Willing => {}
-        }
-        self.commands.lock().unwrap().push(command.clone());
-        if self.mood() == Mood::Busy {
-            return Ok(CommandOutcome::Pending);
-        }
-        let mut message = envelope(&command.tenant, "/api", &Empty {});
-        message.id = command.id;
-        message.name = command.name.to_owned();
-        message.body = command.body.into();
-        Ok(self.deliver(message).await)
-    }
-
-    async fn kept_body(
-        &self,
-        _: &TenantId,
-        stream: &str,
-        position: Position,
-    ) -> Result<Option<KeptBody>, BackboneError> {
-        let kept = self.kept.lock().unwrap();
-        Ok(kept
-            .get(&(stream.to_owned(), position.seq))
-            .map(|bytes| KeptBody {
-                bytes: bytes.clone(),
-                content_type: "application/octet-stream".to_owned(),
-                notes: vec!["noise before the frame".to_owned()],
-            }))
-    }
-
-    async fn inject(
-        &self,
-        _: &TenantId,
-        channel: &ChannelId,
-        bytes: Bytes,
-        parent: RawId,
-        request: Uuid,
-    ) -> Result<Stored, BackboneError> {
-        let id = RawId::child(parent, request, &bytes);
-        self.injected
-            .lock()
-            .unwrap()
-            .push((channel.clone(), bytes, parent));
-        Ok(Stored {
-            id,
-            position: Position::default(),
-        })
-    }
-
-    async fn replay(&self, replay: ReplayRequest) -> Result<(), BackboneError> {
-        self.replayed.lock().unwrap().push(replay);
-        Ok(())
-    }
-
-    async fn attachment(&self, _: &TenantId, sha256: &str) -> Result<Option<Bytes>, BackboneError> {
-        Ok((sha256 == ATTACHMENT).then(|| Bytes::from_static(b"%PDF-1.7")))
-    }
-
-    async fn readiness(&self) -> Readiness {
-        Readiness {
-            nats: match self.mood() {
-                Mood::Down => Check::Failing("not connected".to_owned()),
-                _ => Check::Ok,
-            },
-            postgres: Check::Ok,
-            migrations: Check::Ok,
-        }
-    }
-}
-
-/// Digest of the one attachment that the fake object store has.
-pub(crate) const ATTACHMENT: &str =
-    "6ae8a75555209fd6c44157c0aed8016e763ff435a19cf186f76863140143ff72";
-
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Empty {}
-impl schemas::Body for Empty {
-    const NAME: &'static str = "none.none.none";
-}
 
 /// A response, read.
 #[derive(Debug)]
@@ -303,14 +76,7 @@ impl House {
     /// A hub with an administrator who is signed in.
     pub(crate) async fn new() -> Self {
         let database = TestDatabase::new().await;
-        let backbone = Arc::new(FakeBackbone {
-            pool: database.pool().clone(),
-            mood: Mutex::new(Mood::Willing),
-            commands: Mutex::default(),
-            kept: Mutex::default(),
-            injected: Mutex::default(),
-            replayed: Mutex::default(),
-        });
+        let backbone = Arc::new(FakeBackbone::new(database.pool().clone()));
         let tenant = tenant("demo");
         let state = ApiState::new(
             database.pool().clone(),
@@ -480,110 +246,5 @@ impl House {
             at: "2026-03-01T12:00:00Z".to_owned(),
         })
         .await;
-    }
-}
-
-pub(crate) fn translated(raw_id: RawId, seq: u64, patient: &str, size: usize) -> MessageTranslated {
-    MessageTranslated {
-        raw_id,
-        channel: ChannelId::new("lab").unwrap(),
-        stream_seq: seq,
-        index: 0,
-        received_at: time::OffsetDateTime::now_utc()
-            .format(&time::format_description::well_known::Rfc3339)
-            .unwrap(),
-        size: u32::try_from(size).unwrap(),
-        peer: Some("10.0.0.7:50122".to_owned()),
-        outcome: TranslationOutcome::Translated,
-        keys: SearchKeys {
-            patient_number: Some(patient.to_owned()),
-            accession: Some(format!("A-{seq}")),
-            control_id: Some(format!("MSG{seq}")),
-            message_type: Some("ORU^R01".to_owned()),
-            ..SearchKeys::default()
-        },
-        events: vec![
-            "patients.patient.reported".to_owned(),
-            "lis.result.received".to_owned(),
-        ],
-        unmapped: vec!["PV1-18".to_owned()],
-        notes: Vec::new(),
-        parent: None,
-    }
-}
-
-pub(crate) fn identifier(tenant: &TenantId, value: &str) -> Identifier {
-    Identifier {
-        key: IdentifierKey::of(tenant, "HOSP", value),
-        system: "HOSP".to_owned(),
-        value: value.to_owned(),
-        kind: Some("MR".to_owned()),
-    }
-}
-
-pub(crate) fn person(tenant: &TenantId, number: &str) -> PatientReported {
-    PatientReported {
-        assertion: Assertion::Asserted,
-        identifiers: vec![identifier(tenant, number)],
-        name: Patch::Set(HumanName {
-            family: Some("Sharma".to_owned()),
-            given: vec!["Asha".to_owned()],
-            ..HumanName::default()
-        }),
-        other_names: Vec::new(),
-        birth_date: Patch::Set("1980-05-17".to_owned()),
-        sex: Patch::Keep,
-        telecoms: Patch::Keep,
-        addresses: Patch::Keep,
-        mother_maiden_name: Patch::Keep,
-        marital_status: Patch::Keep,
-        deceased: Patch::Keep,
-        occurred_at: None,
-    }
-}
-
-pub(crate) fn code(text: &str) -> Code {
-    Code {
-        code: text.to_owned(),
-        text: None,
-        system: None,
-    }
-}
-
-/// A number that no table explains.
-pub(crate) fn uncoded(name: &str, value: &str) -> Observation {
-    Observation {
-        held: Some(HoldReason::UnknownCode),
-        mapped: None,
-        ..coded(name, value)
-    }
-}
-
-/// A number with its LOINC code.
-pub(crate) fn coded(name: &str, value: &str) -> Observation {
-    Observation {
-        code: code(name),
-        alternate: None,
-        sub_id: None,
-        value_type: Some("NM".to_owned()),
-        value: Measured::Quantity {
-            comparator: None,
-            number: value.to_owned(),
-        },
-        raw_value: Some(value.to_owned()),
-        unit: Some("mg/dl".to_owned()),
-        range: None,
-        flags: vec!["H".to_owned()],
-        status: Some("F".to_owned()),
-        observed_at: None,
-        device: None,
-        notes: Vec::new(),
-        mapped: Some(schemas::care::Mapped {
-            loinc: "2345-7".to_owned(),
-            display: Some("Glucose".to_owned()),
-            ucum: Some("mg/dL".to_owned()),
-            factor: None,
-        }),
-        held: None,
     }
 }

@@ -4,7 +4,9 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use serde_json::json;
 
-use super::house::{House, Mood, coded};
+use super::backbone::Mood;
+use super::house::House;
+use super::samples::coded;
 
 #[tokio::test]
 async fn a_message_is_found_by_each_of_its_numbers() {

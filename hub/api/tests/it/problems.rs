@@ -4,7 +4,8 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use serde_json::json;
 
-use super::house::{House, Mood};
+use super::backbone::Mood;
+use super::house::House;
 
 #[tokio::test]
 async fn paths_methods_and_parameters_that_do_not_exist_are_problems() {
@@ -29,6 +30,7 @@ async fn paths_methods_and_parameters_that_do_not_exist_are_problems() {
         ("cursor=%25", "cursor"),
         ("nmae=x", "nmae"),
         ("name=a&name=b", "name"),
+        ("name=%00", "name"),
     ] {
         let answer = house.get(&format!("/api/v1/patients?{query}")).await;
         assert_eq!(answer.problem(400), "request.invalid", "{query}");
@@ -73,10 +75,12 @@ async fn bodies_that_can_not_be_read_are_problems() {
         let answer = house.send(login(body, kind)).await;
         assert_eq!(answer.problem(status), code);
     }
-    let answer = house
-        .login(&json!({ "username": 1, "password": "x" }))
-        .await;
-    assert_eq!(answer.json["errors"][0]["field"], "username");
+    for (name, field) in [(json!(1), "username"), (json!("a\u{0}"), "username")] {
+        let answer = house
+            .login(&json!({ "username": name, "password": "x" }))
+            .await;
+        assert_eq!(answer.json["errors"][0]["field"], field);
+    }
 }
 
 #[tokio::test]

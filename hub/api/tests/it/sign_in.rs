@@ -4,7 +4,8 @@ use hub_api::bootstrap_admin;
 use serde_json::json;
 use test_support::tenant;
 
-use super::house::{House, Mood, PASSWORD};
+use super::backbone::Mood;
+use super::house::{House, PASSWORD};
 
 #[tokio::test]
 async fn a_password_changes_into_a_token_and_leaves_an_audit_row() {
@@ -25,7 +26,6 @@ async fn a_wrong_password_an_unknown_user_and_an_unknown_tenant_look_alike() {
     for body in [
         json!({ "username": "admin", "password": "wrong" }),
         json!({ "username": "nobody", "password": PASSWORD }),
-        json!({ "username": "nul\u{0}", "password": PASSWORD }),
         json!({ "username": "admin", "password": PASSWORD, "tenant": "other" }),
         json!({ "username": "admin", "password": PASSWORD, "tenant": "not a tenant" }),
     ] {

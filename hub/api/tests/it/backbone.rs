@@ -1,0 +1,249 @@
+//! A backbone in memory: messages go to the real workers at once, each with its row in the inbox.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hub_api::{
+    Backbone, BackboneError, Check, CommandOutcome, CommandRequest, KeptBody, Readiness,
+    ReplayRequest,
+};
+use hub_core::worker::Destination;
+use hub_core::{Envelope, Position, Stored, Verdict, Worker};
+use schemas::{ChannelId, RawId, TenantId};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use test_support::envelope;
+use uuid::Uuid;
+use worker_clinical::ClinicalWorker;
+use worker_integration::IntegrationWorker;
+use worker_patient::PatientWorker;
+
+/// What the backbone does with commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Willing,
+    /// On disk, and no worker is there.
+    Busy,
+    /// NATS is away.
+    Down,
+    /// A bug.
+    Panicking,
+}
+
+pub(crate) struct FakeBackbone {
+    pool: PgPool,
+    mood: Mutex<Mood>,
+    pub(crate) commands: Mutex<Vec<CommandRequest>>,
+    pub(crate) kept: Mutex<HashMap<(String, u64), Bytes>>,
+    pub(crate) injected: Mutex<Vec<(ChannelId, Bytes, RawId)>>,
+    pub(crate) replayed: Mutex<Vec<ReplayRequest>>,
+}
+
+impl FakeBackbone {
+    pub(crate) fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            mood: Mutex::new(Mood::Willing),
+            commands: Mutex::default(),
+            kept: Mutex::default(),
+            injected: Mutex::default(),
+            replayed: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn be(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    fn mood(&self) -> Mood {
+        *self.mood.lock().unwrap()
+    }
+
+    /// Gives a message to the worker that consumes it, and what follows to theirs.
+    pub(crate) async fn deliver(&self, message: Envelope) -> CommandOutcome {
+        let mut outcome = CommandOutcome::Pending;
+        let mut waiting = vec![message];
+        while let Some(message) = waiting.pop() {
+            let Some((worker, verdict)) = self.apply(&message).await else {
+                continue;
+            };
+            let (name, decided) = match verdict {
+                Verdict::Applied { outgoing, answer } => {
+                    for one in outgoing {
+                        if let Destination::Catalogue { name, version, .. } = one.to {
+                            waiting.push(Envelope {
+                                id: one.id,
+                                name: name.to_owned(),
+                                version,
+                                body: one.body.into(),
+                                ..message.clone()
+                            });
+                        }
+                    }
+                    ("applied", CommandOutcome::Applied { answer })
+                }
+                Verdict::Unchanged => ("unchanged", CommandOutcome::Applied { answer: None }),
+                Verdict::Refused(refusal) => (
+                    "refused",
+                    CommandOutcome::Refused {
+                        code: refusal.code.to_owned(),
+                        detail: refusal.detail,
+                    },
+                ),
+            };
+            self.enter(&message, worker, name, &decided).await;
+            if outcome == CommandOutcome::Pending {
+                outcome = decided;
+            }
+        }
+        outcome
+    }
+
+    async fn apply(&self, message: &Envelope) -> Option<(&'static str, Verdict)> {
+        let mut tx = hub_core::Tx::begin(&self.pool, &message.tenant)
+            .await
+            .unwrap();
+        let batch = std::slice::from_ref(message);
+        let name = message.name.as_str();
+        let (worker, verdicts) = if PatientWorker::CONSUMES.contains(&name) {
+            (
+                PatientWorker::NAME,
+                PatientWorker.apply(&mut tx, batch).await,
+            )
+        } else if ClinicalWorker::CONSUMES.contains(&name) {
+            (
+                ClinicalWorker::NAME,
+                ClinicalWorker.apply(&mut tx, batch).await,
+            )
+        } else if IntegrationWorker::CONSUMES.contains(&name) {
+            (
+                IntegrationWorker::NAME,
+                IntegrationWorker.apply(&mut tx, batch).await,
+            )
+        } else {
+            return None;
+        };
+        let verdict = verdicts.unwrap().remove(0);
+        tx.commit().await.unwrap();
+        Some((worker, verdict))
+    }
+
+    /// As the runner does (hub/core, worker/transaction.rs).
+    async fn enter(&self, message: &Envelope, worker: &str, outcome: &str, told: &CommandOutcome) {
+        let answer = match told {
+            CommandOutcome::Applied { answer } => json!({ "status": "applied", "answer": answer }),
+            CommandOutcome::Refused { code, detail } => {
+                json!({ "status": "refused", "code": code, "detail": detail })
+            }
+            CommandOutcome::Pending => Value::Null,
+        };
+        let mut tx = hub_core::Tx::begin(&self.pool, &message.tenant)
+            .await
+            .unwrap();
+        sqlx::query(
+            "insert into integration.inbox (tenant_id, event_id, worker, outcome, answer) values ($1, $2, $3, $4, $5)",
+        )
+        .bind(message.tenant.as_str())
+        .bind(message.id)
+        .bind(worker)
+        .bind(outcome)
+        .bind(answer)
+        .execute(tx.conn())
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+#[async_trait]
+impl Backbone for FakeBackbone {
+    async fn command(
+        &self,
+        command: CommandRequest,
+        wait: Duration,
+    ) -> Result<CommandOutcome, BackboneError> {
+        assert!(wait <= Duration::from_secs(2));
+        match self.mood() {
+            Mood::Down => return Err(BackboneError::Unavailable("not connected".to_owned())),
+            Mood::Panicking => panic!("patient 12345 must not leak"),
+            Mood::Busy | Mood::Willing => {}
+        }
+        self.commands.lock().unwrap().push(command.clone());
+        if self.mood() == Mood::Busy {
+            return Ok(CommandOutcome::Pending);
+        }
+        let mut message = envelope(&command.tenant, "/api", &Empty {});
+        message.id = command.id;
+        message.name = command.name.to_owned();
+        message.body = command.body.into();
+        Ok(self.deliver(message).await)
+    }
+
+    async fn kept_body(
+        &self,
+        _: &TenantId,
+        stream: &str,
+        position: Position,
+    ) -> Result<Option<KeptBody>, BackboneError> {
+        let kept = self.kept.lock().unwrap();
+        Ok(kept
+            .get(&(stream.to_owned(), position.seq))
+            .map(|bytes| KeptBody {
+                bytes: bytes.clone(),
+                content_type: "application/octet-stream".to_owned(),
+                notes: vec!["noise before the frame".to_owned()],
+            }))
+    }
+
+    async fn inject(
+        &self,
+        _: &TenantId,
+        channel: &ChannelId,
+        bytes: Bytes,
+        parent: RawId,
+        request: Uuid,
+    ) -> Result<Stored, BackboneError> {
+        let id = RawId::child(parent, request, &bytes);
+        self.injected
+            .lock()
+            .unwrap()
+            .push((channel.clone(), bytes, parent));
+        Ok(Stored {
+            id,
+            position: Position::default(),
+        })
+    }
+
+    async fn replay(&self, replay: ReplayRequest) -> Result<(), BackboneError> {
+        self.replayed.lock().unwrap().push(replay);
+        Ok(())
+    }
+
+    async fn attachment(&self, _: &TenantId, sha256: &str) -> Result<Option<Bytes>, BackboneError> {
+        Ok((sha256 == ATTACHMENT).then(|| Bytes::from_static(b"%PDF-1.7")))
+    }
+
+    async fn readiness(&self) -> Readiness {
+        Readiness {
+            nats: match self.mood() {
+                Mood::Down => Check::Failing("not connected".to_owned()),
+                _ => Check::Ok,
+            },
+            postgres: Check::Ok,
+            migrations: Check::Ok,
+        }
+    }
+}
+
+/// Digest of the one attachment that the fake object store has.
+pub(crate) const ATTACHMENT: &str =
+    "6ae8a75555209fd6c44157c0aed8016e763ff435a19cf186f76863140143ff72";
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Empty {}
+impl schemas::Body for Empty {
+    const NAME: &'static str = "none.none.none";
+}
