@@ -1,5 +1,11 @@
 //! The integration worker against a real Postgres, as the program's own role.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what is wrong by failing"
+)]
+
 #[path = "it/deciding.rs"]
 mod deciding;
 #[path = "it/house.rs"]

@@ -1,5 +1,11 @@
 //! The patient index against a real Postgres, as the program's own role.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what is wrong by failing"
+)]
+
 #[path = "it/house.rs"]
 mod house;
 #[path = "it/merging.rs"]

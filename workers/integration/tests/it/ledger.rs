@@ -9,6 +9,8 @@ use worker_integration::queries::{
 
 use crate::house::*;
 
+type Set = fn(&mut MessageSearch, String);
+
 fn all() -> MessageSearch {
     MessageSearch {
         limit: 100,
@@ -38,12 +40,12 @@ async fn every_arrival_is_a_row_with_all_it_was_searched_by() {
     );
     assert_eq!(row.parent, body.parent.map(|parent| parent.0));
     assert_eq!(page.next, None);
-    let one = |set: fn(&mut MessageSearch, String), value: &str| {
+    let one = |set: Set, value: &str| {
         let mut search = all();
         set(&mut search, value.to_owned());
         search
     };
-    let searches: [(fn(&mut MessageSearch, String), &str); 9] = [
+    let searches: [(Set, &str); 9] = [
         (|search, value| search.patient_number = Some(value), "P2"),
         (|search, value| search.accession = Some(value), "ACC-5"),
         (|search, value| search.order_number = Some(value), "O1"),
