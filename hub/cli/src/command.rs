@@ -101,7 +101,10 @@ impl ConfigArgument {
     pub fn load(&self) -> anyhow::Result<Loaded> {
         let file = self.file()?;
         if self.config.is_none() && !file.exists() {
-            anyhow::bail!("no configuration: give --config <file>, or start `hub dev` first, which writes {}", file.display());
+            anyhow::bail!(
+                "no configuration: give --config <file>, or start `hub dev` first, which writes {}",
+                file.display()
+            );
         }
         Loaded::from_file(&file).map_err(compose::problems)
     }
@@ -110,7 +113,11 @@ impl ConfigArgument {
 impl Line {
     /// How the log is written.
     pub fn log_format(&self) -> LogFormat {
-        if self.log_json { LogFormat::Json } else { LogFormat::Text }
+        if self.log_json {
+            LogFormat::Json
+        } else {
+            LogFormat::Text
+        }
     }
 
     /// Does what was asked.
@@ -125,8 +132,11 @@ impl Line {
             Command::Check { config, json } => check::run(&config.file()?, json),
             Command::Migrate { config } => {
                 let loaded = config.load()?;
-                let url = loaded.config.postgres.owner_url.as_ref().context("[postgres] owner_url is missing: migrations run as the owner of the tables")?;
-                let applied = crate::home::migrate(&url.resolve().map_err(anyhow::Error::msg)?).await?;
+                let url = loaded.config.postgres.owner_url.as_ref().context(
+                    "[postgres] owner_url is missing: migrations run as the owner of the tables",
+                )?;
+                let applied =
+                    crate::home::migrate(&url.resolve().map_err(anyhow::Error::msg)?).await?;
                 if applied.is_empty() {
                     println!("the database is up to date");
                 } else {

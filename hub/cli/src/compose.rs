@@ -40,17 +40,27 @@ pub struct Roles {
 }
 
 impl Roles {
-    pub const ALL: Self = Self { adapters: true, workers: true, api: true };
+    pub const ALL: Self = Self {
+        adapters: true,
+        workers: true,
+        api: true,
+    };
 
     /// Reads `adapters,workers,api`.
     pub fn parse(list: &str) -> anyhow::Result<Self> {
-        let mut roles = Self { adapters: false, workers: false, api: false };
+        let mut roles = Self {
+            adapters: false,
+            workers: false,
+            api: false,
+        };
         for name in list.split(',').map(str::trim) {
             match name {
                 "adapters" => roles.adapters = true,
                 "workers" => roles.workers = true,
                 "api" => roles.api = true,
-                other => bail!("--only {other}: use adapters, workers, api, or several with commas"),
+                other => {
+                    bail!("--only {other}: use adapters, workers, api, or several with commas")
+                }
             }
         }
         Ok(roles)
@@ -71,7 +81,9 @@ pub struct Hub {
 ///
 /// # Errors
 /// All problems of all channels.
-pub fn read_channels(loaded: &Loaded) -> Result<Vec<(hub_core::config::ChannelSettings, Kind)>, Vec<Problem>> {
+pub fn read_channels(
+    loaded: &Loaded,
+) -> Result<Vec<(hub_core::config::ChannelSettings, Kind)>, Vec<Problem>> {
     let mut good = Vec::new();
     let mut bad = Vec::new();
     for channel in &loaded.config.channels {
@@ -90,7 +102,10 @@ pub fn read_channels(loaded: &Loaded) -> Result<Vec<(hub_core::config::ChannelSe
 pub fn pg_options(url: &str) -> anyhow::Result<PgConnectOptions> {
     let options: PgConnectOptions = url.parse().context("[postgres] url")?;
     // a lock that is not had in 5 s is transient: the lane waits, the others go on
-    Ok(options.application_name("hub").options([("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "60s")]))
+    Ok(options.application_name("hub").options([
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "60s"),
+    ]))
 }
 
 impl Hub {
@@ -101,22 +116,46 @@ impl Hub {
     pub async fn start(loaded: Loaded, roles: Roles) -> anyhow::Result<Self> {
         let metrics = hub_core::telemetry::start_metrics();
         let channels = read_channels(&loaded).map_err(problems)?;
-        let tenants: Vec<TenantId> = loaded.config.tenants.iter().map(|tenant| tenant.id.get_ref().clone()).collect();
-        let mappings = Arc::new(MappingStore::load(loaded.mappings_folder()).map_err(|error| anyhow::anyhow!("{error}"))?);
+        let tenants: Vec<TenantId> = loaded
+            .config
+            .tenants
+            .iter()
+            .map(|tenant| tenant.id.get_ref().clone())
+            .collect();
+        let mappings = Arc::new(
+            MappingStore::load(loaded.mappings_folder())
+                .map_err(|error| anyhow::anyhow!("{error}"))?,
+        );
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 
         let backbone = Backbone::connect(&loaded.config.nats).await?;
         // RAW first: the edge may open its ports as soon as it stands
         if backbone.is_connected() {
-            backbone.ensure_stream(StreamName::Raw, &loaded.config.nats).await?;
+            backbone
+                .ensure_stream(StreamName::Raw, &loaded.config.nats)
+                .await?;
         }
-        let pool = db::pool(pg_options(&loaded.config.postgres.url.resolve().map_err(anyhow::Error::msg)?)?, loaded.config.postgres.max_connections);
+        let pool = db::pool(
+            pg_options(
+                &loaded
+                    .config
+                    .postgres
+                    .url
+                    .resolve()
+                    .map_err(anyhow::Error::msg)?,
+            )?,
+            loaded.config.postgres.max_connections,
+        );
         let registry = channels::Registry::new(&backbone, &channels, &stop, &tasks);
         if roles.adapters {
             registry.start_adapters(&mappings, &tasks);
         }
-        tasks.spawn(set_up_streams(backbone.clone(), loaded.config.nats.clone(), stop.clone()));
+        tasks.spawn(set_up_streams(
+            backbone.clone(),
+            loaded.config.nats.clone(),
+            stop.clone(),
+        ));
         tasks.spawn(settings_bucket::watch(backbone.clone(), stop.clone(), {
             let (registry, mappings) = (registry.clone(), Arc::clone(&mappings));
             move |key, value| {
@@ -127,20 +166,66 @@ impl Hub {
         }));
         if roles.workers {
             let outbox = Arc::new(Notify::new());
-            let start = Workers { backbone: &backbone, pool: &pool, outbox: &outbox, stop: &stop, tasks: &tasks };
+            let start = Workers {
+                backbone: &backbone,
+                pool: &pool,
+                outbox: &outbox,
+                stop: &stop,
+                tasks: &tasks,
+            };
             start.worker(worker_patient::PatientWorker);
             start.worker(worker_clinical::ClinicalWorker);
             start.worker(worker_integration::IntegrationWorker);
-            tasks.spawn(Relay { backbone: backbone.clone(), pool: pool.clone(), tenants: tenants.clone(), outbox, stop: stop.clone() }.run());
-            let links = channels.iter().map(|(c, _)| (c.tenant.get_ref().clone(), c.id.get_ref().clone())).collect();
+            tasks.spawn(
+                Relay {
+                    backbone: backbone.clone(),
+                    pool: pool.clone(),
+                    tenants: tenants.clone(),
+                    outbox,
+                    stop: stop.clone(),
+                }
+                .run(),
+            );
+            let links = channels
+                .iter()
+                .map(|(c, _)| (c.tenant.get_ref().clone(), c.id.get_ref().clone()))
+                .collect();
             // longer than anything can come again from a stream
-            let inbox_age = time::Duration::days(i64::try_from(loaded.config.nats.raw_days.max(loaded.config.nats.events_days)).unwrap_or(3650) + 7);
-            tasks.spawn(maintenance::run(backbone.clone(), pool.clone(), links, inbox_age, stop.clone()));
-            tasks.spawn(mapping_files::watch(backbone.clone(), pool.clone(), Arc::clone(&mappings), tenants.clone(), stop.clone()));
+            let inbox_age = time::Duration::days(
+                i64::try_from(
+                    loaded
+                        .config
+                        .nats
+                        .raw_days
+                        .max(loaded.config.nats.events_days),
+                )
+                .unwrap_or(3650)
+                    + 7,
+            );
+            tasks.spawn(maintenance::run(
+                backbone.clone(),
+                pool.clone(),
+                links,
+                inbox_age,
+                stop.clone(),
+            ));
+            tasks.spawn(mapping_files::watch(
+                backbone.clone(),
+                pool.clone(),
+                Arc::clone(&mappings),
+                tenants.clone(),
+                stop.clone(),
+            ));
         }
-        let mut hub = Self { stop, tasks, api_address: None, one_time_password: None };
+        let mut hub = Self {
+            stop,
+            tasks,
+            api_address: None,
+            one_time_password: None,
+        };
         if roles.api {
-            hub.start_api(&loaded, &backbone, &pool, &registry, &tenants, metrics).await?;
+            hub.start_api(&loaded, &backbone, &pool, &registry, &tenants, metrics)
+                .await?;
         }
         Ok(hub)
     }
@@ -154,9 +239,14 @@ impl Hub {
         tenants: &[TenantId],
         metrics: Option<MetricsHandle>,
     ) -> anyhow::Result<()> {
-        let tenant = tenants.first().cloned().context("the configuration names no tenant")?;
+        let tenant = tenants
+            .first()
+            .cloned()
+            .context("the configuration names no tenant")?;
         let keys = match &loaded.config.api.token_secret {
-            Some(secret) => TokenKeys::new(secret.resolve().map_err(anyhow::Error::msg)?.as_bytes()),
+            Some(secret) => {
+                TokenKeys::new(secret.resolve().map_err(anyhow::Error::msg)?.as_bytes())
+            }
             None => TokenKeys::new(&TokenKeys::generate_secret()),
         };
         let keys = keys.map_err(|error| anyhow::anyhow!("[api] token_secret: {error}"))?;
@@ -165,19 +255,32 @@ impl Hub {
             .await
             .with_context(|| format!("can't listen on {address} for the REST API; set $HUB_API_ADDR or [api] address to a free one"))?;
         self.api_address = Some(listener.local_addr()?);
-        let password = std::env::var("HUB_BOOTSTRAP_ADMIN_PASSWORD").ok().filter(|password| !password.is_empty());
+        let password = std::env::var("HUB_BOOTSTRAP_ADMIN_PASSWORD")
+            .ok()
+            .filter(|password| !password.is_empty());
         self.one_time_password = bootstrap(pool, &tenant, password, &self.stop, &self.tasks).await;
         let render: hub_api::RenderMetrics = match metrics {
             Some(handle) => Arc::new(move || handle.render()),
             None => Arc::new(String::new),
         };
         let backbone = ApiBackbone::new(backbone.clone(), pool.clone(), registry.clone());
-        let state = ApiState::new(pool.clone(), Arc::new(backbone), keys, tenant, render, ApiLimits::default());
+        let state = ApiState::new(
+            pool.clone(),
+            Arc::new(backbone),
+            keys,
+            tenant,
+            render,
+            ApiLimits::default(),
+        );
         {
             let state = state.clone();
             tokio::task::spawn_blocking(move || state.prepare());
         }
-        self.tasks.spawn(hub_api::serve(listener, hub_api::router(state), self.stop.clone().cancelled_owned()));
+        self.tasks.spawn(hub_api::serve(
+            listener,
+            hub_api::router(state),
+            self.stop.clone().cancelled_owned(),
+        ));
         Ok(())
     }
 
@@ -185,8 +288,14 @@ impl Hub {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(STOP_DEADLINE, self.tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = self.tasks.len(), "stopping with work in flight; it is repeated at the next start");
+        if tokio::time::timeout(STOP_DEADLINE, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                tasks = self.tasks.len(),
+                "stopping with work in flight; it is repeated at the next start"
+            );
         }
     }
 }
@@ -214,7 +323,11 @@ impl Workers<'_> {
 }
 
 /// Streams and buckets, tried until they stand.
-async fn set_up_streams(backbone: Backbone, settings: hub_core::config::NatsSettings, stop: CancellationToken) {
+async fn set_up_streams(
+    backbone: Backbone,
+    settings: hub_core::config::NatsSettings,
+    stop: CancellationToken,
+) {
     let mut pauses = Pauses::for_backbone();
     loop {
         let set_up = async {
@@ -238,15 +351,29 @@ async fn set_up_streams(backbone: Backbone, settings: hub_core::config::NatsSett
         sync_check::SyncSetting::Always => tracing::info!("NATS syncs every write"),
         weak @ sync_check::SyncSetting::Weaker { .. } => {
             metrics::gauge!("hub_nats_sync_weak").set(1.0);
-            tracing::error!("NATS durability is {weak}: a power cut can lose acknowledged messages");
+            tracing::error!(
+                "NATS durability is {weak}: a power cut can lose acknowledged messages"
+            );
         }
-        unknown @ sync_check::SyncSetting::NotChecked { .. } => tracing::warn!("NATS durability {unknown}"),
+        unknown @ sync_check::SyncSetting::NotChecked { .. } => {
+            tracing::warn!("NATS durability {unknown}")
+        }
     }
 }
 
 /// Makes the administrator; keeps trying in the background when Postgres is away.
-async fn bootstrap(pool: &PgPool, tenant: &TenantId, password: Option<String>, stop: &CancellationToken, tasks: &TaskTracker) -> Option<String> {
-    let first = tokio::time::timeout(Duration::from_secs(5), hub_api::bootstrap_admin(pool, tenant, password.clone())).await;
+async fn bootstrap(
+    pool: &PgPool,
+    tenant: &TenantId,
+    password: Option<String>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Option<String> {
+    let first = tokio::time::timeout(
+        Duration::from_secs(5),
+        hub_api::bootstrap_admin(pool, tenant, password.clone()),
+    )
+    .await;
     if let Ok(Ok(one_time)) = first {
         return one_time;
     }
@@ -271,5 +398,9 @@ async fn bootstrap(pool: &PgPool, tenant: &TenantId, password: Option<String>, s
 /// Problems as one error, a line each.
 pub fn problems(problems: Vec<Problem>) -> anyhow::Error {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    anyhow::anyhow!("the configuration has {} problem(s):\n  {}", lines.len(), lines.join("\n  "))
+    anyhow::anyhow!(
+        "the configuration has {} problem(s):\n  {}",
+        lines.len(),
+        lines.join("\n  ")
+    )
 }

@@ -46,14 +46,18 @@ impl HomeOptions {
 
 /// `$HUB_HOME`, or `.hub` in the current folder.
 pub fn home_folder() -> anyhow::Result<PathBuf> {
-    let folder = std::env::var_os("HUB_HOME").filter(|value| !value.is_empty()).map_or_else(|| PathBuf::from(".hub"), PathBuf::from);
+    let folder = std::env::var_os("HUB_HOME")
+        .filter(|value| !value.is_empty())
+        .map_or_else(|| PathBuf::from(".hub"), PathBuf::from);
     std::path::absolute(&folder).with_context(|| format!("$HUB_HOME {}", folder.display()))
 }
 
 fn address(variable: &str, default: &str) -> anyhow::Result<SocketAddr> {
     let text = std::env::var(variable).unwrap_or_default();
     let text = if text.is_empty() { default } else { &text };
-    text.parse().with_context(|| format!("${variable} is `{text}`: it must be address:port, like {default}"))
+    text.parse().with_context(|| {
+        format!("${variable} is `{text}`: it must be address:port, like {default}")
+    })
 }
 
 /// 0: a free one.
@@ -62,7 +66,8 @@ fn port(variable: &str) -> anyhow::Result<u16> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().with_context(|| format!("${variable} is `{text}`: it must be a port number"))
+    text.parse()
+        .with_context(|| format!("${variable} is `{text}`: it must be a port number"))
 }
 
 /// A running home: nats-server, Postgres, and the settings of a hub on them.
@@ -78,9 +83,13 @@ impl Home {
     /// # Errors
     /// A tool is missing, a port is taken, another hub has the home.
     pub async fn start(options: &HomeOptions) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&options.folder).with_context(|| format!("can't make {}", options.folder.display()))?;
+        std::fs::create_dir_all(&options.folder)
+            .with_context(|| format!("can't make {}", options.folder.display()))?;
         // a taken address is said before servers are started for nothing
-        for (variable, address) in [("HUB_API_ADDR", options.api), ("HUB_MLLP_ADDR", options.mllp)] {
+        for (variable, address) in [
+            ("HUB_API_ADDR", options.api),
+            ("HUB_MLLP_ADDR", options.mllp),
+        ] {
             if address.port() != 0
                 && let Err(error) = std::net::TcpListener::bind(address)
             {
@@ -88,16 +97,34 @@ impl Home {
             }
         }
         let tools = Tools::find(None)?;
-        let nats_options = NatsOptions { port: options.nats_port, ..NatsOptions::new(&options.folder) };
-        let pg_options = PgOptions { port: options.pg_port, ..PgOptions::new(&options.folder) };
-        let (nats, postgres) = tokio::try_join!(NatsServer::start(&tools, nats_options), Postgres::start(&tools, pg_options))?;
+        let nats_options = NatsOptions {
+            port: options.nats_port,
+            ..NatsOptions::new(&options.folder)
+        };
+        let pg_options = PgOptions {
+            port: options.pg_port,
+            ..PgOptions::new(&options.folder)
+        };
+        let (nats, postgres) = tokio::try_join!(
+            NatsServer::start(&tools, nats_options),
+            Postgres::start(&tools, pg_options)
+        )?;
         let database = postgres.ensure_database(DATABASE).await?;
         migrate(&database.owner_url).await?;
         let file = options.folder.join("hub.toml");
-        let text = settings_text(options, &nats, &database.app_socket_url, &database.owner_url)?;
+        let text = settings_text(
+            options,
+            &nats,
+            &database.app_socket_url,
+            &database.owner_url,
+        )?;
         write_private(&file, &text)?;
         let loaded = Loaded::from_text(&file, text).map_err(crate::compose::problems)?;
-        Ok(Self { loaded, nats, postgres })
+        Ok(Self {
+            loaded,
+            nats,
+            postgres,
+        })
     }
 
     /// Stops both servers.
@@ -116,7 +143,9 @@ impl Home {
 /// # Errors
 /// Not reachable, or a migration failed.
 pub async fn migrate(owner_url: &str) -> anyhow::Result<Vec<i64>> {
-    let mut connection = sqlx::PgConnection::connect(owner_url).await.context("can't reach Postgres as the owner of the tables")?;
+    let mut connection = sqlx::PgConnection::connect(owner_url)
+        .await
+        .context("can't reach Postgres as the owner of the tables")?;
     let applied = hub_core::migrate::migrate(&mut connection).await?;
     connection.close().await?;
     if !applied.is_empty() {
@@ -125,7 +154,12 @@ pub async fn migrate(owner_url: &str) -> anyhow::Result<Vec<i64>> {
     Ok(applied)
 }
 
-fn settings_text(options: &HomeOptions, nats: &NatsServer, app_url: &str, owner_url: &str) -> anyhow::Result<String> {
+fn settings_text(
+    options: &HomeOptions,
+    nats: &NatsServer,
+    app_url: &str,
+    owner_url: &str,
+) -> anyhow::Result<String> {
     let secret = secret(&options.folder)?;
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     Ok(format!(
@@ -142,7 +176,11 @@ fn settings_text(options: &HomeOptions, nats: &NatsServer, app_url: &str, owner_
         owner = quoted(owner_url),
         api = quoted(&options.api.to_string()),
         secret = quoted(&secret),
-        mappings = quoted(&project_folder("mappings", "HUB_MAPPINGS")?.display().to_string()),
+        mappings = quoted(
+            &project_folder("mappings", "HUB_MAPPINGS")?
+                .display()
+                .to_string()
+        ),
         mllp = quoted(&options.mllp.to_string()),
     ))
 }
@@ -153,7 +191,9 @@ pub fn project_folder(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
     if let Some(folder) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
         return Ok(std::path::absolute(folder)?);
     }
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(name);
     [std::path::absolute(name)?, built]
         .into_iter()
         .find(|folder| folder.is_dir())
@@ -170,10 +210,13 @@ fn secret(folder: &Path) -> anyhow::Result<String> {
         return Ok(text.trim().to_owned());
     }
     use std::fmt::Write as _;
-    let secret = hub_api::TokenKeys::generate_secret().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let secret =
+        hub_api::TokenKeys::generate_secret()
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            });
     write_private(&file, &secret)?;
     Ok(secret)
 }
@@ -181,6 +224,9 @@ fn secret(folder: &Path) -> anyhow::Result<String> {
 fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let mut out = options.open(file).with_context(|| format!("can't write {}", file.display()))?;
-    out.write_all(text.as_bytes()).with_context(|| format!("can't write {}", file.display()))
+    let mut out = options
+        .open(file)
+        .with_context(|| format!("can't write {}", file.display()))?;
+    out.write_all(text.as_bytes())
+        .with_context(|| format!("can't write {}", file.display()))
 }

@@ -28,14 +28,26 @@ impl Kind {
                     .into_iter()
                     .map(|fault| {
                         let key = fault.path.rsplit('.').next().map(str::to_owned);
-                        loaded.problem_in_settings(channel, key.as_deref(), format!("channel `{}`: {fault}", channel.id.get_ref()))
+                        loaded.problem_in_settings(
+                            channel,
+                            key.as_deref(),
+                            format!("channel `{}`: {fault}", channel.id.get_ref()),
+                        )
                     })
                     .collect();
-                if problems.is_empty() { Ok(Self::Hl7v2(Box::new(settings))) } else { Err(problems) }
+                if problems.is_empty() {
+                    Ok(Self::Hl7v2(Box::new(settings)))
+                } else {
+                    Err(problems)
+                }
             }
             other => Err(vec![loaded.problem_at(
                 channel.kind.span().start,
-                format!("channel `{}` is of kind `{other}`; known kinds: {}", channel.id.get_ref(), Self::NAMES.join(", ")),
+                format!(
+                    "channel `{}` is of kind `{other}`; known kinds: {}",
+                    channel.id.get_ref(),
+                    Self::NAMES.join(", ")
+                ),
             )]),
         }
     }
@@ -62,12 +74,25 @@ impl Kind {
     }
 }
 
-fn table<T: serde::de::DeserializeOwned>(loaded: &Loaded, channel: &ChannelSettings) -> Result<T, Vec<Problem>> {
-    let table = channel.settings.as_ref().map(|settings| settings.get_ref().clone()).unwrap_or_default();
-    toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| {
-        let message = error.message().to_owned();
-        // serde names the field in backticks: lead to its line
-        let key = message.split('`').nth(1).map(str::to_owned);
-        vec![loaded.problem_in_settings(channel, key.as_deref(), format!("channel `{}`: {message}", channel.id.get_ref()))]
-    })
+fn table<T: serde::de::DeserializeOwned>(
+    loaded: &Loaded,
+    channel: &ChannelSettings,
+) -> Result<T, Vec<Problem>> {
+    let table = channel
+        .settings
+        .as_ref()
+        .map(|settings| settings.get_ref().clone())
+        .unwrap_or_default();
+    toml::Value::Table(table)
+        .try_into()
+        .map_err(|error: toml::de::Error| {
+            let message = error.message().to_owned();
+            // serde names the field in backticks: lead to its line
+            let key = message.split('`').nth(1).map(str::to_owned);
+            vec![loaded.problem_in_settings(
+                channel,
+                key.as_deref(),
+                format!("channel `{}`: {message}", channel.id.get_ref()),
+            )]
+        })
 }

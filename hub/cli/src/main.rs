@@ -18,7 +18,10 @@ fn main() -> ExitCode {
     let line = command::Line::parse();
     hub_core::telemetry::start_logs(line.log_format());
     // two worker threads by default would do on small machines, the default (one a core) on larger ones
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("hub: can't start: {error}");

@@ -21,7 +21,9 @@ struct Token {
 impl Rest {
     /// Signs in as the administrator.
     pub async fn sign_in(api: SocketAddr, password: &str) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(10))
+            .build()?;
         let base = format!("http://{api}");
         let answer = client
             .post(format!("{base}/api/v1/auth/login"))
@@ -32,12 +34,21 @@ impl Rest {
             bail!("sign-in refused: {}", answer.status());
         }
         let Token { access_token } = answer.json().await?;
-        Ok(Self { client, base, token: access_token })
+        Ok(Self {
+            client,
+            base,
+            token: access_token,
+        })
     }
 
     /// One GET below `/api/v1`.
     pub async fn get(&self, path: &str) -> anyhow::Result<serde_json::Value> {
-        let answer = self.client.get(format!("{}/api/v1/{path}", self.base)).bearer_auth(&self.token).send().await?;
+        let answer = self
+            .client
+            .get(format!("{}/api/v1/{path}", self.base))
+            .bearer_auth(&self.token)
+            .send()
+            .await?;
         let status = answer.status();
         if !status.is_success() {
             bail!("GET {path} answered {status}");
@@ -46,8 +57,18 @@ impl Rest {
     }
 
     /// One POST below `/api/v1`.
-    pub async fn post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
-        let answer = self.client.post(format!("{}/api/v1/{path}", self.base)).bearer_auth(&self.token).json(body).send().await?;
+    pub async fn post(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> anyhow::Result<serde_json::Value> {
+        let answer = self
+            .client
+            .post(format!("{}/api/v1/{path}", self.base))
+            .bearer_auth(&self.token)
+            .json(body)
+            .send()
+            .await?;
         let status = answer.status();
         if !status.is_success() {
             bail!("POST {path} answered {status}");
@@ -57,7 +78,13 @@ impl Rest {
 
     /// The metrics page.
     pub async fn metrics(&self) -> anyhow::Result<String> {
-        Ok(self.client.get(format!("{}/metrics", self.base)).send().await?.text().await?)
+        Ok(self
+            .client
+            .get(format!("{}/metrics", self.base))
+            .send()
+            .await?
+            .text()
+            .await?)
     }
 
     /// A metric's value, summed over its label sets that contain `label`.
@@ -65,14 +92,20 @@ impl Rest {
         let page = self.metrics().await?;
         Ok(page
             .lines()
-            .filter(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']) && line.contains(label))
+            .filter(|line| {
+                line.starts_with(name)
+                    && line[name.len()..].starts_with(['{', ' '])
+                    && line.contains(label)
+            })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum())
     }
 
     /// True when the report of this message can be read.
     pub async fn is_visible(&self, patient: &str, filler: &str) -> anyhow::Result<bool> {
-        let page = self.get(&format!("results?patient_identifier={patient}&limit=500")).await?;
+        let page = self
+            .get(&format!("results?patient_identifier={patient}&limit=500"))
+            .await?;
         Ok(page.to_string().contains(filler))
     }
 }

@@ -19,7 +19,10 @@ pub fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
             .iter()
             .map(|problem| serde_json::json!({"file": problem.file, "line": problem.line, "message": problem.message}))
             .collect();
-        println!("{}", serde_json::json!({"ok": problems.is_empty(), "channels": channels, "problems": list}));
+        println!(
+            "{}",
+            serde_json::json!({"ok": problems.is_empty(), "channels": channels, "problems": list})
+        );
     } else if problems.is_empty() {
         println!("{}: good ({channels} channels)", file.display());
     } else {
@@ -27,7 +30,11 @@ pub fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
             println!("{problem}");
         }
     }
-    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn problems_of(file: &Path) -> (Vec<Problem>, usize) {
@@ -40,7 +47,11 @@ fn problems_of(file: &Path) -> (Vec<Problem>, usize) {
         Err(problems) => (problems, 0),
     };
     if let Err(error) = MappingStore::load(loaded.mappings_folder()) {
-        problems.extend(error.to_string().lines().map(|line| Problem { file: loaded.mappings_folder(), line: None, message: line.to_owned() }));
+        problems.extend(error.to_string().lines().map(|line| Problem {
+            file: loaded.mappings_folder(),
+            line: None,
+            message: line.to_owned(),
+        }));
     }
     (problems, channels)
 }

@@ -67,19 +67,38 @@ impl Dead {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let operator = Operator::connect(&self.operator).await?;
         match self.action {
-            Action::List { state, channel, limit } => {
-                let search = DeadSearch { state: (state != "all").then_some(state), channel, limit, ..DeadSearch::default() };
+            Action::List {
+                state,
+                channel,
+                limit,
+            } => {
+                let search = DeadSearch {
+                    state: (state != "all").then_some(state),
+                    channel,
+                    limit,
+                    ..DeadSearch::default()
+                };
                 let letters = dead_letters(operator.read().await?.conn(), &search).await?;
                 if self.json {
                     println!("{}", serde_json::to_string_pretty(&letters)?);
                 } else {
                     println!("{} dead letters", letters.len());
                     for letter in &letters {
-                        println!("{:>8}  {:<9} {:<10} {:<24} {}", letter.id, letter.state, letter.channel.as_deref().unwrap_or("-"), letter.reason, letter.detail);
+                        println!(
+                            "{:>8}  {:<9} {:<10} {:<24} {}",
+                            letter.id,
+                            letter.state,
+                            letter.channel.as_deref().unwrap_or("-"),
+                            letter.reason,
+                            letter.detail
+                        );
                     }
                 }
             }
-            Action::Show { id } => println!("{}", serde_json::to_string_pretty(&find(&operator, id).await?)?),
+            Action::Show { id } => println!(
+                "{}",
+                serde_json::to_string_pretty(&find(&operator, id).await?)?
+            ),
             Action::Replay { id } => replay(&operator, id).await?,
             Action::Resend { id, file, reason } => resend(&operator, id, &file, reason).await?,
             Action::Discard { id, reason } => {
@@ -92,27 +111,60 @@ impl Dead {
 }
 
 async fn find(operator: &Operator, id: i64) -> anyhow::Result<DeadLetter> {
-    dead_letter(operator.read().await?.conn(), id).await?.with_context(|| format!("there is no dead letter {id}"))
+    dead_letter(operator.read().await?.conn(), id)
+        .await?
+        .with_context(|| format!("there is no dead letter {id}"))
 }
 
-async fn resolve(operator: &Operator, id: i64, resolution: &str, child: Option<Uuid>, reason: String) -> anyhow::Result<()> {
-    let body = ResolveDead { dead_id: id, resolution: resolution.into(), child, reason, actor: operator.actor.clone() };
-    operator.command(&format!("dead-{id}"), &body).await.map(|_| ())
+async fn resolve(
+    operator: &Operator,
+    id: i64,
+    resolution: &str,
+    child: Option<Uuid>,
+    reason: String,
+) -> anyhow::Result<()> {
+    let body = ResolveDead {
+        dead_id: id,
+        resolution: resolution.into(),
+        child,
+        reason,
+        actor: operator.actor.clone(),
+    };
+    operator
+        .command(&format!("dead-{id}"), &body)
+        .await
+        .map(|_| ())
 }
 
 fn ingest(operator: &Operator, letter: &DeadLetter) -> anyhow::Result<Ingest> {
-    let channel = letter.channel.as_deref().context("the dead letter names no channel")?;
+    let channel = letter
+        .channel
+        .as_deref()
+        .context("the dead letter names no channel")?;
     let channel = ChannelId::new(channel)?;
     operator.channel(&channel)?;
     let tasks = TaskTracker::new();
-    Ok(Ingest::start(operator.backbone.clone(), operator.tenant.clone(), channel, IngestOptions::default(), CancellationToken::new(), &tasks))
+    Ok(Ingest::start(
+        operator.backbone.clone(),
+        operator.tenant.clone(),
+        channel,
+        IngestOptions::default(),
+        CancellationToken::new(),
+        &tasks,
+    ))
 }
 
 async fn replay(operator: &Operator, id: i64) -> anyhow::Result<()> {
     let letter = find(operator, id).await?;
-    let stream = StreamName::parse(&letter.stream).context("the dead letter names no stream of ours")?;
-    let position = Position { seq: u64::try_from(letter.stream_seq)?, index: u16::try_from(letter.record_index)? };
-    let Some(kept) = publish::kept(&operator.backbone, stream, position).await? else { bail!("the original is no longer kept") };
+    let stream =
+        StreamName::parse(&letter.stream).context("the dead letter names no stream of ours")?;
+    let position = Position {
+        seq: u64::try_from(letter.stream_seq)?,
+        index: u16::try_from(letter.record_index)?,
+    };
+    let Some(kept) = publish::kept(&operator.backbone, stream, position).await? else {
+        bail!("the original is no longer kept")
+    };
     if stream == StreamName::Raw {
         let received = Received {
             id: letter.raw_id.map(RawId),
@@ -127,14 +179,32 @@ async fn replay(operator: &Operator, id: i64) -> anyhow::Result<()> {
     } else {
         publish::again(&operator.backbone, &kept).await?;
     }
-    resolve(operator, id, "replayed", None, "replayed from the command line".into()).await?;
-    println!("dead letter {id} is processed once more; if it is refused again, it comes back as open");
+    resolve(
+        operator,
+        id,
+        "replayed",
+        None,
+        "replayed from the command line".into(),
+    )
+    .await?;
+    println!(
+        "dead letter {id} is processed once more; if it is refused again, it comes back as open"
+    );
     Ok(())
 }
 
-async fn resend(operator: &Operator, id: i64, file: &std::path::Path, reason: String) -> anyhow::Result<()> {
+async fn resend(
+    operator: &Operator,
+    id: i64,
+    file: &std::path::Path,
+    reason: String,
+) -> anyhow::Result<()> {
     let letter = find(operator, id).await?;
-    let parent = RawId(letter.raw_id.context("the dead letter names no raw message")?);
+    let parent = RawId(
+        letter
+            .raw_id
+            .context("the dead letter names no raw message")?,
+    );
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     let received = Received {
         bytes: bytes.into(),
@@ -147,6 +217,9 @@ async fn resend(operator: &Operator, id: i64, file: &std::path::Path, reason: St
     };
     let stored = ingest(operator, &letter)?.store(received).await?;
     resolve(operator, id, "resent", Some(stored.id.0), reason).await?;
-    println!("dead letter {id} resent as message {}.{} ({})", stored.position.seq, stored.position.index, stored.id);
+    println!(
+        "dead letter {id} resent as message {}.{} ({})",
+        stored.position.seq, stored.position.index, stored.id
+    );
     Ok(())
 }

@@ -36,11 +36,26 @@ struct Fixture {
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Expectation {
     Patient,
-    Encounter { visit: String, status: Option<String> },
-    Order { number: String, status: Option<String> },
-    Result { code: String, value: Option<String>, loinc: Option<String>, held: Option<bool> },
-    Held { code: String },
-    Dead { reason: String },
+    Encounter {
+        visit: String,
+        status: Option<String>,
+    },
+    Order {
+        number: String,
+        status: Option<String>,
+    },
+    Result {
+        code: String,
+        value: Option<String>,
+        loinc: Option<String>,
+        held: Option<bool>,
+    },
+    Held {
+        code: String,
+    },
+    Dead {
+        reason: String,
+    },
     NotTranslated,
 }
 
@@ -64,7 +79,9 @@ impl Played {
 /// # Errors
 /// Servers, hub or fixtures could not be had.
 pub async fn run(once: bool) -> anyhow::Result<ExitCode> {
-    let given = std::env::var("HUB_BOOTSTRAP_ADMIN_PASSWORD").ok().filter(|password| !password.is_empty());
+    let given = std::env::var("HUB_BOOTSTRAP_ADMIN_PASSWORD")
+        .ok()
+        .filter(|password| !password.is_empty());
     let started = Instant::now();
     let dev = Dev::start().await?;
     let outcome = play_and_check(&dev, given.or_else(|| dev.hub.one_time_password.clone())).await;
@@ -85,7 +102,11 @@ pub async fn run(once: bool) -> anyhow::Result<ExitCode> {
     if once {
         println!("{}", serde_json::to_string_pretty(&summary)?);
         dev.stop().await;
-        return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(if good {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
     }
     tell(&played);
     dev.tell();
@@ -119,7 +140,12 @@ async fn play_and_check(dev: &Dev, password: Option<String>) -> anyhow::Result<V
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
-        played.push(Played { file: fixture.file, ack, expected_ack: fixture.ack, missing });
+        played.push(Played {
+            file: fixture.file,
+            ack,
+            expected_ack: fixture.ack,
+            missing,
+        });
     }
     Ok(played)
 }
@@ -141,7 +167,9 @@ async fn play(dev: &Dev, folder: &std::path::Path, script: &Script) -> anyhow::R
     let stream = loop {
         match TcpStream::connect(dev.options.mllp).await {
             Ok(stream) => break stream,
-            Err(error) if Instant::now() > deadline => return Err(error).with_context(|| dev.options.mllp.to_string()),
+            Err(error) if Instant::now() > deadline => {
+                return Err(error).with_context(|| dev.options.mllp.to_string());
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     };
@@ -151,24 +179,51 @@ async fn play(dev: &Dev, folder: &std::path::Path, script: &Script) -> anyhow::R
     for fixture in &script.fixture {
         let file = folder.join("hl7v2").join(&fixture.file);
         let content = std::fs::read(&file).with_context(|| file.display().to_string())?;
-        let ack = sender.send(&content).await.with_context(|| fixture.file.clone())?;
+        let ack = sender
+            .send(&content)
+            .await
+            .with_context(|| fixture.file.clone())?;
         acks.push(ack.code.as_str().to_owned());
     }
     Ok(acks)
 }
 
-async fn is_seen(rest: &Rest, fixture: &Fixture, expectation: &Expectation) -> anyhow::Result<bool> {
+async fn is_seen(
+    rest: &Rest,
+    fixture: &Fixture,
+    expectation: &Expectation,
+) -> anyhow::Result<bool> {
     let patient = fixture.patient.as_deref().unwrap_or_default();
     let items = |page: Value| page["items"].as_array().cloned().unwrap_or_default();
-    let is = |item: &Value, pointer: &str, wanted: &Option<String>| wanted.as_ref().is_none_or(|wanted| item.pointer(pointer).and_then(Value::as_str) == Some(wanted));
+    let is = |item: &Value, pointer: &str, wanted: &Option<String>| {
+        wanted
+            .as_ref()
+            .is_none_or(|wanted| item.pointer(pointer).and_then(Value::as_str) == Some(wanted))
+    };
     Ok(match expectation {
-        Expectation::Patient => !items(rest.get(&format!("patients?identifier={patient}")).await?).is_empty(),
-        Expectation::Encounter { visit, status } => {
-            items(rest.get(&format!("encounters?visit={visit}")).await?).iter().any(|item| is(item, "/status", status))
+        Expectation::Patient => {
+            !items(rest.get(&format!("patients?identifier={patient}")).await?).is_empty()
         }
-        Expectation::Order { number, status } => items(rest.get(&format!("orders?number={number}")).await?).iter().any(|item| is(item, "/status", status)),
-        Expectation::Result { code, value, loinc, held } => {
-            let page = items(rest.get(&format!("results?patient_identifier={patient}&limit=500")).await?);
+        Expectation::Encounter { visit, status } => {
+            items(rest.get(&format!("encounters?visit={visit}")).await?)
+                .iter()
+                .any(|item| is(item, "/status", status))
+        }
+        Expectation::Order { number, status } => {
+            items(rest.get(&format!("orders?number={number}")).await?)
+                .iter()
+                .any(|item| is(item, "/status", status))
+        }
+        Expectation::Result {
+            code,
+            value,
+            loinc,
+            held,
+        } => {
+            let page = items(
+                rest.get(&format!("results?patient_identifier={patient}&limit=500"))
+                    .await?,
+            );
             page.iter().any(|item| {
                 is(item, "/code/code", &Some(code.clone()))
                     && is(item, "/raw_value", value)
@@ -176,16 +231,29 @@ async fn is_seen(rest: &Rest, fixture: &Fixture, expectation: &Expectation) -> a
                     && held.is_none_or(|held| item["held"].is_string() == held)
             })
         }
-        Expectation::Held { code } => items(rest.get("held?limit=500").await?).iter().any(|item| item["code"] == *code),
-        Expectation::Dead { reason } => items(rest.get("dead-letters?limit=500").await?).iter().any(|item| item["reason"] == *reason),
-        Expectation::NotTranslated => !items(rest.get("messages?outcome=not_translated").await?).is_empty(),
+        Expectation::Held { code } => items(rest.get("held?limit=500").await?)
+            .iter()
+            .any(|item| item["code"] == *code),
+        Expectation::Dead { reason } => items(rest.get("dead-letters?limit=500").await?)
+            .iter()
+            .any(|item| item["reason"] == *reason),
+        Expectation::NotTranslated => {
+            !items(rest.get("messages?outcome=not_translated").await?).is_empty()
+        }
     })
 }
 
 fn tell(played: &[Played]) {
     println!("\nPlayed {} messages through MLLP:", played.len());
     for one in played {
-        let verdict = if one.good() { "as expected".to_owned() } else { format!("MISSING {}", serde_json::to_string(&one.missing).unwrap_or_default()) };
+        let verdict = if one.good() {
+            "as expected".to_owned()
+        } else {
+            format!(
+                "MISSING {}",
+                serde_json::to_string(&one.missing).unwrap_or_default()
+            )
+        };
         println!("  {:<42} {}  {verdict}", one.file, one.ack);
     }
 }

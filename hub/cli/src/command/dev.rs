@@ -28,20 +28,34 @@ impl Dev {
         if let Some(address) = hub.api_address {
             options.api = address;
         }
-        Ok(Self { home, hub, options, _lock: lock })
+        Ok(Self {
+            home,
+            hub,
+            options,
+            _lock: lock,
+        })
     }
 
     /// Where to look, on the terminal.
     pub fn tell(&self) {
-        println!("\nSangam is running. Home: {}", self.options.folder.display());
+        println!(
+            "\nSangam is running. Home: {}",
+            self.options.folder.display()
+        );
         println!("  HL7 v2 over MLLP   {}", self.options.mllp);
         println!("  REST API           http://{}/api/docs", self.options.api);
         println!("  metrics            http://{}/metrics", self.options.api);
         println!("  NATS               {}", self.home.nats.url());
-        println!("  Postgres           port {} (settings and passwords: {}/hub.toml)", self.home.postgres.port(), self.options.folder.display());
+        println!(
+            "  Postgres           port {} (settings and passwords: {}/hub.toml)",
+            self.home.postgres.port(),
+            self.options.folder.display()
+        );
         match &self.hub.one_time_password {
             Some(password) => println!("  sign in as         admin, one-time password {password}"),
-            None => println!("  sign in as         admin, with the password you know or $HUB_BOOTSTRAP_ADMIN_PASSWORD"),
+            None => println!(
+                "  sign in as         admin, with the password you know or $HUB_BOOTSTRAP_ADMIN_PASSWORD"
+            ),
         }
         println!("Ctrl-C stops everything.\n");
     }

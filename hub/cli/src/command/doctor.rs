@@ -25,15 +25,27 @@ struct Finding {
 }
 
 fn good(what: &str, detail: impl Into<String>) -> Finding {
-    Finding { what: what.into(), state: "good", detail: detail.into() }
+    Finding {
+        what: what.into(),
+        state: "good",
+        detail: detail.into(),
+    }
 }
 
 fn bad(what: &str, detail: impl Into<String>) -> Finding {
-    Finding { what: what.into(), state: "bad", detail: detail.into() }
+    Finding {
+        what: what.into(),
+        state: "bad",
+        detail: detail.into(),
+    }
 }
 
 fn not_checked(what: &str, detail: impl Into<String>) -> Finding {
-    Finding { what: what.into(), state: "not_checked", detail: detail.into() }
+    Finding {
+        what: what.into(),
+        state: "not_checked",
+        detail: detail.into(),
+    }
 }
 
 /// Looks and tells; exit code 1 when something is bad.
@@ -45,17 +57,36 @@ pub async fn run(config: &ConfigArgument, json: bool) -> anyhow::Result<ExitCode
     let mut findings = Vec::new();
     findings.push(match compose::read_channels(&loaded) {
         Ok(channels) => good("configuration", format!("{} channels", channels.len())),
-        Err(problems) => bad("configuration", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        Err(problems) => bad(
+            "configuration",
+            problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; "),
+        ),
     });
     findings.push(match MappingStore::load(loaded.mappings_folder()) {
-        Ok(store) => good("mapping tables", format!("{} rows, version {}", store.current().rows().len(), store.current().version())),
+        Ok(store) => good(
+            "mapping tables",
+            format!(
+                "{} rows, version {}",
+                store.current().rows().len(),
+                store.current().version()
+            ),
+        ),
         Err(error) => bad("mapping tables", error.to_string()),
     });
     nats(&loaded, &mut findings).await;
     postgres(&loaded, &mut findings).await?;
     let all_good = findings.iter().all(|finding| finding.state != "bad");
     if json {
-        println!("{}", serde_json::to_string_pretty(&serde_json::json!({"ok": all_good, "findings": findings}))?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(
+                &serde_json::json!({"ok": all_good, "findings": findings})
+            )?
+        );
     } else {
         for finding in &findings {
             let mark = match finding.state {
@@ -66,19 +97,32 @@ pub async fn run(config: &ConfigArgument, json: bool) -> anyhow::Result<ExitCode
             println!("{mark} {:<28} {}", finding.what, finding.detail);
         }
     }
-    Ok(if all_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn nats(loaded: &Loaded, findings: &mut Vec<Finding>) {
-    findings.push(match sync_check::check(loaded.config.nats.monitor_url.as_deref()).await {
-        sync_check::SyncSetting::Always => good("NATS durability", "every write is synced"),
-        weak @ sync_check::SyncSetting::Weaker { .. } => bad("NATS durability", weak.to_string()),
-        unknown @ sync_check::SyncSetting::NotChecked { .. } => not_checked("NATS durability", unknown.to_string()),
-    });
+    findings.push(
+        match sync_check::check(loaded.config.nats.monitor_url.as_deref()).await {
+            sync_check::SyncSetting::Always => good("NATS durability", "every write is synced"),
+            weak @ sync_check::SyncSetting::Weaker { .. } => {
+                bad("NATS durability", weak.to_string())
+            }
+            unknown @ sync_check::SyncSetting::NotChecked { .. } => {
+                not_checked("NATS durability", unknown.to_string())
+            }
+        },
+    );
     let backbone = match Backbone::connect(&loaded.config.nats).await {
         Ok(backbone) if backbone.is_connected() => backbone,
         Ok(_) => {
-            findings.push(bad("NATS", format!("can't be reached at {}", loaded.config.nats.url)));
+            findings.push(bad(
+                "NATS",
+                format!("can't be reached at {}", loaded.config.nats.url),
+            ));
             return;
         }
         Err(error) => {
@@ -88,16 +132,32 @@ async fn nats(loaded: &Loaded, findings: &mut Vec<Finding>) {
     };
     for name in StreamName::ALL {
         let what = format!("stream {}", name.as_str());
-        findings.push(match tokio::time::timeout(Duration::from_secs(5), backbone.bounds(name)).await {
-            Ok(Ok(state)) => good(&what, format!("{} records, {} MB, {} to {}", state.messages, state.bytes / 1_000_000, state.first_sequence, state.last_sequence)),
-            Ok(Err(error)) => bad(&what, error.to_string()),
-            Err(_) => bad(&what, "no answer within 5 s"),
-        });
+        findings.push(
+            match tokio::time::timeout(Duration::from_secs(5), backbone.bounds(name)).await {
+                Ok(Ok(state)) => good(
+                    &what,
+                    format!(
+                        "{} records, {} MB, {} to {}",
+                        state.messages,
+                        state.bytes / 1_000_000,
+                        state.first_sequence,
+                        state.last_sequence
+                    ),
+                ),
+                Ok(Err(error)) => bad(&what, error.to_string()),
+                Err(_) => bad(&what, "no answer within 5 s"),
+            },
+        );
     }
 }
 
 async fn postgres(loaded: &Loaded, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
-    let url = loaded.config.postgres.url.resolve().map_err(anyhow::Error::msg)?;
+    let url = loaded
+        .config
+        .postgres
+        .url
+        .resolve()
+        .map_err(anyhow::Error::msg)?;
     let pool = db::pool(compose::pg_options(&url)?, 2);
     let current = async {
         let mut connection = pool.acquire().await?;
@@ -120,34 +180,85 @@ async fn postgres(loaded: &Loaded, findings: &mut Vec<Finding>) -> anyhow::Resul
     }
     for tenant in &loaded.config.tenants {
         if let Err(error) = tenant_findings(&pool, tenant.id.get_ref(), findings).await {
-            findings.push(bad(&format!("tenant {}", tenant.id.get_ref()), error.to_string()));
+            findings.push(bad(
+                &format!("tenant {}", tenant.id.get_ref()),
+                error.to_string(),
+            ));
         }
     }
     Ok(())
 }
 
-async fn tenant_findings(pool: &PgPool, tenant: &TenantId, findings: &mut Vec<Finding>) -> Result<(), sqlx::Error> {
+async fn tenant_findings(
+    pool: &PgPool,
+    tenant: &TenantId,
+    findings: &mut Vec<Finding>,
+) -> Result<(), sqlx::Error> {
     let mut tx = Tx::begin(pool, tenant).await?;
     let backlog = queries::backlog(tx.conn()).await?;
     let channels = queries::channels(tx.conn()).await?;
     tx.rollback().await?;
     let what = |name: &str| format!("{tenant}: {name}");
-    findings.push(if backlog.incidents == 0 { good(&what("incidents"), "none open") } else { bad(&what("incidents"), format!("{} open: GET /api/v1/incidents", backlog.incidents)) });
-    findings.push(good(&what("held items"), format!("{} open, {} results behind them", backlog.held_items, backlog.held_waiting)));
-    findings.push(good(&what("dead letters"), format!("{} open", backlog.dead_letters)));
+    findings.push(if backlog.incidents == 0 {
+        good(&what("incidents"), "none open")
+    } else {
+        bad(
+            &what("incidents"),
+            format!("{} open: GET /api/v1/incidents", backlog.incidents),
+        )
+    });
+    findings.push(good(
+        &what("held items"),
+        format!(
+            "{} open, {} results behind them",
+            backlog.held_items, backlog.held_waiting
+        ),
+    ));
+    findings.push(good(
+        &what("dead letters"),
+        format!("{} open", backlog.dead_letters),
+    ));
     findings.push(match backlog.oldest_unpublished_age {
-        Some(age) if age > 60.0 => bad(&what("outbox"), format!("{} records wait, the oldest for {age:.0} s: is a hub with workers running?", backlog.unpublished)),
-        _ => good(&what("outbox"), format!("{} records wait", backlog.unpublished)),
+        Some(age) if age > 60.0 => bad(
+            &what("outbox"),
+            format!(
+                "{} records wait, the oldest for {age:.0} s: is a hub with workers running?",
+                backlog.unpublished
+            ),
+        ),
+        _ => good(
+            &what("outbox"),
+            format!("{} records wait", backlog.unpublished),
+        ),
     });
     for channel in channels {
-        let detail = format!("{}, link {}, {} messages", channel.desired, channel.link, channel.messages);
+        let detail = format!(
+            "{}, link {}, {} messages",
+            channel.desired, channel.link, channel.messages
+        );
         let failed = matches!(channel.link.as_str(), "failed" | "lost");
-        findings.push(if failed { bad(&what(&format!("channel {}", channel.channel)), detail) } else { good(&what(&format!("channel {}", channel.channel)), detail) });
+        findings.push(if failed {
+            bad(&what(&format!("channel {}", channel.channel)), detail)
+        } else {
+            good(&what(&format!("channel {}", channel.channel)), detail)
+        });
     }
     let audit = maintain::verify(pool, tenant).await?;
     findings.push(match audit.broken {
-        None => good(&what("audit trail"), format!("{} entries hold, {} not sealed yet", audit.intact, audit.unsealed)),
-        Some(broken) => bad(&what("audit trail"), format!("entry {} at position {} is {}", broken.entry_id, broken.position, broken.what)),
+        None => good(
+            &what("audit trail"),
+            format!(
+                "{} entries hold, {} not sealed yet",
+                audit.intact, audit.unsealed
+            ),
+        ),
+        Some(broken) => bad(
+            &what("audit trail"),
+            format!(
+                "entry {} at position {} is {}",
+                broken.entry_id, broken.position, broken.what
+            ),
+        ),
     });
     Ok(())
 }

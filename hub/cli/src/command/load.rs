@@ -12,8 +12,8 @@ mod message;
 mod observe;
 mod table;
 
-use generator::{Burst, Outcome};
 use crate::rest::Rest;
+use generator::{Burst, Outcome};
 
 /// Arguments of `hub load`.
 #[derive(clap::Args, Clone)]
@@ -76,7 +76,11 @@ impl Load {
         };
         print(&outcome, visible, self.json);
         if outcome.refused > 0 || outcome.failed > 0 {
-            bail!("{} messages were refused and {} connections failed", outcome.refused, outcome.failed);
+            bail!(
+                "{} messages were refused and {} connections failed",
+                outcome.refused,
+                outcome.failed
+            );
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -103,8 +107,16 @@ fn print(outcome: &Outcome, visible: Option<Duration>, json: bool) {
         );
         return;
     }
-    println!("acknowledged {} in {seconds:.2} s = {rate:.0}/s, refused {}", outcome.acknowledged, outcome.refused);
-    println!("acknowledgement p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms", outcome.percentile(50.0), outcome.percentile(99.0), outcome.percentile(100.0));
+    println!(
+        "acknowledged {} in {seconds:.2} s = {rate:.0}/s, refused {}",
+        outcome.acknowledged, outcome.refused
+    );
+    println!(
+        "acknowledgement p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms",
+        outcome.percentile(50.0),
+        outcome.percentile(99.0),
+        outcome.percentile(100.0)
+    );
     match end_to_end {
         Some(rate) => println!("acknowledged and visible by REST: {rate:.0}/s"),
         None => println!("visible by REST: not measured (set $HUB_BOOTSTRAP_ADMIN_PASSWORD)"),

@@ -43,16 +43,38 @@ impl Operator {
         let loaded = arguments.config.load()?;
         let tenant = match &arguments.tenant {
             Some(tenant) => tenant.clone(),
-            None => loaded.config.tenants.first().map(|tenant| tenant.id.get_ref().clone()).context("the configuration names no tenant")?,
+            None => loaded
+                .config
+                .tenants
+                .first()
+                .map(|tenant| tenant.id.get_ref().clone())
+                .context("the configuration names no tenant")?,
         };
         let backbone = Backbone::connect(&loaded.config.nats).await?;
         if !backbone.is_connected() {
             bail!("NATS at {} can't be reached", loaded.config.nats.url);
         }
-        let url = loaded.config.postgres.url.resolve().map_err(anyhow::Error::msg)?;
+        let url = loaded
+            .config
+            .postgres
+            .url
+            .resolve()
+            .map_err(anyhow::Error::msg)?;
         let pool = db::pool(compose::pg_options(&url)?, 2);
-        let actor = format!("{} (command line)", std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "operator".into()));
-        Ok(Self { loaded, backbone, pool, tenant, actor })
+        let actor = format!(
+            "{} (command line)",
+            std::env::var("USER")
+                .ok()
+                .filter(|user| !user.is_empty())
+                .unwrap_or_else(|| "operator".into())
+        );
+        Ok(Self {
+            loaded,
+            backbone,
+            pool,
+            tenant,
+            actor,
+        })
     }
 
     /// A transaction that sees the tenant's rows.
@@ -60,19 +82,28 @@ impl Operator {
     /// # Errors
     /// The database can't be reached.
     pub async fn read(&self) -> anyhow::Result<Tx<'static>> {
-        Tx::begin(&self.pool, &self.tenant).await.context("can't read the database")
+        Tx::begin(&self.pool, &self.tenant)
+            .await
+            .context("can't read the database")
     }
 
     /// Has the worker that owns the state do it.
     ///
     /// # Errors
     /// Refused, with the worker's words; or no outcome within ten seconds.
-    pub async fn command<B: Body>(&self, aggregate: &str, body: &B) -> anyhow::Result<Option<serde_json::Value>> {
+    pub async fn command<B: Body>(
+        &self,
+        aggregate: &str,
+        body: &B,
+    ) -> anyhow::Result<Option<serde_json::Value>> {
         let message = NewMessage::command(&self.tenant, "/cli", aggregate, body);
         match publish::command(&self.backbone, &message, Duration::from_secs(10)).await? {
             Some(CommandOutcome::Applied { answer }) => Ok(answer),
             Some(CommandOutcome::Refused { code, detail }) => bail!("{code}: {detail}"),
-            None => bail!("the command is stored (id {}), but no worker has answered within 10 s: is a hub with workers running?", message.id),
+            None => bail!(
+                "the command is stored (id {}), but no worker has answered within 10 s: is a hub with workers running?",
+                message.id
+            ),
         }
     }
 
@@ -86,6 +117,11 @@ impl Operator {
             .channels
             .iter()
             .find(|channel| channel.id.get_ref() == id && *channel.tenant.get_ref() == self.tenant)
-            .with_context(|| format!("tenant {} has no channel {id} in the configuration", self.tenant))
+            .with_context(|| {
+                format!(
+                    "tenant {} has no channel {id} in the configuration",
+                    self.tenant
+                )
+            })
     }
 }

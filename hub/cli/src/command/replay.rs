@@ -86,8 +86,16 @@ impl Replay {
         }
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let ingest = Ingest::start(operator.backbone.clone(), operator.tenant.clone(), self.channel.clone(), IngestOptions::default(), stop.clone(), &tasks);
-        let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / f64::from(self.rate.max(1))));
+        let ingest = Ingest::start(
+            operator.backbone.clone(),
+            operator.tenant.clone(),
+            self.channel.clone(),
+            IngestOptions::default(),
+            stop.clone(),
+            &tasks,
+        );
+        let mut pace =
+            tokio::time::interval(Duration::from_secs_f64(1.0 / f64::from(self.rate.max(1))));
         let total = messages.len();
         for (index, message) in messages.into_iter().enumerate() {
             pace.tick().await;
@@ -112,23 +120,44 @@ impl Replay {
     }
 
     async fn collect(&self, operator: &Operator) -> anyhow::Result<Vec<RawMessage>> {
-        let since = self.since.as_deref().map(|since| OffsetDateTime::parse(since, &Rfc3339)).transpose()?;
+        let since = self
+            .since
+            .as_deref()
+            .map(|since| OffsetDateTime::parse(since, &Rfc3339))
+            .transpose()?;
         let bounds = operator.backbone.bounds(StreamName::Raw).await?;
-        let last = self.to.unwrap_or(bounds.last_sequence).min(bounds.last_sequence);
+        let last = self
+            .to
+            .unwrap_or(bounds.last_sequence)
+            .min(bounds.last_sequence);
         let subject = subject::raw(&operator.tenant, &self.channel);
         // a channel's newest record tells where to end
-        let newest = operator.backbone.last_of_subject(StreamName::Raw, &subject).await?.map_or(0, |message| message.sequence);
+        let newest = operator
+            .backbone
+            .last_of_subject(StreamName::Raw, &subject)
+            .await?
+            .map_or(0, |message| message.sequence);
         let last = last.min(newest);
         let mut messages = Vec::new();
-        let mut reader = Reader::new(operator.backbone.clone(), StreamName::Raw, vec![subject], self.from.saturating_sub(1));
+        let mut reader = Reader::new(
+            operator.backbone.clone(),
+            StreamName::Raw,
+            vec![subject],
+            self.from.saturating_sub(1),
+        );
         while messages.len() < self.limit && self.from <= last {
             let stored = reader.next().await;
             let seq = stored.seq;
             if seq > last {
                 break;
             }
-            let read = read_raw(&operator.backbone, stored, &operator.tenant, &self.channel).await.map_err(anyhow::Error::msg)?;
-            messages.extend(read.into_iter().filter(|message| since.is_none_or(|since| message.received_at >= since)));
+            let read = read_raw(&operator.backbone, stored, &operator.tenant, &self.channel)
+                .await
+                .map_err(anyhow::Error::msg)?;
+            messages.extend(
+                read.into_iter()
+                    .filter(|message| since.is_none_or(|since| message.received_at >= since)),
+            );
             if seq == last {
                 break;
             }
@@ -143,30 +172,53 @@ impl Replay {
             return Ok(());
         }
         println!("{} messages of channel {}:", preview.messages, self.channel);
-        println!("  {:>8} events had their effect and will have none again", preview.applied);
+        println!(
+            "  {:>8} events had their effect and will have none again",
+            preview.applied
+        );
         for (name, count) in &preview.missing {
             println!("  {count:>8} {name} will be applied");
         }
-        println!("  {:>8} messages are of a type that is not translated, {} are refused", preview.not_translated, preview.refused);
+        println!(
+            "  {:>8} messages are of a type that is not translated, {} are refused",
+            preview.not_translated, preview.refused
+        );
         Ok(())
     }
 }
 
-async fn preview(operator: &Operator, kind: &Kind, messages: &[RawMessage]) -> anyhow::Result<Preview> {
-    let maps = MappingStore::load(operator.loaded.mappings_folder()).map_err(|error| anyhow::anyhow!("{error}"))?.current();
+async fn preview(
+    operator: &Operator,
+    kind: &Kind,
+    messages: &[RawMessage],
+) -> anyhow::Result<Preview> {
+    let maps = MappingStore::load(operator.loaded.mappings_folder())
+        .map_err(|error| anyhow::anyhow!("{error}"))?
+        .current();
     let translator = kind.translator();
-    let mut preview = Preview { messages: messages.len(), ..Preview::default() };
+    let mut preview = Preview {
+        messages: messages.len(),
+        ..Preview::default()
+    };
     let mut events: Vec<(Uuid, &'static str)> = Vec::new();
     for message in messages {
         match translator.translate(message, &maps) {
             Err(_) => preview.refused += 1,
             Ok(translation) if translation.events.is_empty() => preview.not_translated += 1,
-            Ok(translation) => events.extend((0..).zip(&translation.events).map(|(index, event)| (schemas::event_id(message.id.0, index), event.name))),
+            Ok(translation) => events.extend(
+                (0..)
+                    .zip(&translation.events)
+                    .map(|(index, event)| (schemas::event_id(message.id.0, index), event.name)),
+            ),
         }
     }
     for chunk in events.chunks(5000) {
         let ids: Vec<Uuid> = chunk.iter().map(|(id, _)| *id).collect();
-        let done: std::collections::BTreeSet<Uuid> = applied(operator.read().await?.conn(), &ids).await?.into_iter().map(|row| row.event_id).collect();
+        let done: std::collections::BTreeSet<Uuid> = applied(operator.read().await?.conn(), &ids)
+            .await?
+            .into_iter()
+            .map(|row| row.event_id)
+            .collect();
         for (id, name) in chunk {
             if done.contains(id) {
                 preview.applied += 1;

@@ -28,20 +28,37 @@ pub struct Send {
 impl Send {
     /// Sends; exit code 1 when any message was not accepted.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let stream = TcpStream::connect(self.to).await.with_context(|| format!("can't connect to {}", self.to))?;
+        let stream = TcpStream::connect(self.to)
+            .await
+            .with_context(|| format!("can't connect to {}", self.to))?;
         stream.set_nodelay(true)?;
         let mut sender = Sender::new(stream, Duration::from_secs(self.timeout));
         let mut all_accepted = true;
         for file in &self.files {
             let content = std::fs::read(file).with_context(|| file.display().to_string())?;
-            let ack = sender.send(&content).await.with_context(|| file.display().to_string())?;
+            let ack = sender
+                .send(&content)
+                .await
+                .with_context(|| file.display().to_string())?;
             all_accepted &= ack.code.is_accept();
             if self.json {
-                println!("{}", serde_json::json!({"file": file, "ack": ack.code.as_str(), "control_id": String::from_utf8_lossy(&ack.control_id), "text": ack.text}));
+                println!(
+                    "{}",
+                    serde_json::json!({"file": file, "ack": ack.code.as_str(), "control_id": String::from_utf8_lossy(&ack.control_id), "text": ack.text})
+                );
             } else {
-                println!("{}  {}  {}", ack.code.as_str(), file.display(), ack.text.unwrap_or_default());
+                println!(
+                    "{}  {}  {}",
+                    ack.code.as_str(),
+                    file.display(),
+                    ack.text.unwrap_or_default()
+                );
             }
         }
-        Ok(if all_accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if all_accepted {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hub_api::{BackboneError, Check, CommandOutcome, CommandRequest, KeptBody, Readiness, ReplayRequest};
+use hub_api::{
+    BackboneError, Check, CommandOutcome, CommandRequest, KeptBody, Readiness, ReplayRequest,
+};
 use hub_core::backbone::Backbone;
 use hub_core::publish::{self, NewMessage};
 use hub_core::subject::{self, StreamName};
@@ -28,7 +30,11 @@ pub struct ApiBackbone {
 
 impl ApiBackbone {
     pub fn new(backbone: Backbone, pool: PgPool, channels: Registry) -> Self {
-        Self { backbone, pool, channels }
+        Self {
+            backbone,
+            pool,
+            channels,
+        }
     }
 
     async fn check_postgres(&self) -> (Check, Check) {
@@ -38,9 +44,15 @@ impl ApiBackbone {
         };
         match tokio::time::timeout(CHECK, asked).await {
             Ok(Ok(true)) => (Check::Ok, Check::Ok),
-            Ok(Ok(false)) => (Check::Ok, Check::Failing("migrations are missing: run hub migrate".into())),
+            Ok(Ok(false)) => (
+                Check::Ok,
+                Check::Failing("migrations are missing: run hub migrate".into()),
+            ),
             Ok(Err(error)) => (Check::Failing(kind_of(&error).into()), Check::NotChecked),
-            Err(_) => (Check::Failing("no answer within 1.8 s".into()), Check::NotChecked),
+            Err(_) => (
+                Check::Failing("no answer within 1.8 s".into()),
+                Check::NotChecked,
+            ),
         }
     }
 
@@ -73,7 +85,11 @@ fn unavailable(error: impl std::fmt::Display) -> BackboneError {
 
 #[async_trait]
 impl hub_api::Backbone for ApiBackbone {
-    async fn command(&self, command: CommandRequest, wait: Duration) -> Result<CommandOutcome, BackboneError> {
+    async fn command(
+        &self,
+        command: CommandRequest,
+        wait: Duration,
+    ) -> Result<CommandOutcome, BackboneError> {
         let message = NewMessage {
             id: command.id,
             kind: MessageKind::Command,
@@ -86,29 +102,72 @@ impl hub_api::Backbone for ApiBackbone {
             traceparent: Some(command.traceparent),
         };
         if wait.is_zero() {
-            publish::publish(&self.backbone, &message, None).await.map_err(unavailable)?;
+            publish::publish(&self.backbone, &message, None)
+                .await
+                .map_err(unavailable)?;
             return Ok(CommandOutcome::Pending);
         }
-        Ok(match publish::command(&self.backbone, &message, wait).await.map_err(unavailable)? {
-            Some(hub_core::worker::CommandOutcome::Applied { answer }) => CommandOutcome::Applied { answer },
-            Some(hub_core::worker::CommandOutcome::Refused { code, detail }) => CommandOutcome::Refused { code, detail },
-            None => CommandOutcome::Pending,
-        })
+        Ok(
+            match publish::command(&self.backbone, &message, wait)
+                .await
+                .map_err(unavailable)?
+            {
+                Some(hub_core::worker::CommandOutcome::Applied { answer }) => {
+                    CommandOutcome::Applied { answer }
+                }
+                Some(hub_core::worker::CommandOutcome::Refused { code, detail }) => {
+                    CommandOutcome::Refused { code, detail }
+                }
+                None => CommandOutcome::Pending,
+            },
+        )
     }
 
-    async fn kept_body(&self, tenant: &TenantId, stream: &str, position: Position) -> Result<Option<KeptBody>, BackboneError> {
+    async fn kept_body(
+        &self,
+        tenant: &TenantId,
+        stream: &str,
+        position: Position,
+    ) -> Result<Option<KeptBody>, BackboneError> {
         let stream = stream_of(stream)?;
-        let Some(kept) = publish::kept(&self.backbone, stream, position).await.map_err(unavailable)? else { return Ok(None) };
+        let Some(kept) = publish::kept(&self.backbone, stream, position)
+            .await
+            .map_err(unavailable)?
+        else {
+            return Ok(None);
+        };
         if subject::tenant_of_subject(&kept.subject).as_ref() != Some(tenant) {
             return Ok(None);
         }
-        let content_type = if stream == StreamName::Raw { "application/octet-stream" } else { "application/json" };
-        let notes = kept.attributes.iter().filter(|(name, _)| name == "hub-note").map(|(_, value)| value.clone()).collect();
-        Ok(Some(KeptBody { bytes: kept.body, content_type: content_type.into(), notes }))
+        let content_type = if stream == StreamName::Raw {
+            "application/octet-stream"
+        } else {
+            "application/json"
+        };
+        let notes = kept
+            .attributes
+            .iter()
+            .filter(|(name, _)| name == "hub-note")
+            .map(|(_, value)| value.clone())
+            .collect();
+        Ok(Some(KeptBody {
+            bytes: kept.body,
+            content_type: content_type.into(),
+            notes,
+        }))
     }
 
-    async fn inject(&self, tenant: &TenantId, channel: &ChannelId, bytes: Bytes, parent: RawId, request: Uuid) -> Result<Stored, BackboneError> {
-        let ingest = self.channels.ingest(tenant, channel).ok_or_else(|| BackboneError::Channel(format!("channel {channel} is not in the configuration")))?;
+    async fn inject(
+        &self,
+        tenant: &TenantId,
+        channel: &ChannelId,
+        bytes: Bytes,
+        parent: RawId,
+        request: Uuid,
+    ) -> Result<Stored, BackboneError> {
+        let ingest = self.channels.ingest(tenant, channel).ok_or_else(|| {
+            BackboneError::Channel(format!("channel {channel} is not in the configuration"))
+        })?;
         let received = Received {
             bytes,
             peer: None,
@@ -123,17 +182,36 @@ impl hub_api::Backbone for ApiBackbone {
 
     async fn replay(&self, replay: ReplayRequest) -> Result<(), BackboneError> {
         let stream = stream_of(&replay.stream)?;
-        let kept = publish::kept(&self.backbone, stream, replay.position).await.map_err(unavailable)?.ok_or(BackboneError::Gone)?;
+        let kept = publish::kept(&self.backbone, stream, replay.position)
+            .await
+            .map_err(unavailable)?
+            .ok_or(BackboneError::Gone)?;
         if subject::tenant_of_subject(&kept.subject).as_ref() != Some(&replay.tenant) {
             return Err(BackboneError::Gone);
         }
         if stream != StreamName::Raw {
-            return publish::again(&self.backbone, &kept).await.map(|_| ()).map_err(unavailable);
+            return publish::again(&self.backbone, &kept)
+                .await
+                .map(|_| ())
+                .map_err(unavailable);
         }
-        let channel = kept.subject.split('.').nth(2).and_then(|token| ChannelId::new(token).ok()).ok_or(BackboneError::Gone)?;
-        let ingest = self.channels.ingest(&replay.tenant, &channel).ok_or_else(|| BackboneError::Channel(format!("channel {channel} is not in the configuration")))?;
+        let channel = kept
+            .subject
+            .split('.')
+            .nth(2)
+            .and_then(|token| ChannelId::new(token).ok())
+            .ok_or(BackboneError::Gone)?;
+        let ingest = self
+            .channels
+            .ingest(&replay.tenant, &channel)
+            .ok_or_else(|| {
+                BackboneError::Channel(format!("channel {channel} is not in the configuration"))
+            })?;
         let received = Received {
-            id: kept.attribute("ce-id").and_then(|id| Uuid::parse_str(id).ok()).map(RawId),
+            id: kept
+                .attribute("ce-id")
+                .and_then(|id| Uuid::parse_str(id).ok())
+                .map(RawId),
             peer: kept.attribute("hub-peer").map(str::to_owned),
             received_at: OffsetDateTime::now_utc(),
             notes: vec!["processed once more at a person's request".into()],
@@ -141,15 +219,30 @@ impl hub_api::Backbone for ApiBackbone {
             child_of: None,
             bytes: kept.body,
         };
-        ingest.store(received).await.map(|_| ()).map_err(unavailable)
+        ingest
+            .store(received)
+            .await
+            .map(|_| ())
+            .map_err(unavailable)
     }
 
-    async fn attachment(&self, _tenant: &TenantId, sha256: &str) -> Result<Option<Bytes>, BackboneError> {
-        tokio::time::timeout(Duration::from_secs(10), claim::get(&self.backbone, sha256)).await.map_err(unavailable)?.map_err(unavailable)
+    async fn attachment(
+        &self,
+        _tenant: &TenantId,
+        sha256: &str,
+    ) -> Result<Option<Bytes>, BackboneError> {
+        tokio::time::timeout(Duration::from_secs(10), claim::get(&self.backbone, sha256))
+            .await
+            .map_err(unavailable)?
+            .map_err(unavailable)
     }
 
     async fn readiness(&self) -> Readiness {
         let (nats, (postgres, migrations)) = tokio::join!(self.check_nats(), self.check_postgres());
-        Readiness { nats, postgres, migrations }
+        Readiness {
+            nats,
+            postgres,
+            migrations,
+        }
     }
 }

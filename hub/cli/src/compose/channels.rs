@@ -44,22 +44,49 @@ pub struct Registry {
 }
 
 impl Registry {
-    pub fn new(backbone: &Backbone, channels: &[(ChannelSettings, Kind)], stop: &CancellationToken, tasks: &TaskTracker) -> Self {
+    pub fn new(
+        backbone: &Backbone,
+        channels: &[(ChannelSettings, Kind)],
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Self {
         let channels = channels
             .iter()
             .map(|(settings, kind)| {
-                let (tenant, id) = (settings.tenant.get_ref().clone(), settings.id.get_ref().clone());
-                let ingest = Ingest::start(backbone.clone(), tenant.clone(), id.clone(), IngestOptions::default(), stop.clone(), tasks);
-                let channel = Channel { tenant: tenant.clone(), id: id.clone(), kind: kind.clone(), desired: watch::Sender::new(DesiredState::Running), ingest };
+                let (tenant, id) = (
+                    settings.tenant.get_ref().clone(),
+                    settings.id.get_ref().clone(),
+                );
+                let ingest = Ingest::start(
+                    backbone.clone(),
+                    tenant.clone(),
+                    id.clone(),
+                    IngestOptions::default(),
+                    stop.clone(),
+                    tasks,
+                );
+                let channel = Channel {
+                    tenant: tenant.clone(),
+                    id: id.clone(),
+                    kind: kind.clone(),
+                    desired: watch::Sender::new(DesiredState::Running),
+                    ingest,
+                };
                 ((tenant, id), channel)
             })
             .collect();
-        Self { channels: Arc::new(channels), backbone: backbone.clone(), stop: stop.clone() }
+        Self {
+            channels: Arc::new(channels),
+            backbone: backbone.clone(),
+            stop: stop.clone(),
+        }
     }
 
     /// The way in of a channel, for resends.
     pub fn ingest(&self, tenant: &TenantId, channel: &ChannelId) -> Option<&Ingest> {
-        self.channels.get(&(tenant.clone(), channel.clone())).map(|channel| &channel.ingest)
+        self.channels
+            .get(&(tenant.clone(), channel.clone()))
+            .map(|channel| &channel.ingest)
     }
 
     /// A setting changed: `channel.<tenant>.<channel>` holds `{"desired": …}`.
@@ -69,12 +96,22 @@ impl Registry {
             desired: DesiredState,
         }
         let mut tokens = key.split('.');
-        let (Some("channel"), Some(tenant), Some(channel)) = (tokens.next(), tokens.next(), tokens.next()) else { return };
-        let (Ok(tenant), Ok(channel)) = (TenantId::new(tenant), ChannelId::new(channel)) else { return };
-        let Some(channel) = self.channels.get(&(tenant, channel)) else { return };
+        let (Some("channel"), Some(tenant), Some(channel)) =
+            (tokens.next(), tokens.next(), tokens.next())
+        else {
+            return;
+        };
+        let (Ok(tenant), Ok(channel)) = (TenantId::new(tenant), ChannelId::new(channel)) else {
+            return;
+        };
+        let Some(channel) = self.channels.get(&(tenant, channel)) else {
+            return;
+        };
         match serde_json::from_slice::<Setting>(value) {
             Ok(setting) => {
-                let changed = channel.desired.send_if_modified(|desired| std::mem::replace(desired, setting.desired) != setting.desired);
+                let changed = channel.desired.send_if_modified(|desired| {
+                    std::mem::replace(desired, setting.desired) != setting.desired
+                });
                 if changed {
                     tracing::info!(channel = %channel.id, state = setting.desired.as_str(), "channel set");
                 }
@@ -87,7 +124,15 @@ impl Registry {
     pub fn start_adapters(&self, mappings: &Arc<MappingStore>, tasks: &TaskTracker) {
         let (reports, reported) = mpsc::channel(1024);
         for channel in self.channels.values() {
-            tasks.spawn(run_edge(channel.tenant.clone(), channel.id.clone(), channel.kind.clone(), channel.ingest.clone(), channel.desired.subscribe(), reports.clone(), self.stop.clone()));
+            tasks.spawn(run_edge(
+                channel.tenant.clone(),
+                channel.id.clone(),
+                channel.kind.clone(),
+                channel.ingest.clone(),
+                channel.desired.subscribe(),
+                reports.clone(),
+                self.stop.clone(),
+            ));
             let runner = TranslatorRunner {
                 backbone: self.backbone.clone(),
                 tenant: channel.tenant.clone(),
@@ -99,8 +144,17 @@ impl Registry {
             };
             tasks.spawn(runner.run());
         }
-        let kinds = self.channels.values().map(|c| (c.id.clone(), (c.tenant.clone(), c.kind.name()))).collect();
-        tasks.spawn(publish_reports(self.backbone.clone(), kinds, reported, self.stop.clone()));
+        let kinds = self
+            .channels
+            .values()
+            .map(|c| (c.id.clone(), (c.tenant.clone(), c.kind.name())))
+            .collect();
+        tasks.spawn(publish_reports(
+            self.backbone.clone(),
+            kinds,
+            reported,
+            self.stop.clone(),
+        ));
     }
 }
 
@@ -124,7 +178,13 @@ async fn run_edge(
             return;
         }
         let run = stop.child_token();
-        let ctx = ChannelContext::new(tenant.clone(), id.clone(), run.clone(), ingest.clone(), reports.clone());
+        let ctx = ChannelContext::new(
+            tenant.clone(),
+            id.clone(),
+            run.clone(),
+            ingest.clone(),
+            reports.clone(),
+        );
         let edge = kind.edge().run(ctx);
         tokio::pin!(edge);
         let mut watching = desired.clone();
@@ -143,7 +203,13 @@ async fn run_edge(
             Ok(()) => pauses.reset(),
             Err(error) => {
                 tracing::error!(channel = %id, %error, "the channel does not run; trying again");
-                let _ = reports.try_send(LinkReport { channel: id.clone(), state: LinkState::Failed, connections: 0, address: String::new(), error: Some(error.detail) });
+                let _ = reports.try_send(LinkReport {
+                    channel: id.clone(),
+                    state: LinkState::Failed,
+                    connections: 0,
+                    address: String::new(),
+                    error: Some(error.detail),
+                });
                 if !pauses.wait(&stop).await {
                     return;
                 }
@@ -157,11 +223,18 @@ async fn run_edge(
 
 async fn stopped(desired: &mut watch::Receiver<DesiredState>) {
     // an error means that nobody can set it any more, which is a stop as well
-    let _ = desired.wait_for(|desired| *desired == DesiredState::Stopped).await;
+    let _ = desired
+        .wait_for(|desired| *desired == DesiredState::Stopped)
+        .await;
 }
 
 /// Publishes the newest state of each link, at most every half second, until all is quiet after the stop.
-async fn publish_reports(backbone: Backbone, kinds: BTreeMap<ChannelId, (TenantId, &'static str)>, mut reported: mpsc::Receiver<LinkReport>, stop: CancellationToken) {
+async fn publish_reports(
+    backbone: Backbone,
+    kinds: BTreeMap<ChannelId, (TenantId, &'static str)>,
+    mut reported: mpsc::Receiver<LinkReport>,
+    stop: CancellationToken,
+) {
     let mut newest: BTreeMap<ChannelId, LinkReport> = BTreeMap::new();
     let mut tick = tokio::time::interval(REPORT_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hub_core::Tx;
 use hub_core::backbone::Backbone;
 use hub_core::backbone::reader::Reader;
 use hub_core::subject::{self, StreamName};
-use hub_core::Tx;
 use schemas::{ChannelId, TenantId};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,13 @@ const OUTBOX_AGE: time::Duration = time::Duration::days(30);
 const LEDGER_GAP: &str = "ledger_gap";
 
 /// Runs until `stop`.
-pub async fn run(backbone: Backbone, pool: PgPool, channels: Vec<(TenantId, ChannelId)>, inbox_age: time::Duration, stop: CancellationToken) {
+pub async fn run(
+    backbone: Backbone,
+    pool: PgPool,
+    channels: Vec<(TenantId, ChannelId)>,
+    inbox_age: time::Duration,
+    stop: CancellationToken,
+) {
     let mut compared: BTreeMap<(TenantId, ChannelId), u64> = BTreeMap::new();
     let mut minute = tokio::time::interval(EVERY);
     let mut seal = tokio::time::interval(SEAL_EVERY);
@@ -85,48 +91,99 @@ enum CompareError {
 
 /// Every record of RAW up to the newest that the ledger knows must have all its messages in the ledger:
 /// a channel's messages are translated in order. Returns the sequence up to which all is compared.
-async fn compare(backbone: &Backbone, pool: &PgPool, tenant: &TenantId, channel: &ChannelId, from: Option<u64>) -> Result<u64, CompareError> {
-    let Some(newest) = newest_in_ledger(pool, tenant, channel).await? else { return Ok(from.unwrap_or(0)) };
+async fn compare(
+    backbone: &Backbone,
+    pool: &PgPool,
+    tenant: &TenantId,
+    channel: &ChannelId,
+    from: Option<u64>,
+) -> Result<u64, CompareError> {
+    let Some(newest) = newest_in_ledger(pool, tenant, channel).await? else {
+        return Ok(from.unwrap_or(0));
+    };
     let bounds = backbone.bounds(StreamName::Raw).await?;
-    let from = from.unwrap_or_else(|| newest.saturating_sub(LOOK_BACK)).max(bounds.first_sequence.saturating_sub(1));
+    let from = from
+        .unwrap_or_else(|| newest.saturating_sub(LOOK_BACK))
+        .max(bounds.first_sequence.saturating_sub(1));
     if newest <= from {
         return Ok(from);
     }
-    let mut reader = Reader::new(backbone.clone(), StreamName::Raw, vec![subject::raw(tenant, channel)], from).headers_only();
+    let mut reader = Reader::new(
+        backbone.clone(),
+        StreamName::Raw,
+        vec![subject::raw(tenant, channel)],
+        from,
+    )
+    .headers_only();
     let mut expected: Vec<(u64, i64)> = Vec::new();
     while expected.len() < LOOK {
         let record = reader.next().await;
         if record.seq > newest {
             break;
         }
-        let count = record.headers.as_ref().and_then(|headers| headers.get("hub-count")).and_then(|count| count.as_str().parse().ok()).unwrap_or(1);
+        let count = record
+            .headers
+            .as_ref()
+            .and_then(|headers| headers.get("hub-count"))
+            .and_then(|count| count.as_str().parse().ok())
+            .unwrap_or(1);
         expected.push((record.seq, count));
         if record.seq == newest {
             break;
         }
     }
-    let Some((last, _)) = expected.last().copied() else { return Ok(from) };
+    let Some((last, _)) = expected.last().copied() else {
+        return Ok(from);
+    };
     let mut tx = Tx::begin(pool, tenant).await?;
-    let found = maintain::ledger_records(tx.conn(), i64::try_from(from + 1).unwrap_or(i64::MAX)..=i64::try_from(last).unwrap_or(i64::MAX)).await?;
-    let found: BTreeMap<i64, i64> = found.into_iter().map(|record| (record.stream_seq, record.rows)).collect();
+    let found = maintain::ledger_records(
+        tx.conn(),
+        i64::try_from(from + 1).unwrap_or(i64::MAX)..=i64::try_from(last).unwrap_or(i64::MAX),
+    )
+    .await?;
+    let found: BTreeMap<i64, i64> = found
+        .into_iter()
+        .map(|record| (record.stream_seq, record.rows))
+        .collect();
     let missing: Vec<u64> = expected
         .into_iter()
-        .filter(|(seq, count)| i64::try_from(*seq).ok().and_then(|seq| found.get(&seq)).copied().unwrap_or(0) < *count)
+        .filter(|(seq, count)| {
+            i64::try_from(*seq)
+                .ok()
+                .and_then(|seq| found.get(&seq))
+                .copied()
+                .unwrap_or(0)
+                < *count
+        })
         .map(|(seq, _)| seq)
         .collect();
-    metrics::gauge!("hub_ledger_difference", "channel" => channel.to_string()).set(missing.len() as f64);
+    metrics::gauge!("hub_ledger_difference", "channel" => channel.to_string())
+        .set(missing.len() as f64);
     if missing.is_empty() {
         maintain::resolve_incident(tx.conn(), LEDGER_GAP, channel.as_str()).await?;
     } else {
         tracing::error!(%channel, records = missing.len(), first = missing[0], "the ledger lacks messages that RAW holds");
-        let detail = format!("{} records of RAW have no complete row in the ledger, the first is {}; replay them: hub replay --channel {channel} --from {}", missing.len(), missing[0], missing[0]);
+        let detail = format!(
+            "{} records of RAW have no complete row in the ledger, the first is {}; replay them: hub replay --channel {channel} --from {}",
+            missing.len(),
+            missing[0],
+            missing[0]
+        );
         maintain::raise_incident(tx.conn(), tenant, LEDGER_GAP, channel.as_str(), &detail).await?;
     }
     tx.commit().await?;
-    Ok(if missing.is_empty() { last } else { missing[0] - 1 })
+    Ok(if missing.is_empty() {
+        last
+    } else {
+        missing[0] - 1
+    })
 }
 
-async fn newest_in_ledger(pool: &PgPool, tenant: &TenantId, channel: &ChannelId) -> Result<Option<u64>, sqlx::Error> {
+async fn newest_in_ledger(
+    pool: &PgPool,
+    tenant: &TenantId,
+    channel: &ChannelId,
+) -> Result<Option<u64>, sqlx::Error> {
     let mut tx = Tx::begin(pool, tenant).await?;
     let newest = maintain::newest_in_ledger(tx.conn(), channel).await?;
     tx.rollback().await?;

@@ -27,13 +27,24 @@ pub fn on_setting(mappings: &MappingStore, key: &str, value: &[u8]) {
     }
     match serde_json::from_slice::<CodeMapped>(value) {
         Ok(said) => mappings.apply_code_mapped(&said),
-        Err(_) => tracing::warn!(key, "a mapping in the settings can't be read; it is passed over"),
+        Err(_) => tracing::warn!(
+            key,
+            "a mapping in the settings can't be read; it is passed over"
+        ),
     }
 }
 
 /// Reads the files again when they change, and has the results released that the tables explain.
-pub async fn watch(backbone: Backbone, pool: PgPool, mappings: Arc<MappingStore>, tenants: Vec<TenantId>, stop: CancellationToken) {
-    let Some(folder) = mappings.folder().map(Path::to_owned) else { return };
+pub async fn watch(
+    backbone: Backbone,
+    pool: PgPool,
+    mappings: Arc<MappingStore>,
+    tenants: Vec<TenantId>,
+    stop: CancellationToken,
+) {
+    let Some(folder) = mappings.folder().map(Path::to_owned) else {
+        return;
+    };
     let mut seen = stamp(&folder);
     // at the start too: files may have changed while nobody looked
     let mut release_due = true;
@@ -68,20 +79,36 @@ pub async fn watch(backbone: Backbone, pool: PgPool, mappings: Arc<MappingStore>
 
 /// Asks the tables about every open question on a code; what they explain is told to the clinical worker,
 /// which releases the results that wait.
-async fn release(backbone: &Backbone, pool: &PgPool, mappings: &MappingStore, tenants: &[TenantId]) -> anyhow::Result<()> {
+async fn release(
+    backbone: &Backbone,
+    pool: &PgPool,
+    mappings: &MappingStore,
+    tenants: &[TenantId],
+) -> anyhow::Result<()> {
     let maps = mappings.current();
     for tenant in tenants {
         let mut after = None;
         loop {
             let mut tx = Tx::begin(pool, tenant).await?;
-            let search = HeldSearch { state: Some("open".into()), after, limit: 500, ..HeldSearch::default() };
+            let search = HeldSearch {
+                state: Some("open".into()),
+                after,
+                limit: 500,
+                ..HeldSearch::default()
+            };
             let items = held_items(tx.conn(), &search).await?;
             tx.rollback().await?;
             let Some(last) = items.last() else { break };
             after = Some(last.id);
             for item in items.iter().filter(|item| !item.code.is_empty()) {
-                let Ok(channel) = ChannelId::new(item.channel.clone()) else { continue };
-                let Lookup::Mapped(mapped) = maps.code(&channel, &item.code_system, &item.code, &item.unit, true) else { continue };
+                let Ok(channel) = ChannelId::new(item.channel.clone()) else {
+                    continue;
+                };
+                let Lookup::Mapped(mapped) =
+                    maps.code(&channel, &item.code_system, &item.code, &item.unit, true)
+                else {
+                    continue;
+                };
                 let body = MapCode {
                     channel: channel.clone(),
                     code_system: item.code_system.clone(),
@@ -109,10 +136,19 @@ fn stamp(folder: &Path) -> BTreeSet<(String, u64, Option<SystemTime>)> {
         .filter_map(|part| std::fs::read_dir(folder.join(part)).ok())
         .flatten()
         .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "toml"))
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+        })
         .filter_map(|entry| {
             let data = entry.metadata().ok()?;
-            Some((entry.path().display().to_string(), data.len(), data.modified().ok()))
+            Some((
+                entry.path().display().to_string(),
+                data.len(),
+                data.modified().ok(),
+            ))
         })
         .collect()
 }

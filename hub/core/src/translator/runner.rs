@@ -37,6 +37,9 @@ use crate::telemetry::child_traceparent;
 const CHECKPOINT: &str = "hub-raw-seq";
 /// Raw messages translated together: enough to share the durable writes, little enough to be quick.
 const BATCH: usize = 256;
+/// How long a batch waits for company after its first message: it costs nobody an acknowledgement, and shares
+/// durable writes where few connections send.
+const LINGER: Duration = Duration::from_millis(10);
 /// Bytes translated together.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// A process that lost a race looks again after this long without progress of the other.
@@ -186,8 +189,16 @@ impl<T: Translator> TranslatorRunner<T> {
             if !self.unpack(first, &mut batch).await {
                 return Ended::Failed;
             }
+            let linger = tokio::time::Instant::now() + LINGER;
             while batch.len() < BATCH && bytes < BATCH_BYTES {
-                let Some(next) = reader.try_next() else { break };
+                let next = match reader.try_next() {
+                    Some(next) => next,
+                    None => tokio::select! {
+                        biased;
+                        next = reader.next() => next,
+                        () = tokio::time::sleep_until(linger) => break,
+                    },
+                };
                 last_seq = next.seq;
                 behind = next.pending;
                 bytes += next.payload.len();

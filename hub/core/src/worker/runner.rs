@@ -57,8 +57,15 @@ impl<W: Worker> WorkerRunner<W> {
         };
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(keeper.run(sender));
+        let mut stood = Owned::new();
         while !self.stop.is_cancelled() {
-            let lanes = owned.borrow_and_update().clone();
+            let mut lanes = owned.borrow_and_update().clone();
+            for (lane, grant) in &mut lanes {
+                // held all the while: go on where we stood
+                if let Some(before) = stood.get(lane).filter(|before| before.epoch == grant.epoch) {
+                    *grant = *before;
+                }
+            }
             if lanes.is_empty() {
                 tokio::select! {
                     () = self.stop.cancelled() => break,
@@ -66,14 +73,15 @@ impl<W: Worker> WorkerRunner<W> {
                 }
                 continue;
             }
-            self.work(lanes, &mut owned).await;
+            self.work(&mut lanes, &mut owned).await;
+            stood = lanes;
         }
         while tasks.join_next().await.is_some() {}
     }
 
     /// Works a set of lanes until the set changes.
-    async fn work(&self, mut lanes: Owned, owned: &mut watch::Receiver<Owned>) {
-        let mut sources = Sources::open(&self.backbone, W::CONSUMES, &lanes);
+    async fn work(&self, lanes: &mut Owned, owned: &mut watch::Receiver<Owned>) {
+        let mut sources = Sources::open(&self.backbone, W::CONSUMES, lanes);
         let mut held: BTreeMap<u16, HeldLane> = BTreeMap::new();
         loop {
             let next_try = held.values().map(|lane| lane.next_try).min();
@@ -82,15 +90,20 @@ impl<W: Worker> WorkerRunner<W> {
                 .flat_map(|lane| &lane.waiting)
                 .map(|arrived| arrived.messages.len())
                 .sum();
-            let batch = tokio::select! {
+            let collected = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
                 changed = owned.changed() => {
                     let _ = changed;
                     return;
                 }
-                () = until(next_try) => Vec::new(),
-                batch = sources.next_batch(&lanes), if waiting < HELD_LIMIT => batch,
+                () = until(next_try) => false,
+                () = sources.collect(), if waiting < HELD_LIMIT => true,
+            };
+            let batch = if collected {
+                sources.decode(lanes).await
+            } else {
+                Vec::new()
             };
             metrics::gauge!("hub_worker_lag_records", "worker" => W::NAME, "stream" => "EVENTS")
                 .set(sources.behind[0] as f64);
@@ -115,14 +128,14 @@ impl<W: Worker> WorkerRunner<W> {
                 if let Some(mut lane) = held.remove(&number) {
                     let waiting = lane.waiting.drain(..).collect();
                     if !self
-                        .apply_held(number, waiting, lane, &mut lanes, &mut held)
+                        .apply_held(number, waiting, lane, lanes, &mut held)
                         .await
                     {
                         return;
                     }
                 }
             }
-            if !ready.is_empty() && !self.apply_batch(ready, &mut lanes, &mut held).await {
+            if !ready.is_empty() && !self.apply_batch(ready, lanes, &mut held).await {
                 return;
             }
         }
@@ -155,8 +168,22 @@ impl<W: Worker> WorkerRunner<W> {
     ) -> bool {
         let started = std::time::Instant::now();
         let mut pauses = Pauses::for_backbone();
+        let advances: Vec<Advance> = batch
+            .iter()
+            .filter_map(|arrived| advance_of(arrived, lanes))
+            .collect();
+        let mut batch = batch;
+        let mut messages = Vec::with_capacity(batch.iter().map(|one| one.messages.len()).sum());
+        let counts: Vec<usize> = batch
+            .iter_mut()
+            .map(|arrived| {
+                let count = arrived.messages.len();
+                messages.append(&mut arrived.messages);
+                count
+            })
+            .collect();
         loop {
-            match self.together(&batch, lanes).await {
+            match self.together(&messages, &advances, lanes).await {
                 Ok(committed) => {
                     self.done(&committed, started).await;
                     return true;
@@ -175,6 +202,10 @@ impl<W: Worker> WorkerRunner<W> {
                 }
                 Err(error) => {
                     tracing::debug!(worker = W::NAME, %error, "a batch failed; looking for the message at fault");
+                    let mut rest = messages.into_iter();
+                    for (arrived, count) in batch.iter_mut().zip(counts) {
+                        arrived.messages = rest.by_ref().take(count).collect();
+                    }
                     return self.one_by_one(batch, lanes, held).await;
                 }
             }
@@ -182,33 +213,50 @@ impl<W: Worker> WorkerRunner<W> {
     }
 
     /// All messages of a batch in as few transactions as there are tenants.
-    async fn together(&self, batch: &[Arrived], lanes: &mut Owned) -> Result<Committed, TxError> {
-        let mut tenants: BTreeMap<TenantId, Vec<Envelope>> = BTreeMap::new();
-        for message in batch.iter().flat_map(|arrived| &arrived.messages) {
-            tenants
-                .entry(message.tenant.clone())
-                .or_default()
-                .push(message.clone());
-        }
-        let advances: Vec<Advance> = batch
-            .iter()
-            .filter_map(|arrived| advance_of(arrived, lanes))
-            .collect();
+    async fn together(
+        &self,
+        messages: &[Envelope],
+        advances: &[Advance],
+        lanes: &mut Owned,
+    ) -> Result<Committed, TxError> {
         let mut all = Committed::default();
-        let last = tenants.len().saturating_sub(1);
-        for (index, (tenant, messages)) in tenants.iter().enumerate() {
-            // positions move with the last tenant; a crash before it repeats, and the inbox stops the repeats
-            let advances: &[Advance] = if index == last { &advances } else { &[] };
-            let committed =
-                transaction::apply(self.worker.as_ref(), &self.pool, tenant, messages, advances)
-                    .await?;
-            all.applied += committed.applied;
-            all.repeats += committed.repeats;
-            all.refused += committed.refused;
-            all.said |= committed.said;
-            all.replies.extend(committed.replies);
+        if let Some(first) = messages.first()
+            && messages
+                .iter()
+                .all(|message| message.tenant == first.tenant)
+        {
+            all = transaction::apply(
+                self.worker.as_ref(),
+                &self.pool,
+                &first.tenant,
+                messages,
+                advances,
+            )
+            .await?;
+        } else {
+            let mut tenants: BTreeMap<&TenantId, Vec<Envelope>> = BTreeMap::new();
+            for message in messages {
+                tenants
+                    .entry(&message.tenant)
+                    .or_default()
+                    .push(message.clone());
+            }
+            let last = tenants.len().saturating_sub(1);
+            for (index, (tenant, messages)) in tenants.iter().enumerate() {
+                // positions move with the last tenant; a crash before it repeats, and the inbox stops the repeats
+                let advances: &[Advance] = if index == last { advances } else { &[] };
+                let committed = transaction::apply(
+                    self.worker.as_ref(),
+                    &self.pool,
+                    tenant,
+                    messages,
+                    advances,
+                )
+                .await?;
+                all.add(committed);
+            }
         }
-        for advance in &advances {
+        for advance in advances {
             if let Some(grant) = lanes.get_mut(&advance.lane) {
                 grant.applied[advance.source] = grant.applied[advance.source].max(advance.seq);
             }
@@ -306,12 +354,7 @@ impl<W: Worker> WorkerRunner<W> {
                 }
             }
         }
-        if arrived.messages.is_empty()
-            && self
-                .together(std::slice::from_ref(arrived), lanes)
-                .await
-                .is_err()
-        {
+        if arrived.messages.is_empty() && self.together(&[], &[advance], lanes).await.is_err() {
             return Single::Hold;
         }
         if let Some(grant) = lanes.get_mut(&arrived.lane) {

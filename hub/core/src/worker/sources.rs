@@ -1,5 +1,7 @@
 //! What a worker reads: its message types in the three streams, for the lanes it owns.
 
+use std::time::Duration;
+
 use schemas::{CatalogueEntry, MessageKind, TenantId};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -12,10 +14,14 @@ use crate::claim;
 use crate::envelope::{Envelope, Position};
 use crate::lane::LANES;
 use crate::record::Record;
+use crate::retry::Pauses;
 use crate::subject::{self, StreamName};
 
 /// Messages applied in one transaction, at most (a record is never split, so a few more are possible).
 pub(crate) const BATCH: usize = 512;
+/// How long a batch waits for company after its first event. It costs nobody an acknowledgement, only that long
+/// until an effect is seen, and it shares transactions where few connections send. Commands never wait.
+const LINGER: Duration = Duration::from_millis(10);
 /// Bytes in one batch.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
@@ -33,6 +39,10 @@ pub(crate) struct Sources {
     readers: [Option<Reader>; 3],
     /// Records that stand behind the newest one read, by source.
     pub(crate) behind: [u64; 3],
+    /// Read and not decoded yet.
+    collected: Vec<(usize, StoredMessage)>,
+    count: usize,
+    bytes: usize,
 }
 
 impl Sources {
@@ -55,74 +65,136 @@ impl Sources {
             backbone: backbone.clone(),
             readers,
             behind: [0; 3],
+            collected: Vec::new(),
+            count: 0,
+            bytes: 0,
         }
     }
 
-    /// The next batch: waits for the first record, then takes what is here. Cancel-safe until the first
-    /// record has come.
-    pub(crate) async fn next_batch(&mut self, owned: &Owned) -> Vec<Arrived> {
-        let [events, commands, dead] = &mut self.readers;
-        let (source, first) = tokio::select! {
-            first = next_of(commands) => (1, first),
-            first = next_of(events) => (0, first),
-            first = next_of(dead) => (2, first),
-        };
-        let mut batch = Vec::new();
-        let mut count = 0;
-        let mut bytes = 0;
-        self.take(source, first, owned, &mut batch, &mut count, &mut bytes)
-            .await;
-        for source in [1, 0, 2] {
-            while count < BATCH && bytes < BATCH_BYTES {
-                let Some(next) = self.readers[source].as_mut().and_then(Reader::try_next) else {
-                    break;
-                };
-                self.take(source, next, owned, &mut batch, &mut count, &mut bytes)
-                    .await;
+    /// Waits for the first record and then for what comes within [`LINGER`]. Cancel-safe: what was read stays
+    /// here until [`Sources::decode`] takes it.
+    pub(crate) async fn collect(&mut self) {
+        if self.collected.is_empty() {
+            let [events, commands, dead] = &mut self.readers;
+            let first = tokio::select! {
+                first = next_of(commands) => (1, first),
+                first = next_of(events) => (0, first),
+                first = next_of(dead) => (2, first),
+            };
+            self.keep(first);
+        }
+        let linger = tokio::time::Instant::now() + LINGER;
+        loop {
+            for source in [1, 0, 2] {
+                while !self.is_full() {
+                    let Some(next) = self.readers[source].as_mut().and_then(Reader::try_next)
+                    else {
+                        break;
+                    };
+                    self.keep((source, next));
+                }
             }
+            let command = self.collected.iter().any(|(source, _)| *source == 1);
+            if command || self.is_full() {
+                return;
+            }
+            let [events, commands, dead] = &mut self.readers;
+            let next = tokio::select! {
+                biased;
+                next = next_of(commands) => (1, next),
+                next = next_of(events) => (0, next),
+                next = next_of(dead) => (2, next),
+                () = tokio::time::sleep_until(linger) => return,
+            };
+            self.keep(next);
+        }
+    }
+
+    fn keep(&mut self, (source, stored): (usize, StoredMessage)) {
+        self.behind[source] = stored.pending;
+        self.count += stored
+            .headers
+            .as_ref()
+            .and_then(|headers| headers.get("hub-count"))
+            .and_then(|count| count.as_str().parse().ok())
+            .unwrap_or(1);
+        self.bytes += stored.payload.len();
+        self.collected.push((source, stored));
+    }
+
+    fn is_full(&self) -> bool {
+        self.count >= BATCH || self.bytes >= BATCH_BYTES
+    }
+
+    /// What was collected, as envelopes. Not to be cancelled.
+    pub(crate) async fn decode(&mut self, owned: &Owned) -> Vec<Arrived> {
+        self.count = 0;
+        self.bytes = 0;
+        let mut batch = Vec::with_capacity(self.collected.len());
+        for (source, stored) in std::mem::take(&mut self.collected) {
+            let Some(lane) = subject::lane_of_subject(&stored.subject) else {
+                continue;
+            };
+            // lanes stand at different places; what a lane has applied is passed over
+            if owned
+                .get(&lane)
+                .is_none_or(|grant| stored.seq <= grant.applied[source])
+            {
+                continue;
+            }
+            let seq = stored.seq;
+            let messages = self.read(source, stored, lane).await;
+            batch.push(Arrived {
+                source,
+                lane,
+                seq,
+                messages,
+            });
         }
         batch
     }
 
-    async fn take(
-        &mut self,
-        source: usize,
-        stored: StoredMessage,
-        owned: &Owned,
-        batch: &mut Vec<Arrived>,
-        count: &mut usize,
-        bytes: &mut usize,
-    ) {
-        self.behind[source] = stored.pending;
-        let Some(lane) = subject::lane_of_subject(&stored.subject) else {
-            return;
-        };
-        // lanes stand at different places; what a lane has applied is passed over
-        let Some(grant) = owned.get(&lane) else {
-            return;
-        };
-        if stored.seq <= grant.applied[source] {
-            return;
-        }
-        *bytes += stored.payload.len();
+    async fn read(&self, source: usize, stored: StoredMessage, lane: u16) -> Vec<Envelope> {
+        let stream = SOURCES[source].as_str();
         let seq = stored.seq;
-        let messages = match envelopes(&self.backbone, stored, lane).await {
-            Ok(messages) => messages,
-            Err(error) => {
-                // a record that no release of ours wrote: it stays in the stream, and the operator is told
-                metrics::counter!("hub_records_unreadable_total", "stream" => SOURCES[source].as_str()).increment(1);
-                tracing::error!(stream = SOURCES[source].as_str(), seq, %error, "a stored record can't be read; it is kept in the stream and passed over");
-                Vec::new()
+        let mut pauses = Pauses::for_backbone();
+        loop {
+            match envelopes(&self.backbone, &stored, lane).await {
+                Ok(messages) => return messages,
+                Err(Unreadable::Now(error)) => {
+                    tracing::warn!(
+                        stream,
+                        seq,
+                        error,
+                        "a body can't be had now; waiting for it"
+                    );
+                    let pause = pauses.next_pause();
+                    tokio::time::sleep(pause).await;
+                }
+                Err(Unreadable::Ever(error)) => {
+                    // a record that no release of ours wrote, or a body that has aged out: the record stays in the
+                    // stream, and the operator is told
+                    metrics::counter!("hub_records_unreadable_total", "stream" => stream)
+                        .increment(1);
+                    tracing::error!(
+                        stream,
+                        seq,
+                        error,
+                        "a stored record can't be read; it is kept in the stream and passed over"
+                    );
+                    return Vec::new();
+                }
             }
-        };
-        *count += messages.len();
-        batch.push(Arrived {
-            source,
-            lane,
-            seq,
-            messages,
-        });
+        }
     }
+}
+
+/// Why a record could not be read.
+pub(crate) enum Unreadable {
+    /// Another try can help.
+    Now(String),
+    /// None will.
+    Ever(String),
 }
 
 async fn next_of(reader: &mut Option<Reader>) -> StoredMessage {
@@ -167,17 +239,18 @@ fn filters(source: StreamName, consumes: &[&'static str], owned: &Owned) -> Vec<
 /// Reads the envelopes of a stored record.
 ///
 /// # Errors
-/// The record is damaged, or a body in the object store is out of reach or gone.
+/// See [`Unreadable`].
 pub(crate) async fn envelopes(
     backbone: &Backbone,
-    stored: StoredMessage,
+    stored: &StoredMessage,
     lane: u16,
-) -> Result<Vec<Envelope>, String> {
+) -> Result<Vec<Envelope>, Unreadable> {
+    let damaged = |what: &str| Unreadable::Ever(what.to_owned());
     let seq = stored.seq;
-    let tenant =
-        subject::tenant_of_subject(&stored.subject).ok_or("the subject names no tenant")?;
-    let record =
-        Record::decode(stored.headers, stored.payload).map_err(|error| error.to_string())?;
+    let tenant = subject::tenant_of_subject(&stored.subject)
+        .ok_or_else(|| damaged("the subject names no tenant"))?;
+    let record = Record::decode(stored.headers.clone(), stored.payload.clone())
+        .map_err(|error| damaged(&error.to_string()))?;
     let mut messages = Vec::with_capacity(record.parts.len());
     for (index, part) in record.parts.iter().enumerate() {
         let attribute = |name| record.attribute(part, name);
@@ -185,10 +258,12 @@ pub(crate) async fn envelopes(
             None => part.body.clone(),
             Some(name) => claim::get(backbone, name)
                 .await
-                .map_err(|error| error.to_string())?
-                .ok_or_else(|| format!("object {name} is gone"))?,
+                .map_err(|error| Unreadable::Now(error.to_string()))?
+                .ok_or_else(|| damaged(&format!("object {name} is gone")))?,
         };
-        let name = attribute("ce-type").ok_or("no ce-type")?.to_owned();
+        let name = attribute("ce-type")
+            .ok_or_else(|| damaged("no ce-type"))?
+            .to_owned();
         let version = attribute("dataschema")
             .and_then(|schema| schema.rsplit_once(".v"))
             .and_then(|(_, v)| v.parse().ok())
@@ -198,7 +273,7 @@ pub(crate) async fn envelopes(
         messages.push(Envelope {
             id: attribute("ce-id")
                 .and_then(|id| Uuid::parse_str(id).ok())
-                .ok_or("no ce-id")?,
+                .ok_or_else(|| damaged("no ce-id"))?,
             name,
             version,
             source: attribute("ce-source").unwrap_or_default().to_owned(),

@@ -1,5 +1,6 @@
 //! One transaction: inbox, effect, outbox, positions. All or nothing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use schemas::integration::{DeadLettered, Stage};
@@ -65,6 +66,17 @@ pub(crate) struct Committed {
     pub(crate) replies: Vec<(String, CommandOutcome)>,
 }
 
+impl Committed {
+    /// Adds another transaction's result.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.applied += other.applied;
+        self.repeats += other.repeats;
+        self.refused += other.refused;
+        self.said |= other.said;
+        self.replies.extend(other.replies);
+    }
+}
+
 /// Applies messages of one tenant and advances the lanes, in one transaction.
 pub(crate) async fn apply<W: Worker>(
     worker: &W,
@@ -122,15 +134,15 @@ pub(crate) async fn refuse<W: Worker>(
 }
 
 /// The inbox row stops every repeat: returns what was not applied before.
-async fn enter_inbox<W: Worker>(
+async fn enter_inbox<'m, W: Worker>(
     tx: &mut Tx<'_>,
-    messages: &[Envelope],
-) -> Result<(Vec<Envelope>, usize), sqlx::Error> {
+    messages: &'m [Envelope],
+) -> Result<(Cow<'m, [Envelope]>, usize), sqlx::Error> {
     let ids: Vec<Uuid> = messages.iter().map(|message| message.id).collect();
     let tenant = tx.tenant().to_string();
     let rows = sqlx::query(
         "insert into integration.inbox (tenant_id, event_id, worker, outcome)
-         select $1, id, $2, 'applied' from unnest($3::uuid[]) as t(id)
+         select $1, unnest($3::uuid[]), $2, 'applied'
          on conflict do nothing
          returning event_id",
     )
@@ -140,7 +152,7 @@ async fn enter_inbox<W: Worker>(
     .fetch_all(tx.conn())
     .await?;
     if rows.len() == messages.len() {
-        return Ok((messages.to_vec(), 0));
+        return Ok((Cow::Borrowed(messages), 0));
     }
     let mut new: HashSet<Uuid> = rows
         .iter()
@@ -153,7 +165,7 @@ async fn enter_inbox<W: Worker>(
         .cloned()
         .collect();
     let repeats = messages.len() - fresh.len();
-    Ok((fresh, repeats))
+    Ok((Cow::Owned(fresh), repeats))
 }
 
 async fn settle<W: Worker>(

@@ -63,7 +63,9 @@ impl Outcome {
 pub async fn run(burst: Arc<Burst>) -> anyhow::Result<Outcome> {
     let mut streams = Vec::with_capacity(burst.connections);
     for _ in 0..burst.connections {
-        let stream = TcpStream::connect(burst.to).await.with_context(|| format!("can't connect to {}", burst.to))?;
+        let stream = TcpStream::connect(burst.to)
+            .await
+            .with_context(|| format!("can't connect to {}", burst.to))?;
         stream.set_nodelay(true)?;
         streams.push(stream);
     }
@@ -71,9 +73,18 @@ pub async fn run(burst: Arc<Burst>) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let mut tasks = JoinSet::new();
     for (connection, stream) in streams.into_iter().enumerate() {
-        tasks.spawn(send(Arc::clone(&burst), connection, stream, Arc::clone(&taken), started));
+        tasks.spawn(send(
+            Arc::clone(&burst),
+            connection,
+            stream,
+            Arc::clone(&taken),
+            started,
+        ));
     }
-    let mut all = Outcome { started: Some(started), ..Outcome::default() };
+    let mut all = Outcome {
+        started: Some(started),
+        ..Outcome::default()
+    };
     while let Some(done) = tasks.join_next().await {
         let one = done?;
         all.acknowledged += one.acknowledged;
@@ -87,7 +98,13 @@ pub async fn run(burst: Arc<Burst>) -> anyhow::Result<Outcome> {
     Ok(all)
 }
 
-async fn send(burst: Arc<Burst>, connection: usize, mut stream: TcpStream, taken: Arc<AtomicU64>, started: Instant) -> Outcome {
+async fn send(
+    burst: Arc<Burst>,
+    connection: usize,
+    mut stream: TcpStream,
+    taken: Arc<AtomicU64>,
+    started: Instant,
+) -> Outcome {
     let mut outcome = Outcome::default();
     let mut content = Vec::with_capacity(2048);
     let mut frame = Vec::with_capacity(2048);
@@ -114,8 +131,13 @@ async fn send(burst: Arc<Burst>, connection: usize, mut stream: TcpStream, taken
         match exchange(&mut stream, &frame, &mut answer).await {
             Some(true) => {
                 outcome.acknowledged += 1;
-                outcome.last = vec![(message::patient_number(patient), message::filler(&burst.run, connection, n))];
-                outcome.latencies.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
+                outcome.last = vec![(
+                    message::patient_number(patient),
+                    message::filler(&burst.run, connection, n),
+                )];
+                outcome
+                    .latencies
+                    .push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
             }
             Some(false) => outcome.refused += 1,
             None => {

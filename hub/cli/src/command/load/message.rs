@@ -11,7 +11,13 @@ const RESULTS: [(&str, &str, &str, &str, &str); 12] = [
     ("HCT", "Haematocrit", "40.1", "%", "36-46"),
     ("MCV", "Mean cell volume", "87.0", "fL", "80-100"),
     ("MCH", "Mean cell haemoglobin", "29.1", "pg", "27-33"),
-    ("MCHC", "Mean cell Hb concentration", "33.4", "g/dL", "32-36"),
+    (
+        "MCHC",
+        "Mean cell Hb concentration",
+        "33.4",
+        "g/dL",
+        "32-36",
+    ),
     ("PLT", "Platelets", "251", "10*3/uL", "150-400"),
     ("NEU%", "Neutrophils", "58.2", "%", "40-75"),
     ("LYM%", "Lymphocytes", "31.0", "%", "20-45"),
@@ -33,7 +39,11 @@ pub fn write(out: &mut Vec<u8>, run: &str, connection: usize, n: u64, patient: u
          OBR|1|PL{id}|{id}|CBC^Complete blood count^L|R||20261121100500+0530|||||||||1234^Rao^Vijay||||||20261121101400+0530||HM|F\r"
     );
     for (index, (code, text, value, unit, range)) in RESULTS.iter().enumerate() {
-        let _ = write!(out, "OBX|{}|NM|{code}^{text}^L||{value}|{unit}|{range}|N|||F|||20261121101300+0530||TECH01^Patil|||\r", index + 1);
+        let _ = write!(
+            out,
+            "OBX|{}|NM|{code}^{text}^L||{value}|{unit}|{range}|N|||F|||20261121101300+0530||TECH01^Patil|||\r",
+            index + 1
+        );
     }
 }
 
@@ -54,6 +64,11 @@ mod tests {
         let mut out = Vec::new();
         super::write(&mut out, "ABC", 1, 2, 3);
         assert!((1300..1800).contains(&out.len()), "{}", out.len());
-        assert_eq!(out.split(|b| *b == b'\r').filter(|line| line.starts_with(b"OBX")).count(), 12);
+        assert_eq!(
+            out.split(|b| *b == b'\r')
+                .filter(|line| line.starts_with(b"OBX"))
+                .count(),
+            12
+        );
     }
 }

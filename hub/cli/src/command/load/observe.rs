@@ -8,7 +8,11 @@ use super::generator::Outcome;
 use crate::rest::Rest;
 
 /// Waits until the last message of every connection can be read; returns the time since the burst began.
-pub async fn until_visible(rest: &Rest, outcome: &Outcome, limit: Duration) -> anyhow::Result<Duration> {
+pub async fn until_visible(
+    rest: &Rest,
+    outcome: &Outcome,
+    limit: Duration,
+) -> anyhow::Result<Duration> {
     let started = outcome.started.context("nothing was sent")?;
     let deadline = Instant::now() + limit;
     for (patient, filler) in &outcome.last {
@@ -33,7 +37,10 @@ pub struct Account {
 
 /// Reads the account of a process tree.
 pub fn account(pid: u32) -> Account {
-    let mut total = Account { cpu: cpu_of(pid), rss: rss_of(pid) };
+    let mut total = Account {
+        cpu: cpu_of(pid),
+        rss: rss_of(pid),
+    };
     for child in children(pid) {
         total.cpu += account(child).cpu;
     }
@@ -41,20 +48,35 @@ pub fn account(pid: u32) -> Account {
 }
 
 fn children(pid: u32) -> Vec<u32> {
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
     tasks
         .flatten()
         .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|line| line.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .flat_map(|line| {
+            line.split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect::<Vec<_>>()
+        })
         .collect()
 }
 
 fn cpu_of(pid: u32) -> f64 {
     // fields after the command name, which stands in parentheses and may hold blanks (proc(5))
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return 0.0 };
-    let Some((_, rest)) = stat.rsplit_once(')') else { return 0.0 };
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return 0.0;
+    };
+    let Some((_, rest)) = stat.rsplit_once(')') else {
+        return 0.0;
+    };
     let fields: Vec<&str> = rest.split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|t| t.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
     // utime, stime, and those of children that have ended
     (ticks(11) + ticks(12) + ticks(13) + ticks(14)) / 100.0
 }
@@ -62,6 +84,11 @@ fn cpu_of(pid: u32) -> f64 {
 fn rss_of(pid: u32) -> u64 {
     std::fs::read_to_string(format!("/proc/{pid}/status"))
         .ok()
-        .and_then(|status| status.lines().find(|line| line.starts_with("VmRSS:")).and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()))
+        .and_then(|status| {
+            status
+                .lines()
+                .find(|line| line.starts_with("VmRSS:"))
+                .and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
+        })
         .map_or(0, |kib| kib * 1024)
 }
