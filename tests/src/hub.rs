@@ -218,7 +218,10 @@ impl HubProcess {
 
     fn log_tail(&self) -> String {
         let log = self.log();
-        let lines: Vec<&str> = log.lines().collect();
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| !line.contains(" INFO request{"))
+            .collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
@@ -265,6 +268,18 @@ impl HubProcess {
                 .ok()
         });
         kilobytes.unwrap_or(0) * 1024
+    }
+}
+
+impl Drop for HubProcess {
+    /// A failed test shows what the hub said last.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "---- last lines of the hub's log:\n{}\n----",
+                self.log_tail()
+            );
+        }
     }
 }
 

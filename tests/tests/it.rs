@@ -6,5 +6,7 @@
 )]
 
 mod it {
+    mod bad_input;
+    mod guarantees;
     mod ways;
 }
