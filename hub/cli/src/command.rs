@@ -25,7 +25,7 @@ mod signal;
 /// Sangam: a message-driven integration hub for hospitals.
 #[derive(Parser)]
 #[command(name = "hub", version, about, max_term_width = 110)]
-pub struct Line {
+pub(crate) struct Line {
     /// Write the log as JSON, one object a line.
     #[arg(long, global = true)]
     log_json: bool,
@@ -82,7 +82,7 @@ enum Command {
 
 /// Which configuration.
 #[derive(clap::Args, Clone, Debug)]
-pub struct ConfigArgument {
+pub(crate) struct ConfigArgument {
     /// Configuration file. Default: $HUB_CONFIG, then hub.toml of $HUB_HOME (default .hub).
     #[arg(long, env = "HUB_CONFIG")]
     config: Option<PathBuf>,
@@ -90,7 +90,7 @@ pub struct ConfigArgument {
 
 impl ConfigArgument {
     /// The file that is meant.
-    pub fn file(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) fn file(&self) -> anyhow::Result<PathBuf> {
         match &self.config {
             Some(file) => Ok(file.clone()),
             None => Ok(crate::home::home_folder()?.join("hub.toml")),
@@ -98,7 +98,7 @@ impl ConfigArgument {
     }
 
     /// Reads it.
-    pub fn load(&self) -> anyhow::Result<Loaded> {
+    pub(crate) fn load(&self) -> anyhow::Result<Loaded> {
         let file = self.file()?;
         if self.config.is_none() && !file.exists() {
             anyhow::bail!(
@@ -112,7 +112,7 @@ impl ConfigArgument {
 
 impl Line {
     /// How the log is written.
-    pub fn log_format(&self) -> LogFormat {
+    pub(crate) fn log_format(&self) -> LogFormat {
         if self.log_json {
             LogFormat::Json
         } else {
@@ -121,7 +121,7 @@ impl Line {
     }
 
     /// Does what was asked.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run { config, only } => {
                 let roles = only.as_deref().map_or(Ok(Roles::ALL), Roles::parse)?;

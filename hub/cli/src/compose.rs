@@ -27,27 +27,27 @@ mod channels;
 mod maintenance;
 mod mapping_files;
 
-pub use api_backbone::ApiBackbone;
+pub(crate) use api_backbone::ApiBackbone;
 
 use crate::kinds::Kind;
 
 /// Which parts this process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Roles {
+pub(crate) struct Roles {
     pub adapters: bool,
     pub workers: bool,
     pub api: bool,
 }
 
 impl Roles {
-    pub const ALL: Self = Self {
+    pub(crate) const ALL: Self = Self {
         adapters: true,
         workers: true,
         api: true,
     };
 
     /// Reads `adapters,workers,api`.
-    pub fn parse(list: &str) -> anyhow::Result<Self> {
+    pub(crate) fn parse(list: &str) -> anyhow::Result<Self> {
         let mut roles = Self {
             adapters: false,
             workers: false,
@@ -68,7 +68,7 @@ impl Roles {
 }
 
 /// A running hub.
-pub struct Hub {
+pub(crate) struct Hub {
     stop: CancellationToken,
     tasks: TaskTracker,
     /// Where the API listens, if this process has it.
@@ -81,7 +81,7 @@ pub struct Hub {
 ///
 /// # Errors
 /// All problems of all channels.
-pub fn read_channels(
+pub(crate) fn read_channels(
     loaded: &Loaded,
 ) -> Result<Vec<(hub_core::config::ChannelSettings, Kind)>, Vec<Problem>> {
     let mut good = Vec::new();
@@ -99,7 +99,7 @@ pub fn read_channels(
 ///
 /// # Errors
 /// The URL can't be read.
-pub fn pg_options(url: &str) -> anyhow::Result<PgConnectOptions> {
+pub(crate) fn pg_options(url: &str) -> anyhow::Result<PgConnectOptions> {
     let options: PgConnectOptions = url.parse().context("[postgres] url")?;
     // a lock that is not had in 5 s is transient: the lane waits, the others go on
     Ok(options.application_name("hub").options([
@@ -113,7 +113,7 @@ impl Hub {
     ///
     /// # Errors
     /// The configuration is wrong, or an address is taken.
-    pub async fn start(loaded: Loaded, roles: Roles) -> anyhow::Result<Self> {
+    pub(crate) async fn start(loaded: Loaded, roles: Roles) -> anyhow::Result<Self> {
         let metrics = hub_core::telemetry::start_metrics();
         let channels = read_channels(&loaded).map_err(problems)?;
         let tenants: Vec<TenantId> = loaded
@@ -285,7 +285,7 @@ impl Hub {
     }
 
     /// Stops everything: no new work, what is in flight is finished, within eight seconds.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(STOP_DEADLINE, self.tasks.wait())
@@ -356,7 +356,7 @@ async fn set_up_streams(
             );
         }
         unknown @ sync_check::SyncSetting::NotChecked { .. } => {
-            tracing::warn!("NATS durability {unknown}")
+            tracing::warn!("NATS durability {unknown}");
         }
     }
 }
@@ -396,7 +396,8 @@ async fn bootstrap(
 }
 
 /// Problems as one error, a line each.
-pub fn problems(problems: Vec<Problem>) -> anyhow::Error {
+#[allow(clippy::needless_pass_by_value, reason = "stands in map_err, which hands the list over")]
+pub(crate) fn problems(problems: Vec<Problem>) -> anyhow::Error {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     anyhow::anyhow!(
         "the configuration has {} problem(s):\n  {}",

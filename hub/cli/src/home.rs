@@ -12,14 +12,14 @@ use local_servers::{NatsOptions, NatsServer, PgOptions, Postgres, Tools};
 use sqlx::Connection as _;
 
 /// Default tenant and channel of a home.
-pub const TENANT: &str = "demo";
-pub const CHANNEL: &str = "lab";
+pub(crate) const TENANT: &str = "demo";
+pub(crate) const CHANNEL: &str = "lab";
 /// Name of the database.
 const DATABASE: &str = "hub";
 
 /// What the environment says of a home.
 #[derive(Debug, Clone)]
-pub struct HomeOptions {
+pub(crate) struct HomeOptions {
     pub folder: PathBuf,
     pub api: SocketAddr,
     pub mllp: SocketAddr,
@@ -32,7 +32,7 @@ impl HomeOptions {
     ///
     /// # Errors
     /// Names the variable that can't be read.
-    pub fn from_environment() -> anyhow::Result<Self> {
+    pub(crate) fn from_environment() -> anyhow::Result<Self> {
         let folder = home_folder()?;
         Ok(Self {
             folder,
@@ -45,7 +45,7 @@ impl HomeOptions {
 }
 
 /// `$HUB_HOME`, or `.hub` in the current folder.
-pub fn home_folder() -> anyhow::Result<PathBuf> {
+pub(crate) fn home_folder() -> anyhow::Result<PathBuf> {
     let folder = std::env::var_os("HUB_HOME")
         .filter(|value| !value.is_empty())
         .map_or_else(|| PathBuf::from(".hub"), PathBuf::from);
@@ -71,7 +71,7 @@ fn port(variable: &str) -> anyhow::Result<u16> {
 }
 
 /// A running home: nats-server, Postgres, and the settings of a hub on them.
-pub struct Home {
+pub(crate) struct Home {
     pub loaded: Loaded,
     pub nats: NatsServer,
     pub postgres: Postgres,
@@ -82,7 +82,7 @@ impl Home {
     ///
     /// # Errors
     /// A tool is missing, a port is taken, another hub has the home.
-    pub async fn start(options: &HomeOptions) -> anyhow::Result<Self> {
+    pub(crate) async fn start(options: &HomeOptions) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&options.folder)
             .with_context(|| format!("can't make {}", options.folder.display()))?;
         // a taken address is said before servers are started for nothing
@@ -128,7 +128,7 @@ impl Home {
     }
 
     /// Stops both servers.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let (nats, postgres) = tokio::join!(self.nats.stop(), self.postgres.stop());
         for outcome in [nats, postgres] {
             if let Err(error) = outcome {
@@ -142,7 +142,7 @@ impl Home {
 ///
 /// # Errors
 /// Not reachable, or a migration failed.
-pub async fn migrate(owner_url: &str) -> anyhow::Result<Vec<i64>> {
+pub(crate) async fn migrate(owner_url: &str) -> anyhow::Result<Vec<i64>> {
     let mut connection = sqlx::PgConnection::connect(owner_url)
         .await
         .context("can't reach Postgres as the owner of the tables")?;
@@ -187,7 +187,7 @@ fn settings_text(
 
 /// A folder of the project (`mappings`, `fixtures`): `$variable`, the current folder's, or that of the sources
 /// this program was built from.
-pub fn project_folder(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn project_folder(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
     if let Some(folder) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
         return Ok(std::path::absolute(folder)?);
     }

@@ -7,19 +7,19 @@ use hub_core::config::{ChannelSettings, Loaded, Problem};
 
 /// A channel of a known kind, with its settings read and checked.
 #[derive(Debug, Clone)]
-pub enum Kind {
+pub(crate) enum Kind {
     Hl7v2(Box<Hl7v2Settings>),
 }
 
 impl Kind {
     /// Names of all kinds, for messages.
-    pub const NAMES: &'static [&'static str] = &["hl7v2"];
+    pub(crate) const NAMES: &'static [&'static str] = &["hl7v2"];
 
     /// Reads a channel's settings.
     ///
     /// # Errors
     /// Every problem, with the line of the file.
-    pub fn read(loaded: &Loaded, channel: &ChannelSettings) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn read(loaded: &Loaded, channel: &ChannelSettings) -> Result<Self, Vec<Problem>> {
         match channel.kind.get_ref().as_str() {
             "hl7v2" => {
                 let settings: Hl7v2Settings = table(loaded, channel)?;
@@ -53,21 +53,21 @@ impl Kind {
     }
 
     /// Name as in the file.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Hl7v2(_) => "hl7v2",
         }
     }
 
     /// A new edge; one for each start of the channel.
-    pub fn edge(&self) -> Hl7v2Edge {
+    pub(crate) fn edge(&self) -> Hl7v2Edge {
         match self {
             Self::Hl7v2(settings) => Hl7v2Edge::new((**settings).clone()),
         }
     }
 
     /// The channel's translator.
-    pub fn translator(&self) -> Hl7v2Translator {
+    pub(crate) fn translator(&self) -> Hl7v2Translator {
         match self {
             Self::Hl7v2(settings) => Hl7v2Translator::new(settings.translate.clone()),
         }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use serde::Deserialize;
 
 /// A signed-in REST client.
-pub struct Rest {
+pub(crate) struct Rest {
     client: reqwest::Client,
     base: String,
     token: String,
@@ -20,7 +20,7 @@ struct Token {
 
 impl Rest {
     /// Signs in as the administrator.
-    pub async fn sign_in(api: SocketAddr, password: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn sign_in(api: SocketAddr, password: &str) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(10))
             .build()?;
@@ -42,7 +42,7 @@ impl Rest {
     }
 
     /// One GET below `/api/v1`.
-    pub async fn get(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<serde_json::Value> {
         let answer = self
             .client
             .get(format!("{}/api/v1/{path}", self.base))
@@ -57,7 +57,7 @@ impl Rest {
     }
 
     /// One POST below `/api/v1`.
-    pub async fn post(
+    pub(crate) async fn post(
         &self,
         path: &str,
         body: &serde_json::Value,
@@ -76,33 +76,8 @@ impl Rest {
         Ok(answer.json().await.unwrap_or_default())
     }
 
-    /// The metrics page.
-    pub async fn metrics(&self) -> anyhow::Result<String> {
-        Ok(self
-            .client
-            .get(format!("{}/metrics", self.base))
-            .send()
-            .await?
-            .text()
-            .await?)
-    }
-
-    /// A metric's value, summed over its label sets that contain `label`.
-    pub async fn metric(&self, name: &str, label: &str) -> anyhow::Result<f64> {
-        let page = self.metrics().await?;
-        Ok(page
-            .lines()
-            .filter(|line| {
-                line.starts_with(name)
-                    && line[name.len()..].starts_with(['{', ' '])
-                    && line.contains(label)
-            })
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum())
-    }
-
     /// True when the report of this message can be read.
-    pub async fn is_visible(&self, patient: &str, filler: &str) -> anyhow::Result<bool> {
+    pub(crate) async fn is_visible(&self, patient: &str, filler: &str) -> anyhow::Result<bool> {
         let page = self
             .get(&format!("results?patient_identifier={patient}&limit=500"))
             .await?;

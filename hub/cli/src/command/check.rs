@@ -12,7 +12,7 @@ use crate::compose;
 ///
 /// # Errors
 /// None of its own: a file that can't be read is a problem like any other.
-pub fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let (problems, channels) = problems_of(file);
     if json {
         let list: Vec<_> = problems

@@ -21,7 +21,7 @@ use super::operator::{Operator, OperatorArguments};
 
 /// Arguments of `hub dead`.
 #[derive(clap::Args)]
-pub struct Dead {
+pub(super) struct Dead {
     #[command(flatten)]
     operator: OperatorArguments,
     #[arg(long, global = true)]
@@ -64,7 +64,7 @@ enum Action {
 
 impl Dead {
     /// Does it.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let operator = Operator::connect(&self.operator).await?;
         match self.action {
             Action::List {

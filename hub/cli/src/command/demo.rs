@@ -78,7 +78,7 @@ impl Played {
 ///
 /// # Errors
 /// Servers, hub or fixtures could not be had.
-pub async fn run(once: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(once: bool) -> anyhow::Result<ExitCode> {
     let given = std::env::var("HUB_BOOTSTRAP_ADMIN_PASSWORD")
         .ok()
         .filter(|password| !password.is_empty());

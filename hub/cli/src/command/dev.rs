@@ -7,7 +7,7 @@ use crate::compose::{Hub, Roles};
 use crate::home::{Home, HomeOptions};
 
 /// A hub on servers of its own.
-pub struct Dev {
+pub(super) struct Dev {
     pub home: Home,
     pub hub: Hub,
     pub options: HomeOptions,
@@ -19,7 +19,7 @@ impl Dev {
     ///
     /// # Errors
     /// A tool is missing, an address is taken, another hub has the home.
-    pub async fn start() -> anyhow::Result<Self> {
+    pub(super) async fn start() -> anyhow::Result<Self> {
         let mut options = HomeOptions::from_environment()?;
         std::fs::create_dir_all(&options.folder)?;
         let lock = local_servers::HomeLock::acquire(&options.folder)?;
@@ -37,7 +37,7 @@ impl Dev {
     }
 
     /// Where to look, on the terminal.
-    pub fn tell(&self) {
+    pub(super) fn tell(&self) {
         println!(
             "\nSangam is running. Home: {}",
             self.options.folder.display()
@@ -61,7 +61,7 @@ impl Dev {
     }
 
     /// Stops hub and servers.
-    pub async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.hub.stop().await;
         self.home.stop().await;
     }
@@ -71,7 +71,7 @@ impl Dev {
 ///
 /// # Errors
 /// See [`Dev::start`].
-pub async fn run() -> anyhow::Result<ExitCode> {
+pub(super) async fn run() -> anyhow::Result<ExitCode> {
     let dev = Dev::start().await?;
     dev.tell();
     signal::stop_asked().await?;

@@ -52,7 +52,7 @@ fn not_checked(what: &str, detail: impl Into<String>) -> Finding {
 ///
 /// # Errors
 /// The configuration can't be read at all.
-pub async fn run(config: &ConfigArgument, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(config: &ConfigArgument, json: bool) -> anyhow::Result<ExitCode> {
     let loaded = config.load()?;
     let mut findings = Vec::new();
     findings.push(match compose::read_channels(&loaded) {

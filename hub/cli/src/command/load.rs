@@ -17,7 +17,7 @@ use generator::{Burst, Outcome};
 
 /// Arguments of `hub load`.
 #[derive(clap::Args, Clone)]
-pub struct Load {
+pub(super) struct Load {
     /// Run the whole table on servers of our own in a temporary folder, and say which figures are met.
     #[arg(long)]
     table: bool,
@@ -51,7 +51,7 @@ pub struct Load {
 
 impl Load {
     /// Measures.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         if self.table {
             return table::run(self.scenario.as_deref(), self.json).await;
         }

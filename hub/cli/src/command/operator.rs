@@ -16,7 +16,7 @@ use crate::compose;
 
 /// Configuration and tenant.
 #[derive(clap::Args, Clone, Debug)]
-pub struct OperatorArguments {
+pub(super) struct OperatorArguments {
     #[command(flatten)]
     pub config: ConfigArgument,
     /// Tenant. Default: the first of the configuration.
@@ -25,7 +25,7 @@ pub struct OperatorArguments {
 }
 
 /// An operator at work.
-pub struct Operator {
+pub(super) struct Operator {
     pub loaded: Loaded,
     pub backbone: Backbone,
     pub pool: PgPool,
@@ -39,7 +39,7 @@ impl Operator {
     ///
     /// # Errors
     /// The configuration is wrong or NATS can't be reached.
-    pub async fn connect(arguments: &OperatorArguments) -> anyhow::Result<Self> {
+    pub(super) async fn connect(arguments: &OperatorArguments) -> anyhow::Result<Self> {
         let loaded = arguments.config.load()?;
         let tenant = match &arguments.tenant {
             Some(tenant) => tenant.clone(),
@@ -81,7 +81,7 @@ impl Operator {
     ///
     /// # Errors
     /// The database can't be reached.
-    pub async fn read(&self) -> anyhow::Result<Tx<'static>> {
+    pub(super) async fn read(&self) -> anyhow::Result<Tx<'static>> {
         Tx::begin(&self.pool, &self.tenant)
             .await
             .context("can't read the database")
@@ -91,7 +91,7 @@ impl Operator {
     ///
     /// # Errors
     /// Refused, with the worker's words; or no outcome within ten seconds.
-    pub async fn command<B: Body>(
+    pub(super) async fn command<B: Body>(
         &self,
         aggregate: &str,
         body: &B,
@@ -111,7 +111,7 @@ impl Operator {
     ///
     /// # Errors
     /// There is none of that name.
-    pub fn channel(&self, id: &ChannelId) -> anyhow::Result<&hub_core::config::ChannelSettings> {
+    pub(super) fn channel(&self, id: &ChannelId) -> anyhow::Result<&hub_core::config::ChannelSettings> {
         self.loaded
             .config
             .channels

@@ -25,7 +25,7 @@ use crate::kinds::Kind;
 
 /// Arguments of `hub replay`.
 #[derive(clap::Args)]
-pub struct Replay {
+pub(super) struct Replay {
     #[command(flatten)]
     operator: OperatorArguments,
     /// Channel whose messages are meant.
@@ -70,7 +70,7 @@ struct Preview {
 
 impl Replay {
     /// Shows, asks, does.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let operator = Operator::connect(&self.operator).await?;
         let settings = operator.channel(&self.channel)?;
         let kind = Kind::read(&operator.loaded, settings).map_err(crate::compose::problems)?;

@@ -11,7 +11,7 @@ use crate::compose::{Hub, Roles};
 ///
 /// # Errors
 /// The configuration is wrong or an address is taken.
-pub async fn run(loaded: Loaded, roles: Roles) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(loaded: Loaded, roles: Roles) -> anyhow::Result<ExitCode> {
     let hub = Hub::start(loaded, roles).await?;
     if let Some(password) = &hub.one_time_password {
         eprintln!("one-time password of admin: {password}");

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 /// Arguments of `hub send`.
 #[derive(clap::Args)]
-pub struct Send {
+pub(super) struct Send {
     /// Files; each is sent as one message, exactly as it is.
     #[arg(required = true)]
     files: Vec<PathBuf>,
@@ -27,7 +27,7 @@ pub struct Send {
 
 impl Send {
     /// Sends; exit code 1 when any message was not accepted.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let stream = TcpStream::connect(self.to)
             .await
             .with_context(|| format!("can't connect to {}", self.to))?;

@@ -22,14 +22,14 @@ use super::channels::Registry;
 const CHECK: Duration = Duration::from_millis(1800);
 
 /// [`hub_api::Backbone`] over NATS and the pool.
-pub struct ApiBackbone {
+pub(crate) struct ApiBackbone {
     backbone: Backbone,
     pool: PgPool,
     channels: Registry,
 }
 
 impl ApiBackbone {
-    pub fn new(backbone: Backbone, pool: PgPool, channels: Registry) -> Self {
+    pub(crate) fn new(backbone: Backbone, pool: PgPool, channels: Registry) -> Self {
         Self {
             backbone,
             pool,

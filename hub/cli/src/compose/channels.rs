@@ -37,14 +37,14 @@ struct Channel {
 
 /// All channels of the configuration. Cheap to clone.
 #[derive(Clone)]
-pub struct Registry {
+pub(crate) struct Registry {
     channels: Arc<BTreeMap<(TenantId, ChannelId), Channel>>,
     backbone: Backbone,
     stop: CancellationToken,
 }
 
 impl Registry {
-    pub fn new(
+    pub(crate) fn new(
         backbone: &Backbone,
         channels: &[(ChannelSettings, Kind)],
         stop: &CancellationToken,
@@ -83,14 +83,14 @@ impl Registry {
     }
 
     /// The way in of a channel, for resends.
-    pub fn ingest(&self, tenant: &TenantId, channel: &ChannelId) -> Option<&Ingest> {
+    pub(crate) fn ingest(&self, tenant: &TenantId, channel: &ChannelId) -> Option<&Ingest> {
         self.channels
             .get(&(tenant.clone(), channel.clone()))
             .map(|channel| &channel.ingest)
     }
 
     /// A setting changed: `channel.<tenant>.<channel>` holds `{"desired": …}`.
-    pub fn on_setting(&self, key: &str, value: &[u8]) {
+    pub(crate) fn on_setting(&self, key: &str, value: &[u8]) {
         #[derive(serde::Deserialize)]
         struct Setting {
             desired: DesiredState,
@@ -121,7 +121,7 @@ impl Registry {
     }
 
     /// Starts edges and translators.
-    pub fn start_adapters(&self, mappings: &Arc<MappingStore>, tasks: &TaskTracker) {
+    pub(crate) fn start_adapters(&self, mappings: &Arc<MappingStore>, tasks: &TaskTracker) {
         let (reports, reported) = mpsc::channel(1024);
         for channel in self.channels.values() {
             tasks.spawn(run_edge(

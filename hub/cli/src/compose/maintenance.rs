@@ -26,7 +26,7 @@ const OUTBOX_AGE: time::Duration = time::Duration::days(30);
 const LEDGER_GAP: &str = "ledger_gap";
 
 /// Runs until `stop`.
-pub async fn run(
+pub(super) async fn run(
     backbone: Backbone,
     pool: PgPool,
     channels: Vec<(TenantId, ChannelId)>,

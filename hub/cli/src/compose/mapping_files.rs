@@ -21,7 +21,7 @@ use worker_integration::queries::{HeldSearch, held_items};
 const LOOK: Duration = Duration::from_secs(2);
 
 /// A setting changed: `code.<tenant>.<key>` holds what a person mapped.
-pub fn on_setting(mappings: &MappingStore, key: &str, value: &[u8]) {
+pub(super) fn on_setting(mappings: &MappingStore, key: &str, value: &[u8]) {
     if !key.starts_with("code.") {
         return;
     }
@@ -35,7 +35,7 @@ pub fn on_setting(mappings: &MappingStore, key: &str, value: &[u8]) {
 }
 
 /// Reads the files again when they change, and has the results released that the tables explain.
-pub async fn watch(
+pub(super) async fn watch(
     backbone: Backbone,
     pool: PgPool,
     mappings: Arc<MappingStore>,

@@ -14,14 +14,14 @@ use super::message;
 
 /// When to end.
 #[derive(Debug, Clone, Copy)]
-pub enum Limit {
+pub(super) enum Limit {
     Messages(u64),
     Time(Duration),
 }
 
 /// What to send.
 #[derive(Debug, Clone)]
-pub struct Burst {
+pub(super) struct Burst {
     pub to: SocketAddr,
     pub connections: usize,
     pub limit: Limit,
@@ -32,7 +32,7 @@ pub struct Burst {
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub(super) struct Outcome {
     pub acknowledged: u64,
     pub refused: u64,
     /// Connections that broke.
@@ -47,7 +47,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Milliseconds within which `percent` of the acknowledgements came.
-    pub fn percentile(&self, percent: f64) -> f64 {
+    pub(super) fn percentile(&self, percent: f64) -> f64 {
         if self.latencies.is_empty() {
             return f64::NAN;
         }
@@ -60,7 +60,7 @@ impl Outcome {
 ///
 /// # Errors
 /// A connection could not be made at all.
-pub async fn run(burst: Arc<Burst>) -> anyhow::Result<Outcome> {
+pub(super) async fn run(burst: Arc<Burst>) -> anyhow::Result<Outcome> {
     let mut streams = Vec::with_capacity(burst.connections);
     for _ in 0..burst.connections {
         let stream = TcpStream::connect(burst.to)

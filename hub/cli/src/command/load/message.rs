@@ -26,7 +26,7 @@ const RESULTS: [(&str, &str, &str, &str, &str); 12] = [
 ];
 
 /// Writes message `n` of connection `connection` into `out` (cleared first), ready to be framed.
-pub fn write(out: &mut Vec<u8>, run: &str, connection: usize, n: u64, patient: u64) {
+pub(super) fn write(out: &mut Vec<u8>, run: &str, connection: usize, n: u64, patient: u64) {
     out.clear();
     let id = format!("{run}-{connection}-{n}");
     // writing to a Vec does not fail
@@ -48,12 +48,12 @@ pub fn write(out: &mut Vec<u8>, run: &str, connection: usize, n: u64, patient: u
 }
 
 /// Filler number of a message, by which its report is found.
-pub fn filler(run: &str, connection: usize, n: u64) -> String {
+pub(super) fn filler(run: &str, connection: usize, n: u64) -> String {
     format!("{run}-{connection}-{n}")
 }
 
 /// Patient number of a patient.
-pub fn patient_number(patient: u64) -> String {
+pub(super) fn patient_number(patient: u64) -> String {
     format!("P{patient:07}")
 }
 

@@ -8,7 +8,7 @@ use super::generator::Outcome;
 use crate::rest::Rest;
 
 /// Waits until the last message of every connection can be read; returns the time since the burst began.
-pub async fn until_visible(
+pub(super) async fn until_visible(
     rest: &Rest,
     outcome: &Outcome,
     limit: Duration,
@@ -28,7 +28,7 @@ pub async fn until_visible(
 
 /// Account of a process and all its descendants.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Account {
+pub(super) struct Account {
     /// CPU seconds, user and system.
     pub cpu: f64,
     /// Resident bytes of the process itself.
@@ -36,7 +36,7 @@ pub struct Account {
 }
 
 /// Reads the account of a process tree.
-pub fn account(pid: u32) -> Account {
+pub(super) fn account(pid: u32) -> Account {
     let mut total = Account {
         cpu: cpu_of(pid),
         rss: rss_of(pid),

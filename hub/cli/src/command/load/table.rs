@@ -186,7 +186,7 @@ impl Subject {
 ///
 /// # Errors
 /// This is no release build, or a scenario could not be measured.
-pub async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
     ensure_release()?;
     let wanted = |name: &str| only.is_none_or(|only| name.contains(only));
     let subject = Subject::start().await?;
