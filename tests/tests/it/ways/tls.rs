@@ -1,0 +1,92 @@
+//! A small authority, a server and a client certificate, and a TLS peer.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tests::{Answer, frame, parse_answers};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+pub(crate) struct Pki {
+    pub(crate) ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    authority: CertificateDer<'static>,
+    client: (CertificateDer<'static>, Vec<u8>),
+}
+
+impl Pki {
+    pub(crate) fn new(folder: &Path) -> Self {
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca_params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        ca_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = ca_params.self_signed(&ca_key).unwrap();
+        let issuer = Issuer::new(ca_params, ca_key);
+        let issue = |name: &str| {
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::new(vec![name.to_owned()])
+                .unwrap()
+                .signed_by(&key, &issuer)
+                .unwrap();
+            (certificate, key)
+        };
+        let (server, server_key) = issue("localhost");
+        let (client, client_key) = issue("analyzer-7");
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        Self {
+            ca: write("ca.pem", ca.pem()),
+            certificate: write("server.pem", server.pem()),
+            key: write("server.key", server_key.serialize_pem()),
+            authority: ca.der().clone(),
+            client: (client.der().clone(), client_key.serialize_der()),
+        }
+    }
+
+    /// Sends a message over TLS; `None` when the hub does not answer it.
+    pub(crate) async fn send(
+        &self,
+        to: SocketAddr,
+        with_certificate: bool,
+        message: &[u8],
+    ) -> Option<Answer> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.authority.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = if with_certificate {
+            let key = PrivateKeyDer::try_from(self.client.1.clone()).unwrap();
+            builder
+                .with_client_auth_cert(vec![self.client.0.clone()], key)
+                .unwrap()
+        } else {
+            builder.with_no_client_auth()
+        };
+        let stream = TcpStream::connect(to).await.ok()?;
+        let mut stream = TlsConnector::from(Arc::new(config))
+            .connect(ServerName::try_from("localhost").unwrap(), stream)
+            .await
+            .ok()?;
+        stream.write_all(&frame(message)).await.ok()?;
+        let mut received = Vec::new();
+        let mut piece = [0_u8; 4096];
+        while parse_answers(&received).0.is_empty() {
+            match tokio::time::timeout(Duration::from_secs(8), stream.read(&mut piece)).await {
+                Ok(Ok(count)) if count > 0 => received.extend_from_slice(&piece[..count]),
+                _ => return None,
+            }
+        }
+        parse_answers(&received).0.into_iter().next()
+    }
+}
