@@ -396,7 +396,10 @@ async fn bootstrap(
 }
 
 /// Problems as one error, a line each.
-#[allow(clippy::needless_pass_by_value, reason = "stands in map_err, which hands the list over")]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "stands in map_err, which hands the list over"
+)]
 pub(crate) fn problems(problems: Vec<Problem>) -> anyhow::Error {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     anyhow::anyhow!(

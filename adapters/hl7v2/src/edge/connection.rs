@@ -130,8 +130,7 @@ fn take<'a>(
                 || decoded_header(&bytes, settings).is_some();
             let refused = (!readable).then_some(Refused::NoHeader);
             // an acknowledgement is never acknowledged (HL7 v2.5.1 §2.9): two hubs would answer each other for ever
-            let is_ack =
-                answer::header_of(&bytes).is_some_and(|header| header.code() == b"ACK");
+            let is_ack = answer::header_of(&bytes).is_some_and(|header| header.code() == b"ACK");
             (
                 bytes,
                 refused.map(|r| r.reason().to_owned()),

@@ -111,7 +111,10 @@ impl Operator {
     ///
     /// # Errors
     /// There is none of that name.
-    pub(super) fn channel(&self, id: &ChannelId) -> anyhow::Result<&hub_core::config::ChannelSettings> {
+    pub(super) fn channel(
+        &self,
+        id: &ChannelId,
+    ) -> anyhow::Result<&hub_core::config::ChannelSettings> {
         self.loaded
             .config
             .channels
