@@ -73,38 +73,49 @@ async fn checkpoint(streams: &Streams) -> Fallible<u64> {
     Ok(newest.map_or(Ok(0), |seq| seq.parse())?)
 }
 
-/// Whether all is translated and said, and the sum of the workers' positions: the same sum for long means that
-/// nothing moves any more.
-pub(crate) async fn progress(stand: &Stand) -> Fallible<(bool, u64)> {
+/// How far the hub has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// RAW's newest sequence, and how far it is translated.
+    pub(crate) stored: u64,
+    pub(crate) translated: u64,
+    /// Rows of the outbox that are still to be said.
+    pub(crate) unpublished: u64,
+    /// Sum of the workers' positions.
+    pub(crate) applied: u64,
+}
+
+pub(crate) async fn progress(stand: &Stand) -> Fallible<Progress> {
     let streams = Streams::connect(&stand.servers.nats.url()).await?;
-    let (last, _) = streams.bounds("RAW").await?;
-    let translated = checkpoint(&streams).await? == last;
-    let unpublished = stand
-        .number("select count(*) from integration.outbox where published_at is null")
-        .await?;
-    let applied = stand
-        .number("select coalesce(sum(applied_seq), 0) from integration.lanes")
-        .await?;
-    Ok((translated && unpublished == 0, applied))
+    let unpublished = "select count(*) from integration.outbox where published_at is null";
+    let applied = "select coalesce(sum(applied_seq), 0) from integration.lanes";
+    Ok(Progress {
+        stored: streams.bounds("RAW").await?.0,
+        translated: checkpoint(&streams).await?,
+        unpublished: stand.number(unpublished).await?,
+        applied: stand.number(applied).await?,
+    })
 }
 
 async fn tables(stand: &Stand, found: &mut Evidence) -> Fallible<()> {
-    let ledger = "select stream_seq, record_index, raw_id, coalesce(control_id, ''), outcome from integration.messages";
+    let ledger = "select stream_seq, record_index, raw_id, coalesce(control_id, ''), outcome,
+             (extract(epoch from received_at) * 1000000)::bigint
+         from integration.messages";
     for row in stand.rows(ledger).await? {
-        let [seq, index, raw_id, control_id, outcome] = fields(row)?;
+        let [seq, index, raw_id, control_id, outcome, received_at] = fields(row)?;
         found.ledger.push(LedgerRow {
             place: (seq.parse()?, index.parse()?),
             raw_id: raw_id.parse()?,
             control_id,
             outcome,
+            received_at: received_at.parse()?,
         });
     }
-    for row in stand
-        .rows("select worker, event_id from integration.inbox")
-        .await?
-    {
-        let [worker, event] = fields(row)?;
-        found.inbox.insert((worker, event.parse()?));
+    let inbox = "select worker, event_id, (extract(epoch from applied_at) * 1000000)::bigint from integration.inbox";
+    for row in stand.rows(inbox).await? {
+        let [worker, event, applied_at] = fields(row)?;
+        let key = (worker, event.parse()?);
+        found.inbox.insert(key, applied_at.parse()?);
     }
     // by the table itself: an index that a crash has damaged must not vouch for its own uniqueness
     found.inbox_repeats = stand

@@ -1,9 +1,12 @@
 //! What the hub's stores hold after the run, as plain data: collected by [`super::collect`], judged by
 //! [`super::judge`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use uuid::Uuid;
+
+/// Microseconds since 1970.
+pub(crate) type Micros = i64;
 
 /// A place in RAW: record and message.
 pub(crate) type Place = (u64, u16);
@@ -21,8 +24,8 @@ pub(crate) struct Evidence {
     pub(crate) ledger: Vec<LedgerRow>,
     /// Events in EVENTS that a worker consumes.
     pub(crate) events: HashMap<Uuid, &'static str>,
-    /// Inbox rows: worker and event.
-    pub(crate) inbox: HashSet<(String, Uuid)>,
+    /// Inbox rows: worker and event, and when it was applied.
+    pub(crate) inbox: HashMap<(String, Uuid), Micros>,
     /// Inbox keys that the table holds more than once.
     pub(crate) inbox_repeats: u64,
     /// Patient records by MRN.
@@ -48,6 +51,8 @@ pub(crate) struct LedgerRow {
     pub(crate) raw_id: Uuid,
     pub(crate) control_id: String,
     pub(crate) outcome: String,
+    /// When the edge had the last byte.
+    pub(crate) received_at: Micros,
 }
 
 #[derive(Debug, Clone)]

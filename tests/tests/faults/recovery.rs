@@ -1,7 +1,10 @@
 //! How long it took after each kill until messages were taken again, and until they had effect again.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use uuid::Uuid;
+
+use super::evidence::{Evidence, Micros};
 use super::sender::Acknowledged;
 use super::stand::Victim;
 
@@ -10,13 +13,19 @@ use super::stand::Victim;
 pub(crate) struct Kill {
     pub(crate) victim: Victim,
     pub(crate) at: Instant,
+    /// The same moment by the clock that the stores go by.
+    pub(crate) clock: Micros,
 }
 
-/// Where the workers stood at a moment: the sum of each one's positions.
-#[derive(Debug, Clone)]
-pub(crate) struct Look {
-    pub(crate) at: Instant,
-    pub(crate) applied: Vec<u64>,
+impl Kill {
+    pub(crate) fn now(victim: Victim) -> Self {
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            victim,
+            at: Instant::now(),
+            clock: clock.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(0)),
+        }
+    }
 }
 
 /// Times after one kill. A second kill before the recovery is part of them.
@@ -24,31 +33,48 @@ pub(crate) struct Look {
 pub(crate) struct Recovery {
     /// First AA for bytes that were written after the kill.
     pub(crate) accepted: Option<Duration>,
-    /// When every worker had applied something anew.
+    /// First effect, on an encounter or a report, of a message that arrived after the kill.
     pub(crate) applied: Option<Duration>,
 }
 
-/// Times after a kill, out of all acknowledgements and looks (both in the order of time).
-pub(crate) fn after(kill: Kill, acknowledged: &[Acknowledged], looks: &[Look]) -> Recovery {
-    let accepted = acknowledged
+/// One message that arrived and had its effect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effect {
+    received_at: Micros,
+    applied_at: Micros,
+}
+
+/// Every message's effect on an encounter or a report.
+pub(crate) fn effects(found: &Evidence) -> Vec<Effect> {
+    found
+        .ledger
         .iter()
-        .filter(|one| one.written > kill.at)
-        .map(|one| one.at - kill.at)
-        .min();
-    let before = looks.iter().rev().find(|look| look.at <= kill.at);
-    let applied = before.and_then(|before| {
-        let anew = |look: &&Look| {
-            look.at > kill.at
-                && look.applied.len() == before.applied.len()
-                && look
-                    .applied
-                    .iter()
-                    .zip(&before.applied)
-                    .all(|(now, then)| now > then)
-        };
-        Some(looks.iter().find(anew)?.at - kill.at)
-    });
-    Recovery { accepted, applied }
+        .filter_map(|row| {
+            // the second event of each message; ids: design.md §4.3
+            let event = Uuid::new_v5(&row.raw_id, &1_u32.to_be_bytes());
+            let applied_at = *found.inbox.get(&("clinical".to_owned(), event))?;
+            Some(Effect {
+                received_at: row.received_at,
+                applied_at,
+            })
+        })
+        .collect()
+}
+
+/// Times after a kill, out of all acknowledgements and effects.
+pub(crate) fn after(kill: Kill, acknowledged: &[Acknowledged], effects: &[Effect]) -> Recovery {
+    Recovery {
+        accepted: acknowledged
+            .iter()
+            .filter(|one| one.written > kill.at)
+            .map(|one| one.at - kill.at)
+            .min(),
+        applied: effects
+            .iter()
+            .filter(|one| one.received_at > kill.clock)
+            .map(|one| Duration::from_micros((one.applied_at - kill.clock).unsigned_abs()))
+            .min(),
+    }
 }
 
 #[cfg(test)]
@@ -62,18 +88,19 @@ mod tests {
         let kill = Kill {
             victim: Victim::Hub,
             at: at(100),
+            clock: 100_000,
         };
         let acknowledged = [(90, 101), (150, 400), (160, 390)];
         let acknowledged = acknowledged.map(|(written, answered)| Acknowledged {
             written: at(written),
             at: at(answered),
         });
-        let looks = [(50, [5, 5]), (120, [6, 5]), (500, [6, 5]), (700, [7, 8])];
-        let looks = looks.map(|(ms, applied)| Look {
-            at: at(ms),
-            applied: applied.to_vec(),
+        let effects = [(90, 110), (120, 700), (130, 800)];
+        let effects = effects.map(|(received, applied)| Effect {
+            received_at: received * 1000,
+            applied_at: applied * 1000,
         });
-        let recovery = after(kill, &acknowledged, &looks);
+        let recovery = after(kill, &acknowledged, &effects);
         assert_eq!(recovery.accepted, Some(Duration::from_millis(290)));
         assert_eq!(recovery.applied, Some(Duration::from_millis(600)));
     }

@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Fallible;
-use super::collect::{collect, counts, progress};
+use super::collect::{Progress, collect, counts, progress};
 use super::evidence::Evidence;
 use super::judge::judge;
 use super::random::Random;
-use super::recovery::{Kill, Look, Recovery, after};
+use super::recovery::{Kill, Recovery, after, effects};
 use super::sabotage;
 use super::sender::{Acknowledged, Sender};
 use super::sent::Sent;
@@ -25,8 +25,6 @@ const LAST_LOAD: Duration = Duration::from_secs(4);
 const DRAIN: Duration = Duration::from_secs(180);
 /// Longest time in which nothing moves although not all is there.
 const STILL: Duration = Duration::from_secs(30);
-/// How often the workers' positions are looked at.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// How a run goes.
 #[derive(Debug, Clone, Copy)]
@@ -79,15 +77,8 @@ async fn on(stand: &Stand, plan: Plan, seed: u64) -> Fallible<()> {
     drop(acknowledged);
 
     let started = Instant::now();
-    let (kills, looks) = {
-        let watching = look(stand, &stop);
-        let killing = async {
-            let kills = kill(stand, plan, &mut random).await;
-            stop.store(true, Ordering::Relaxed);
-            kills
-        };
-        tokio::join!(killing, watching)
-    };
+    let kills = kill(stand, plan, &mut random).await;
+    stop.store(true, Ordering::Relaxed);
     let kills = kills?;
     let mut sent = Sent::default();
     while let Some(done) = senders.join_next().await {
@@ -108,7 +99,7 @@ async fn on(stand: &Stand, plan: Plan, seed: u64) -> Fallible<()> {
         draining.elapsed().as_secs_f64(),
         gave_up
     );
-    summary(&sent, &found, &kills, &acknowledged, &looks);
+    summary(&sent, &found, &kills, &acknowledged);
     let panics = stand.hub_log().matches("panicked at").count();
     if panics > 0 {
         return Err(format!("{panics} panics in the hub's log").into());
@@ -142,10 +133,10 @@ async fn kill(stand: &Stand, plan: Plan, random: &mut Random) -> Fallible<Vec<Ki
         } else {
             deck.swap_remove(usize::try_from(random.below(deck.len() as u64))?)
         };
-        let at = Instant::now();
+        let kill = Kill::now(victim);
         if stand.kill(victim, random).await? {
             println!("{:>4}. kill -9 {}", kills.len() + 1, victim.name());
-            kills.push(Kill { victim, at });
+            kills.push(kill);
         } else if kills.len() < 3 {
             // it was down at that moment: each kind has its turn
             deck.push(victim);
@@ -155,36 +146,19 @@ async fn kill(stand: &Stand, plan: Plan, random: &mut Random) -> Fallible<Vec<Ki
     Ok(kills)
 }
 
-/// Notes where the workers stand until told to stop.
-async fn look(stand: &Stand, stop: &AtomicBool) -> Vec<Look> {
-    let mut looks = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
-        let positions =
-            "select sum(applied_seq) from integration.lanes group by worker order by worker";
-        if let Ok(rows) = stand.rows(positions).await {
-            let applied = rows.iter().flatten().filter_map(|sum| sum.parse().ok());
-            looks.push(Look {
-                at: Instant::now(),
-                applied: applied.collect(),
-            });
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    looks
-}
-
 /// Waits until all is translated and applied, and every count agrees.
 async fn drained(stand: &Stand, sent: &Sent) -> Fallible<Evidence> {
     let deadline = Instant::now() + DRAIN;
-    let mut moved = (0, Instant::now());
-    let mut told = String::new();
+    let mut moved: (Option<Progress>, Instant) = (None, Instant::now());
+    let mut told;
     loop {
         match progress(stand).await {
-            Ok((done, applied)) => {
-                if applied != moved.0 {
-                    moved = (applied, Instant::now());
+            Ok(now) => {
+                if moved.0 != Some(now) {
+                    moved = (Some(now), Instant::now());
                 }
-                if done {
+                told = format!("{now:?}");
+                if now.translated == now.stored && now.unpublished == 0 {
                     let found = collect(stand, sent).await?;
                     let findings = judge(sent, &found);
                     if findings.is_empty() {
@@ -202,17 +176,12 @@ async fn drained(stand: &Stand, sent: &Sent) -> Fallible<Evidence> {
     }
 }
 
-fn summary(
-    sent: &Sent,
-    found: &Evidence,
-    kills: &[Kill],
-    acknowledged: &[Acknowledged],
-    looks: &[Look],
-) {
+fn summary(sent: &Sent, found: &Evidence, kills: &[Kill], acknowledged: &[Acknowledged]) {
+    let effects = effects(found);
     let mut by_victim: BTreeMap<Victim, Vec<Recovery>> = BTreeMap::new();
     for kill in kills {
         let recoveries = by_victim.entry(kill.victim).or_default();
-        recoveries.push(after(*kill, acknowledged, looks));
+        recoveries.push(after(*kill, acknowledged, &effects));
     }
     println!(
         "{:<24} {:>5}   {:>20}   {:>20}",
