@@ -5,4 +5,3 @@ pub(crate) mod care;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod patients;
-mod unexported;

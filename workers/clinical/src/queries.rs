@@ -7,6 +7,7 @@
 
 mod cursor;
 mod encounters;
+mod numbers;
 mod orders;
 mod reports;
 mod results;
@@ -15,6 +16,7 @@ pub use cursor::{Cursor, InvalidCursor, Page};
 pub use encounters::{
     EncounterFilter, EncounterPlace, EncounterRow, encounter, encounters_for_subjects,
 };
+pub use numbers::{encounters_by_visit, orders_by_number, reports_by_specimen};
 pub use orders::{
     OrderFilter, OrderRow, SpecimenRow, order, orders_for_subjects, specimens_by_number,
     specimens_of_order,

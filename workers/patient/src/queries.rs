@@ -11,4 +11,6 @@ mod subjects;
 pub use duplicates::{Duplicate, Merge, duplicates, merges};
 pub use patients::{Patient, PatientIdentifier, Person, get, record};
 pub use search::{Search, search};
-pub use subjects::{SubjectKey, subject_keys_for_identifier, subject_keys_for_patient};
+pub use subjects::{
+    SubjectKey, patients_of_keys, subject_keys_for_identifier, subject_keys_for_patient,
+};

@@ -6,7 +6,6 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 use worker_clinical::queries;
 
-use super::unexported;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::patients::Keys;
@@ -111,7 +110,7 @@ pub(crate) async fn orders(
         }
         (None, Some(number)) => {
             let mut rows = Vec::new();
-            for id in unexported::orders_by_number(tx, number, page).await? {
+            for id in queries::orders_by_number(tx.conn(), number, page).await? {
                 rows.extend(queries::order(tx.conn(), id).await?);
             }
             rows
@@ -164,7 +163,7 @@ pub(crate) async fn encounters(
         }
         (None, Some(visit)) => {
             let mut rows = Vec::new();
-            for id in unexported::encounters_by_visit(tx, visit, page).await? {
+            for id in queries::encounters_by_visit(tx.conn(), visit, page).await? {
                 rows.extend(queries::encounter(tx.conn(), id).await?.map(|(row, _)| row));
             }
             rows
@@ -219,7 +218,7 @@ pub(crate) async fn reports(
         }
         (None, Some(specimen)) => {
             let mut rows = Vec::new();
-            for id in unexported::reports_by_specimen(tx, specimen, page).await? {
+            for id in queries::reports_by_specimen(tx.conn(), specimen, page).await? {
                 rows.extend(queries::report(tx.conn(), id).await?.map(|(row, _)| row));
             }
             rows
@@ -286,7 +285,10 @@ async fn patients_of(
     keys: impl IntoIterator<Item = Option<Uuid>>,
 ) -> Result<Keys, Problem> {
     let keys: Vec<Uuid> = keys.into_iter().flatten().collect();
-    Ok(unexported::patients_of_keys(tx, &keys).await?)
+    Ok(worker_patient::queries::patients_of_keys(tx.conn(), &keys)
+        .await?
+        .into_iter()
+        .collect())
 }
 
 fn page_of(cursor: Option<&Cursor>, limit: Limit) -> Result<queries::Page, Problem> {

@@ -63,3 +63,22 @@ pub async fn subject_keys_for_patient(
     .fetch_all(conn)
     .await
 }
+
+/// The standing record of each identifier key.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn patients_of_keys(
+    conn: &mut PgConnection,
+    keys: &[Uuid],
+) -> Result<Vec<(Uuid, Option<Uuid>)>, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(
+        "select key, patients.standing(patient_id) from patients.identifiers where key = any($1)",
+    )
+    .bind(keys)
+    .fetch_all(conn)
+    .await
+}
