@@ -7,6 +7,7 @@ use async_nats::jetstream::{self, stream};
 use async_nats::{Client, HeaderMap, Request};
 use bytes::Bytes;
 use serde::Deserialize;
+use tokio::sync::watch;
 
 use crate::config::NatsSettings;
 use crate::subject::StreamName;
@@ -54,6 +55,28 @@ pub struct ToPublish {
     pub payload: Bytes,
 }
 
+/// Addresses of a list, and the user and password that the first of them names.
+fn servers_of(
+    urls: &str,
+) -> Result<(Vec<async_nats::ServerAddr>, Option<(String, String)>), BackboneError> {
+    let mut servers = Vec::new();
+    let mut login = None;
+    for url in urls.split(',').map(str::trim) {
+        let server: async_nats::ServerAddr =
+            url.parse()
+                .map_err(|error: std::io::Error| BackboneError::Connect {
+                    // without what stands before the @: it may be a password
+                    url: url.rsplit('@').next().unwrap_or_default().to_owned(),
+                    detail: error.to_string(),
+                })?;
+        if let (Some(user), Some(password)) = (server.username(), server.password()) {
+            login.get_or_insert_with(|| (user.to_owned(), password.to_owned()));
+        }
+        servers.push(server);
+    }
+    Ok((servers, login))
+}
+
 #[derive(Deserialize)]
 struct PubAck {
     #[serde(default)]
@@ -77,6 +100,8 @@ pub struct Backbone {
     client: Client,
     js: jetstream::Context,
     publish_timeout: Duration,
+    /// Counts the connections that were made.
+    connections: watch::Receiver<u64>,
 }
 
 /// The backbone could not be set up.
@@ -96,11 +121,12 @@ pub enum BackboneError {
 }
 
 impl Backbone {
-    /// Connects, and keeps reconnecting for as long as the program runs.
+    /// Begins to connect, and keeps connecting for as long as the program runs. The servers need not be up yet.
     ///
     /// # Errors
-    /// The first connection failed.
+    /// An address or a credentials file can't be read.
     pub async fn connect(settings: &NatsSettings) -> Result<Self, BackboneError> {
+        let (made, connections) = watch::channel(0);
         let mut options = async_nats::ConnectOptions::new()
             .name("hub")
             .connection_timeout(Duration::from_secs(5))
@@ -116,15 +142,20 @@ impl Backbone {
                         .min(1000),
                 )
             })
-            .event_callback(|event| async move {
-                match event {
-                    async_nats::Event::Disconnected => tracing::warn!("NATS connection lost"),
-                    async_nats::Event::Connected => tracing::info!("NATS connected"),
-                    async_nats::Event::SlowConsumer(id) => {
-                        metrics::counter!("hub_nats_slow_consumer_total").increment(1);
-                        tracing::warn!(subscription = id, "NATS subscription overflowed");
+            .event_callback(move |event| {
+                if matches!(event, async_nats::Event::Connected) {
+                    made.send_modify(|count| *count += 1);
+                }
+                async move {
+                    match event {
+                        async_nats::Event::Disconnected => tracing::warn!("NATS connection lost"),
+                        async_nats::Event::Connected => tracing::info!("NATS connected"),
+                        async_nats::Event::SlowConsumer(id) => {
+                            metrics::counter!("hub_nats_slow_consumer_total").increment(1);
+                            tracing::warn!(subscription = id, "NATS subscription overflowed");
+                        }
+                        other => tracing::debug!(event = %other, "NATS"),
                     }
-                    other => tracing::debug!(event = %other, "NATS"),
                 }
             });
         if let Some(credentials) = &settings.credentials_file {
@@ -136,22 +167,32 @@ impl Backbone {
                     detail: format!("credentials file {}: {error}", credentials.display()),
                 })?;
         }
+        let (servers, login) = servers_of(&settings.url)?;
+        if let Some((user, password)) = login {
+            options = options.user_and_password(user, password);
+        }
+        if let (Some(certificate), Some(key)) = (&settings.certificate_file, &settings.key_file) {
+            options = options
+                .add_client_certificate(certificate.clone(), key.clone())
+                .require_tls(true);
+        }
         if let Some(ca) = &settings.ca_file {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
         }
-        let client =
-            options
-                .connect(&settings.url)
-                .await
-                .map_err(|error| BackboneError::Connect {
-                    url: settings.url.clone(),
-                    detail: error.to_string(),
-                })?;
+        let client = options
+            .retry_on_initial_connect()
+            .connect(servers)
+            .await
+            .map_err(|error| BackboneError::Connect {
+                url: settings.url.clone(),
+                detail: error.to_string(),
+            })?;
         let js = jetstream::new(client.clone());
         Ok(Self {
             client,
             js,
             publish_timeout: Duration::from_millis(settings.publish_timeout_ms),
+            connections,
         })
     }
 
@@ -159,6 +200,11 @@ impl Backbone {
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Changes with every connection that is made: what the server held for the one before may be gone.
+    pub(crate) fn connections(&self) -> watch::Receiver<u64> {
+        self.connections.clone()
     }
 
     /// The JetStream context.

@@ -1,5 +1,5 @@
 //! Reads a stream from a position onward, without end: an ephemeral pull consumer that acknowledges
-//! nothing, made anew after every gap, silence or error. Positions are kept by the caller, with the
+//! nothing, made anew after every gap, silence, error or reconnection. Positions are kept by the caller, with the
 //! effect; so a crash or a fail-over begins exactly where the effect ended, in order.
 
 use std::time::Duration;
@@ -8,6 +8,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull};
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
+use tokio::sync::watch;
 
 use super::Backbone;
 use crate::retry::Pauses;
@@ -41,6 +42,7 @@ pub struct Reader {
     headers_only: bool,
     consumer_seq: u64,
     messages: Option<pull::Stream>,
+    connections: watch::Receiver<u64>,
     pauses: Pauses,
 }
 
@@ -49,6 +51,7 @@ impl Reader {
     #[must_use]
     pub fn new(backbone: Backbone, stream: StreamName, filters: Vec<String>, after: u64) -> Self {
         Self {
+            connections: backbone.connections(),
             backbone,
             stream,
             filters,
@@ -78,7 +81,15 @@ impl Reader {
             let Some(messages) = self.messages.as_mut() else {
                 continue;
             };
-            let item = messages.next().await;
+            let item = tokio::select! {
+                biased;
+                // a server that was started anew knows no consumer of ours: not to wait for two missed beats
+                Ok(()) = self.connections.changed() => {
+                    self.messages = None;
+                    continue;
+                }
+                item = messages.next() => item,
+            };
             if let Some(message) = self.accept(item) {
                 return message;
             }
@@ -146,6 +157,7 @@ impl Reader {
     }
 
     async fn open(&mut self) {
+        self.connections.mark_unchanged();
         if self.pauses.tries() > 0 {
             let pause = self.pauses.next_pause();
             tokio::time::sleep(pause).await;
@@ -194,7 +206,7 @@ impl Reader {
                 self.messages = Some(messages);
             }
             Ok(Err(error)) => {
-                tracing::debug!(stream = self.stream.as_str(), %error, "can't read yet")
+                tracing::debug!(stream = self.stream.as_str(), %error, "can't read yet");
             }
             Err(_) => tracing::debug!(
                 stream = self.stream.as_str(),
