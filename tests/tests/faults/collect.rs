@@ -125,20 +125,21 @@ async fn tables(stand: &Stand, found: &mut Evidence) -> Fallible<()> {
         )
         .await?;
     let patients =
-        "select coalesce(i.value, p.id::text), p.version, coalesce(p.addresses->0->'lines'->>0, '')
+        "select coalesce(i.value, p.id::text), coalesce(p.addresses->0->'lines'->>0, ''), p.version
          from patients.patients p left join patients.identifiers i on i.patient_id = p.id";
     for row in stand.rows(patients).await? {
-        let [mrn, version, address] = fields(row)?;
+        let [mrn, address, version] = fields(row)?;
         let version = version.parse()?;
         let record = PatientRow { version, address };
         found.patients.entry(mrn).or_default().push(record);
     }
-    let visits = "select coalesce(e.visit_number, e.id::text), e.version, e.location->>'bed',
-             (select string_agg((l.location->>'bed') || ':' || l.status, ',' order by l.id)
-              from clinical.encounter_locations l where l.encounter_id = e.id)
+    let visits = "select coalesce(e.visit_number, e.id::text), coalesce(e.location->>'bed', '0'),
+             coalesce((select string_agg((l.location->>'bed') || ':' || l.status, ',' order by l.id)
+                       from clinical.encounter_locations l where l.encounter_id = e.id), ''),
+             e.version
          from clinical.encounters e";
     for row in stand.rows(visits).await? {
-        let [visit, version, bed, beds] = fields(row)?;
+        let [visit, bed, beds, version] = fields(row)?;
         let visits = found.visits.entry(visit).or_default();
         visits.push(VisitRow {
             version: version.parse()?,
@@ -147,7 +148,7 @@ async fn tables(stand: &Stand, found: &mut Evidence) -> Fallible<()> {
         });
     }
     let reports = format!(
-        "select coalesce(r.filler_number, r.id::text), r.id, r.version, x.current, x.items, coalesce(x.tracked, '')
+        "select coalesce(r.filler_number, r.id::text), r.id, coalesce(x.tracked, ''), r.version, x.current, x.items
          from clinical.reports r cross join lateral (
              select count(*) filter (where superseded_at is null) as current, count(distinct item) as items,
                     string_agg(value_text || ':' || (superseded_at is null), ',' order by version)
@@ -156,7 +157,7 @@ async fn tables(stand: &Stand, found: &mut Evidence) -> Fallible<()> {
          order by r.id"
     );
     for row in stand.rows(&reports).await? {
-        let [filler, id, version, current, items, tracked] = fields(row)?;
+        let [filler, id, tracked, version, current, items] = fields(row)?;
         let values = pairs(&tracked)?.into_iter();
         found.reports.entry(filler).or_default().push(ReportRow {
             id: id.parse()?,
@@ -223,6 +224,7 @@ async fn shown(rest: &Rest, mrn: &str) -> Fallible<Shown> {
     Ok(shown)
 }
 
+/// A row's fields; the last one must not be empty (psql's output is trimmed).
 fn fields<const N: usize>(row: Vec<String>) -> Fallible<[String; N]> {
     <[String; N]>::try_from(row).map_err(|row| format!("a row of {} fields", row.len()).into())
 }

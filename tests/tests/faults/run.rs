@@ -120,7 +120,7 @@ async fn kill(stand: &Stand, plan: Plan, random: &mut Random) -> Fallible<Vec<Ki
         let pause = if random.chance(25) {
             random.between(Duration::from_millis(20), Duration::from_millis(1500))
         } else {
-            random.between(Duration::from_secs(2), Duration::from_secs(9))
+            random.between(Duration::from_secs(3), Duration::from_secs(11))
         };
         tokio::time::sleep(pause).await;
         let victim = if deck.is_empty() {

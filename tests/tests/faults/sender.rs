@@ -226,10 +226,6 @@ async fn exchange(stream: &mut TcpStream, control_id: &str, text: &[u8]) -> Fall
     match code {
         Some("AA") => Ok(Answer::Accepted),
         Some("AE") => Ok(Answer::Again),
-        _ => {
-            return Err(
-                format!("message {control_id} was refused for good: {acknowledgement}").into(),
-            );
-        }
+        _ => Err(format!("message {control_id} was refused for good: {acknowledgement}").into()),
     }
 }

@@ -167,7 +167,7 @@ fn every_falsification_is_found_under_its_rule() {
             |_, found| found.ledger[0].outcome = "duplicate".into(),
         ),
         ("checkpoint is RAW's newest", |_, found| {
-            found.checkpoint -= 1
+            found.checkpoint -= 1;
         }),
         ("every event is in the inbox", |_, found| {
             let one = found.inbox.keys().next().unwrap().clone();
