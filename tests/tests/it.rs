@@ -7,6 +7,7 @@
 
 mod it {
     mod bad_input;
+    mod contract;
     mod guarantees;
     mod ways;
 }

@@ -1,0 +1,473 @@
+//! What is promised to whoever runs the program: `hub dev` by its environment, `hub check`, and clients that others wrote.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use tests::{
+    HubProcess, HubSettings, Mllp, Owned, PASSWORD, Rest, Servers, eventually, free_address,
+    hub_binary, oru, parse_answers, unique,
+};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A `hub dev` in a home of its own.
+struct Dev {
+    process: Owned,
+    api: SocketAddr,
+    mllp: SocketAddr,
+    home: tempfile::TempDir,
+}
+
+impl Dev {
+    fn start() -> Self {
+        let home = Servers::folder_for_tests();
+        let (api, mllp) = (free_address(), free_address());
+        let ports = [free_address().port(), free_address().port()];
+        let log = std::fs::File::create(home.path().join("dev.log")).unwrap();
+        let process = Owned::start(&hub_binary(), |command| {
+            command
+                .arg("dev")
+                .env("HUB_HOME", home.path().join("home"))
+                .env("HUB_API_ADDR", api.to_string())
+                .env("HUB_MLLP_ADDR", mllp.to_string())
+                .env("HUB_NATS_PORT", ports[0].to_string())
+                .env("HUB_PG_PORT", ports[1].to_string())
+                .env("HUB_BOOTSTRAP_ADMIN_PASSWORD", PASSWORD)
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().unwrap())
+                .stderr(log);
+        });
+        Self {
+            process,
+            api,
+            mllp,
+            home,
+        }
+    }
+
+    async fn ready(&self) {
+        eventually("hub dev is ready", SOON, || async {
+            Rest::new(self.api).is_ready().await.then_some(())
+        })
+        .await;
+        eventually("its channel listens", SOON, || async {
+            Mllp::try_connect(self.mllp).await.ok()
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn two_hub_dev_run_side_by_side_and_sigterm_ends_all_of_each_within_ten_seconds() {
+    let (mut one, mut two) = (Dev::start(), Dev::start());
+    tokio::join!(one.ready(), two.ready());
+    for dev in [&one, &two] {
+        let patient = unique("DEV");
+        assert_eq!(
+            Mllp::connect(dev.mllp)
+                .await
+                .send(oru(
+                    &unique("C"),
+                    &patient,
+                    &unique("S"),
+                    &[("GLU", "5", "mg/dL")]
+                ))
+                .await
+                .code,
+            "AA"
+        );
+        let rest = Rest::new(dev.api).sign_in("admin", PASSWORD, None).await;
+        rest.results(&patient, 1).await;
+        assert_eq!(
+            rest.items("/api/v1/patients").await.len(),
+            1,
+            "the other's data are not here"
+        );
+    }
+    for dev in [&mut one, &mut two] {
+        let began = Instant::now();
+        dev.process.signal(Signal::SIGTERM);
+        let status = dev.process.wait(Duration::from_secs(20)).await;
+        assert!(status.success(), "{status}");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            began.elapsed()
+        );
+        let home = dev.home.path().display().to_string();
+        let left: Vec<String> = running()
+            .into_iter()
+            .filter(|line| line.contains(&home))
+            .collect();
+        assert!(left.is_empty(), "still running: {left:?}");
+        local_servers::remove_data(&dev.home.path().join("home")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_hub_dev_and_what_it_stored_is_there_at_the_next_start() {
+    let mut dev = Dev::start();
+    dev.ready().await;
+    let patient = unique("CTRLC");
+    assert_eq!(
+        Mllp::connect(dev.mllp)
+            .await
+            .send(oru(
+                &unique("C"),
+                &patient,
+                &unique("S"),
+                &[("GLU", "5", "mg/dL")]
+            ))
+            .await
+            .code,
+        "AA"
+    );
+    dev.process.signal(Signal::SIGINT);
+    assert!(dev.process.wait(Duration::from_secs(10)).await.success());
+    let log = std::fs::File::options()
+        .append(true)
+        .open(dev.home.path().join("dev.log"))
+        .unwrap();
+    dev.process = Owned::start(&hub_binary(), |command| {
+        command
+            .arg("dev")
+            .env("HUB_HOME", dev.home.path().join("home"))
+            .env("HUB_API_ADDR", dev.api.to_string())
+            .env("HUB_MLLP_ADDR", dev.mllp.to_string())
+            .env("HUB_BOOTSTRAP_ADMIN_PASSWORD", PASSWORD)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+    });
+    dev.ready().await;
+    Rest::new(dev.api)
+        .sign_in("admin", PASSWORD, None)
+        .await
+        .results(&patient, 1)
+        .await;
+    dev.process.signal(Signal::SIGTERM);
+    dev.process.wait(Duration::from_secs(20)).await;
+    local_servers::remove_data(&dev.home.path().join("home")).unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_address_is_said_with_the_variable_that_changes_it() {
+    let home = Servers::folder_for_tests();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = run(Command::new(hub_binary())
+        .arg("dev")
+        .env("HUB_HOME", home.path())
+        .env("HUB_API_ADDR", taken.local_addr().unwrap().to_string()));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && text.contains("HUB_API_ADDR"),
+        "{text}"
+    );
+}
+
+#[test]
+fn hub_check_names_file_and_line_of_every_problem() {
+    let folder = Servers::folder_for_tests();
+    let good = "[postgres]\nurl = \"postgres://x\"\n\n[[tenant]]\nid = \"demo\"\n\n[[channel]]\nid = \"lab\"\ntenant = \"demo\"\nkind = \"hl7v2\"\n[channel.settings.server]\nlisten = \"127.0.0.1:2575\"\n";
+    let mappings = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../mappings")
+        .canonicalize()
+        .unwrap();
+    let good = format!("{good}\n[mappings]\nfolder = \"{}\"\n", mappings.display());
+    let file = folder.path().join("hub.toml");
+    let check = |text: &str, json: bool| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(hub_binary());
+        command
+            .arg("check")
+            .arg("--config")
+            .arg(&file)
+            .env_remove("HUB_API_ADDR");
+        if json {
+            command.arg("--json");
+        }
+        let output = run(&mut command);
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let (ok, text) = check(&good, false);
+    assert!(ok, "{text}");
+    for (wrong, line, words) in [
+        (
+            good.replace("kind = \"hl7v2\"", "kind = \"hl8\""),
+            10,
+            "hl8",
+        ),
+        (
+            good.replace("tenant = \"demo\"", "tenant = \"nobody\""),
+            9,
+            "nobody",
+        ),
+        (
+            good.replace("id = \"lab\"", "id = \"Lab One\""),
+            8,
+            "not a valid name",
+        ),
+        (
+            good.replace("listen = \"127.0.0.1:2575\"", "listen = \"here\""),
+            12,
+            "listen",
+        ),
+        (good.replace("listen = ", "lisen = "), 12, "lisen"),
+        (
+            good.replace(
+                "listen = \"127.0.0.1:2575\"",
+                "listen = \"127.0.0.1:2575\"\nmax_connections = 0",
+            ),
+            13,
+            "max_connections",
+        ),
+        (
+            good.replace("[postgres]\n", "[postgres]\nurll = 1\n"),
+            2,
+            "urll",
+        ),
+        (good.replace("[[tenant]]\n", "[[tenant]\n"), 4, ""),
+    ] {
+        let (ok, text) = check(&wrong, false);
+        assert!(!ok, "accepted: {wrong}");
+        let expected = format!("{}:{line}:", file.display());
+        assert!(
+            text.contains(&expected) && text.contains(words),
+            "expected {expected} … {words}, said: {text}"
+        );
+    }
+    let (_, text) = check(&good.replace("kind = \"hl7v2\"", "kind = \"hl8\""), true);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (json["ok"].as_bool(), json["problems"][0]["line"].as_u64()),
+        (Some(false), Some(10))
+    );
+
+    // a mapping table as well
+    let tables = folder.path().join("mappings/tables");
+    std::fs::create_dir_all(&tables).unwrap();
+    std::fs::write(
+        tables.join("codes.toml"),
+        "[[code]]\nid = \"a\"\ncode = \"A\"\nloinc = \"not-loinc\"\n",
+    )
+    .unwrap();
+    let (ok, text) = check(
+        &good.replace(&mappings.display().to_string(), "mappings"),
+        false,
+    );
+    assert!(!ok && text.contains("codes.toml"), "{text}");
+}
+
+#[tokio::test]
+async fn hub_send_prints_the_answer_and_its_exit_code_says_whether_all_were_accepted() {
+    let servers = Servers::start().await;
+    let hub = HubProcess::start(&servers, &HubSettings::new(&servers)).await;
+    let (good, bad) = (
+        servers.folder().join("good.hl7"),
+        servers.folder().join("bad.hl7"),
+    );
+    let id = unique("SEND");
+    std::fs::write(
+        &good,
+        oru(&id, &unique("P"), &unique("S"), &[("GLU", "5", "mg/dL")]),
+    )
+    .unwrap();
+    std::fs::write(&bad, "PID|1\r").unwrap();
+    let to = hub.mllp("lab").to_string();
+    let sent = run(Command::new(hub_binary())
+        .args(["send", "--json", "--to", &to])
+        .arg(&good));
+    let line: serde_json::Value = serde_json::from_slice(&sent.stdout).unwrap();
+    assert_eq!(
+        (
+            line["ack"].as_str(),
+            line["control_id"].as_str(),
+            sent.status.success()
+        ),
+        (Some("AA"), Some(id.as_str()), true)
+    );
+    let sent = run(Command::new(hub_binary())
+        .args(["send", "--to", &to])
+        .arg(&bad));
+    assert!(!sent.status.success());
+}
+
+/// Files of the public corpus that get no plain acceptance, and why.
+const NOT_VALID: &[(&str, &str)] = &[];
+
+/// `mllp_send --loose`, file after file in one interpreter: its own main function, called with its own arguments.
+const DRIVER: &str = r#"
+import json, socket, sys
+import hl7.client as client
+socket.setdefaulttimeout(10)
+port = sys.argv[1]
+for name in sys.stdin.read().splitlines():
+    answers, error = [], None
+    client.stdout = lambda answer: answers.append(answer.decode("latin-1"))
+    sys.argv = ["mllp_send", "--loose", "-p", port, "-f", name, "127.0.0.1"]
+    try:
+        client.mllp_send()
+    except Exception as problem:
+        error = repr(problem)
+    print(json.dumps([name, answers, error]), flush=True)
+"#;
+
+#[tokio::test]
+async fn mllp_send_of_python_hl7_gets_an_acceptance_for_every_valid_file_of_the_corpus() {
+    let corpus = std::env::var_os("SANGAM_CORPUS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
+        PathBuf::from,
+    );
+    let Ok(corpus) = corpus.canonicalize() else {
+        eprintln!(
+            "skipped: there is no corpus at {} (set $SANGAM_CORPUS)",
+            corpus.display()
+        );
+        return;
+    };
+    let folder = Servers::folder_for_tests();
+    let Some(python) = python_hl7(folder.path()) else {
+        eprintln!("skipped: pip can't install `hl7` into a venv here");
+        return;
+    };
+    let servers = Servers::start().await;
+    let hub = HubProcess::start(&servers, &HubSettings::new(&servers)).await;
+    let mut files = Vec::new();
+    for part in ["lab", "hl7v2"] {
+        messages_below(&corpus.join(part), &mut files);
+    }
+    files.sort();
+    assert!(files.len() > 400, "{} files", files.len());
+
+    let names: String = files
+        .iter()
+        .map(|file| format!("{}\n", file.display()))
+        .collect();
+    let port = hub.mllp("lab").port().to_string();
+    let output = tokio::task::spawn_blocking(move || {
+        let mut child = Command::new(python)
+            .args(["-c", DRIVER, &port])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), names.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    })
+    .await
+    .unwrap();
+
+    let mut wrong = Vec::new();
+    let mut messages = 0;
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let (name, answers, error): (String, Vec<String>, Option<String>) =
+            serde_json::from_str(line).unwrap();
+        let name = name
+            .strip_prefix(&format!("{}/", corpus.display()))
+            .unwrap()
+            .to_owned();
+        messages += answers.len();
+        let codes: Vec<String> = answers
+            .iter()
+            .map(|answer| {
+                parse_answers(answer.as_bytes())
+                    .0
+                    .first()
+                    .map(|answer| answer.code.clone())
+                    .unwrap_or_default()
+            })
+            .collect();
+        let accepted = error.is_none() && codes.iter().all(|code| code == "AA" || code == "CA");
+        if !accepted && !NOT_VALID.iter().any(|(file, _)| name.starts_with(file)) {
+            wrong.push(format!("{name}: {codes:?} {}", error.unwrap_or_default()));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {} files:\n{}",
+        wrong.len(),
+        files.len(),
+        wrong.join("\n")
+    );
+
+    // each has its row, and what is dead says why
+    let rest = hub.sign_in().await;
+    eventually("every message is in the ledger", SOON, || async {
+        (servers
+            .count("select count(*) from integration.messages")
+            .await
+            >= i64::try_from(messages).unwrap())
+        .then_some(())
+    })
+    .await;
+    let dead = rest.all_items("/api/v1/dead-letters?limit=500").await;
+    let mut reasons: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    for letter in &dead {
+        *reasons
+            .entry(format!("{} {}", letter["stage"], letter["reason"]))
+            .or_default() += 1;
+    }
+    eprintln!(
+        "{messages} messages of {} files accepted; dead: {reasons:?}",
+        files.len()
+    );
+    assert!(
+        dead.iter().all(|letter| letter["stage"] == "translate"),
+        "{reasons:?}"
+    );
+}
+
+/// Installs PyPI `hl7` into a venv below `folder`; its interpreter.
+fn python_hl7(folder: &Path) -> Option<PathBuf> {
+    let venv = folder.join("venv");
+    let quiet = |command: &mut Command| {
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let made = quiet(Command::new("python3").args(["-m", "venv"]).arg(&venv));
+    let installed = made
+        && quiet(Command::new(venv.join("bin/pip")).args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "hl7==0.4.5",
+        ]));
+    installed.then(|| venv.join("bin/python"))
+}
+
+fn messages_below(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            messages_below(&path, files);
+        } else if std::fs::read(&path)
+            .is_ok_and(|bytes| bytes.trim_ascii_start().starts_with(b"MSH"))
+        {
+            files.push(path);
+        }
+    }
+}
+
+fn run(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// Command lines of all processes.
+fn running() -> Vec<String> {
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .collect()
+}
