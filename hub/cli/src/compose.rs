@@ -105,6 +105,10 @@ pub(crate) fn pg_options(url: &str) -> anyhow::Result<PgConnectOptions> {
     Ok(options.application_name("hub").options([
         ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "60s"),
+        // a machine that is gone must not keep its lanes: Linux alone would wait two hours
+        ("tcp_keepalives_idle", "20"),
+        ("tcp_keepalives_interval", "5"),
+        ("tcp_keepalives_count", "3"),
     ]))
 }
 

@@ -28,6 +28,11 @@ pub(crate) struct HomeOptions {
 }
 
 impl HomeOptions {
+    /// Where the one-time password of a home of our own is kept, so that `hub demo` can sign in a second time.
+    pub(crate) fn password_file(&self) -> PathBuf {
+        self.folder.join("admin.password")
+    }
+
     /// Reads `$HUB_HOME`, `$HUB_API_ADDR`, `$HUB_MLLP_ADDR`, `$HUB_NATS_PORT`, `$HUB_PG_PORT`.
     ///
     /// # Errors
@@ -221,7 +226,8 @@ fn secret(folder: &Path) -> anyhow::Result<String> {
     Ok(secret)
 }
 
-fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut out = options

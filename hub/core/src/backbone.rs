@@ -55,6 +55,28 @@ pub struct ToPublish {
     pub payload: Bytes,
 }
 
+/// Addresses of a list, and the user and password that the first of them names.
+fn servers_of(
+    urls: &str,
+) -> Result<(Vec<async_nats::ServerAddr>, Option<(String, String)>), BackboneError> {
+    let mut servers = Vec::new();
+    let mut login = None;
+    for url in urls.split(',').map(str::trim) {
+        let server: async_nats::ServerAddr =
+            url.parse()
+                .map_err(|error: std::io::Error| BackboneError::Connect {
+                    // without what stands before the @: it may be a password
+                    url: url.rsplit('@').next().unwrap_or_default().to_owned(),
+                    detail: error.to_string(),
+                })?;
+        if let (Some(user), Some(password)) = (server.username(), server.password()) {
+            login.get_or_insert_with(|| (user.to_owned(), password.to_owned()));
+        }
+        servers.push(server);
+    }
+    Ok((servers, login))
+}
+
 #[derive(Deserialize)]
 struct PubAck {
     #[serde(default)]
@@ -99,10 +121,10 @@ pub enum BackboneError {
 }
 
 impl Backbone {
-    /// Connects, and keeps reconnecting for as long as the program runs.
+    /// Begins to connect, and keeps connecting for as long as the program runs. The servers need not be up yet.
     ///
     /// # Errors
-    /// The first connection failed.
+    /// An address or a credentials file can't be read.
     pub async fn connect(settings: &NatsSettings) -> Result<Self, BackboneError> {
         let (made, connections) = watch::channel(0);
         let mut options = async_nats::ConnectOptions::new()
@@ -145,17 +167,26 @@ impl Backbone {
                     detail: format!("credentials file {}: {error}", credentials.display()),
                 })?;
         }
+        let (servers, login) = servers_of(&settings.url)?;
+        if let Some((user, password)) = login {
+            options = options.user_and_password(user, password);
+        }
+        if let (Some(certificate), Some(key)) = (&settings.certificate_file, &settings.key_file) {
+            options = options
+                .add_client_certificate(certificate.clone(), key.clone())
+                .require_tls(true);
+        }
         if let Some(ca) = &settings.ca_file {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
         }
-        let client =
-            options
-                .connect(&settings.url)
-                .await
-                .map_err(|error| BackboneError::Connect {
-                    url: settings.url.clone(),
-                    detail: error.to_string(),
-                })?;
+        let client = options
+            .retry_on_initial_connect()
+            .connect(servers)
+            .await
+            .map_err(|error| BackboneError::Connect {
+                url: settings.url.clone(),
+                detail: error.to_string(),
+            })?;
         let js = jetstream::new(client.clone());
         Ok(Self {
             client,

@@ -49,13 +49,21 @@ pub async fn ensure(
         .map_err(|error| BackboneError::JetStream(error.to_string()))
 }
 
+async fn store(backbone: &Backbone) -> Result<object_store::ObjectStore, BackboneError> {
+    backbone
+        .jetstream()
+        .get_object_store(BUCKET)
+        .await
+        .map_err(|error| BackboneError::JetStream(error.to_string()))
+}
+
 /// Stores a body under its digest; returns the digest.
 ///
 /// # Errors
 /// Not known to be stored.
 pub async fn put(backbone: &Backbone, bytes: &Bytes) -> Result<String, BackboneError> {
     let name = digest(bytes);
-    let store = ensure(backbone, 1).await?;
+    let store = store(backbone).await?;
     if store.info(&name).await.is_ok() {
         return Ok(name);
     }
@@ -72,7 +80,7 @@ pub async fn put(backbone: &Backbone, bytes: &Bytes) -> Result<String, BackboneE
 /// # Errors
 /// The store is out of reach, or the bytes are not those that were stored.
 pub async fn get(backbone: &Backbone, name: &str) -> Result<Option<Bytes>, BackboneError> {
-    let store = ensure(backbone, 1).await?;
+    let store = store(backbone).await?;
     let mut object = match store.get(name).await {
         Ok(object) => object,
         Err(error) if error.kind() == object_store::GetErrorKind::NotFound => return Ok(None),

@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use crate::subject::StreamName;
-use crate::telemetry::LogFormat;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,8 +18,6 @@ pub struct Config {
     pub postgres: PostgresSettings,
     #[serde(default)]
     pub api: ApiSettings,
-    #[serde(default)]
-    pub log: LogSettings,
     #[serde(default)]
     pub mappings: MappingSettings,
     /// One customer each.
@@ -35,7 +32,7 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NatsSettings {
-    /// `nats://host:port`, several separated by commas.
+    /// `nats://host:port` or `nats://user:password@host:port`, several separated by commas.
     pub url: String,
     /// Monitoring endpoint (`http://host:port`), where the hub checks that every write is synced.
     pub monitor_url: Option<String>,
@@ -43,6 +40,10 @@ pub struct NatsSettings {
     pub credentials_file: Option<PathBuf>,
     /// Certificate authority of the servers (PEM); switches TLS on.
     pub ca_file: Option<PathBuf>,
+    /// Our certificate (PEM), where the servers ask for one; with `key_file`.
+    pub certificate_file: Option<PathBuf>,
+    /// The private key of `certificate_file` (PEM).
+    pub key_file: Option<PathBuf>,
     /// Copies of each stream: 1 for one server, 3 for a cluster.
     pub replicas: usize,
     /// How long a durable write may take before the peer is asked to repeat, milliseconds.
@@ -64,6 +65,8 @@ impl Default for NatsSettings {
             monitor_url: None,
             credentials_file: None,
             ca_file: None,
+            certificate_file: None,
+            key_file: None,
             replicas: 1,
             publish_timeout_ms: 2500,
             compress: false,
@@ -120,14 +123,6 @@ impl Default for ApiSettings {
             token_secret: None,
         }
     }
-}
-
-/// `[log]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogSettings {
-    /// `text` or `json`.
-    pub format: LogFormat,
 }
 
 /// `[mappings]`
@@ -325,6 +320,14 @@ impl Loaded {
         self.problem_at(start, message)
     }
 
+    fn problem_of_file(&self, message: String) -> Problem {
+        Problem {
+            file: self.file.clone(),
+            line: None,
+            message,
+        }
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let config = &self.config;
         let mut found = Vec::new();
@@ -387,12 +390,35 @@ impl Loaded {
                 message: format!("[api] address `{}` is not host:port", config.api.address),
             });
         }
-        if let Err(message) = config.postgres.url.resolve() {
-            found.push(Problem {
-                file: self.file.clone(),
-                line: None,
-                message: format!("[postgres] url: {message}"),
-            });
+        let secrets = [
+            ("[postgres] url", Some(&config.postgres.url)),
+            ("[postgres] owner_url", config.postgres.owner_url.as_ref()),
+            ("[api] token_secret", config.api.token_secret.as_ref()),
+        ];
+        for (name, secret) in secrets {
+            if let Some(Err(message)) = secret.map(Secret::resolve) {
+                found.push(self.problem_of_file(format!("{name}: {message}")));
+            }
+        }
+        let files = [
+            ("credentials_file", &config.nats.credentials_file),
+            ("ca_file", &config.nats.ca_file),
+            ("certificate_file", &config.nats.certificate_file),
+            ("key_file", &config.nats.key_file),
+        ];
+        for (name, file) in files {
+            if let Some(file) = file
+                && let Err(error) = std::fs::File::open(file)
+            {
+                found.push(
+                    self.problem_of_file(format!("[nats] {name} {}: {error}", file.display())),
+                );
+            }
+        }
+        if config.nats.certificate_file.is_some() != config.nats.key_file.is_some() {
+            found.push(self.problem_of_file(
+                "[nats] certificate_file and key_file belong together".to_owned(),
+            ));
         }
         found
     }

@@ -84,7 +84,11 @@ pub(super) async fn run(once: bool) -> anyhow::Result<ExitCode> {
         .filter(|password| !password.is_empty());
     let started = Instant::now();
     let dev = Dev::start().await?;
-    let outcome = play_and_check(&dev, given.or_else(|| dev.hub.one_time_password.clone())).await;
+    let outcome = play_and_check(
+        &dev,
+        given.or_else(|| std::fs::read_to_string(dev.options.password_file()).ok()),
+    )
+    .await;
     let played = match outcome {
         Ok(played) => played,
         Err(error) => {

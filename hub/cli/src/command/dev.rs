@@ -25,6 +25,9 @@ impl Dev {
         let lock = local_servers::HomeLock::acquire(&options.folder)?;
         let home = Home::start(&options).await?;
         let hub = Hub::start(home.loaded.clone(), Roles::ALL).await?;
+        if let Some(password) = &hub.one_time_password {
+            crate::home::write_private(&options.password_file(), password)?;
+        }
         if let Some(address) = hub.api_address {
             options.api = address;
         }
@@ -54,7 +57,8 @@ impl Dev {
         match &self.hub.one_time_password {
             Some(password) => println!("  sign in as         admin, one-time password {password}"),
             None => println!(
-                "  sign in as         admin, with the password you know or $HUB_BOOTSTRAP_ADMIN_PASSWORD"
+                "  sign in as         admin, with $HUB_BOOTSTRAP_ADMIN_PASSWORD or the password in {}",
+                self.options.password_file().display()
             ),
         }
         println!("Ctrl-C stops everything.\n");

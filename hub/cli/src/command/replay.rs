@@ -151,9 +151,8 @@ impl Replay {
             if seq > last {
                 break;
             }
-            let read = read_raw(&operator.backbone, stored, &operator.tenant, &self.channel)
-                .await
-                .map_err(anyhow::Error::msg)?;
+            let read =
+                read_raw(&operator.backbone, stored, &operator.tenant, &self.channel).await?;
             messages.extend(
                 read.into_iter()
                     .filter(|message| since.is_none_or(|since| message.received_at >= since)),

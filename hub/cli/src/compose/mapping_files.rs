@@ -120,7 +120,9 @@ async fn release(
                     factor: mapped.factor,
                     actor: "mapping files".into(),
                 };
-                let message = NewMessage::command(tenant, "/mappings", channel.as_str(), &body);
+                // the same lane as a mapping of this code over REST
+                let aggregate = format!("code/{channel}/{}/{}", item.code_system, item.code);
+                let message = NewMessage::command(tenant, "/mappings", aggregate, &body);
                 publish::publish(backbone, &message, None).await?;
                 tracing::info!(%channel, code = item.code, waiting = item.waiting, "a mapping file explains results that wait; releasing them");
             }

@@ -48,7 +48,11 @@ where
     let mut pauses = Pauses::for_backbone();
     loop {
         let opened = async {
-            let store = ensure(&backbone, 1).await?;
+            let store = backbone
+                .jetstream()
+                .get_key_value(BUCKET)
+                .await
+                .map_err(|error| BackboneError::JetStream(error.to_string()))?;
             store
                 .watch_with_history(">")
                 .await

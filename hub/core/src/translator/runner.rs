@@ -240,9 +240,30 @@ impl<T: Translator> TranslatorRunner<T> {
                 batch.extend(messages);
                 true
             }
-            Err(error) => {
-                tracing::warn!(channel = %self.channel, seq, %error, "a stored record can't be read now");
+            Err(ReadError::Now(error)) => {
+                tracing::warn!(channel = %self.channel, seq, %error, "a stored body can't be had now; trying again");
                 false
+            }
+            Err(ReadError::Ever(error)) => {
+                // the channel goes on; the operator finds the place as a dead letter
+                tracing::error!(channel = %self.channel, seq, %error, "a stored record can't be read; it is a dead letter now");
+                batch.push(RawMessage {
+                    id: RawId(Uuid::new_v5(
+                        &Uuid::NAMESPACE_OID,
+                        format!("{}.{seq}", self.channel).as_bytes(),
+                    )),
+                    tenant: self.tenant.clone(),
+                    channel: self.channel.clone(),
+                    bytes: Bytes::new(),
+                    peer: None,
+                    received_at: OffsetDateTime::now_utc(),
+                    notes: vec![error],
+                    quarantine: Some("the stored record can't be read".to_owned()),
+                    parent: None,
+                    position: Position { seq, index: 0 },
+                    traceparent: None,
+                });
+                true
             }
         }
     }
@@ -420,19 +441,30 @@ enum Ended {
     Failed,
 }
 
+/// Why a stored record could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Another try can help.
+    #[error("{0}")]
+    Now(String),
+    /// None will: damaged, or a body that has aged out.
+    #[error("{0}")]
+    Ever(String),
+}
+
 /// Reads the raw messages of a stored record.
 ///
 /// # Errors
-/// The record is damaged, or a body in the object store is out of reach.
+/// See [`ReadError`].
 pub async fn read_raw(
     backbone: &Backbone,
     stored: StoredMessage,
     tenant: &TenantId,
     channel: &ChannelId,
-) -> Result<Vec<RawMessage>, String> {
+) -> Result<Vec<RawMessage>, ReadError> {
     let seq = stored.seq;
-    let record =
-        Record::decode(stored.headers, stored.payload).map_err(|error| error.to_string())?;
+    let record = Record::decode(stored.headers, stored.payload)
+        .map_err(|error| ReadError::Ever(error.to_string()))?;
     let mut messages = Vec::with_capacity(record.parts.len());
     for (index, part) in record.parts.iter().enumerate() {
         let attribute = |name| record.attribute(part, name);
@@ -440,8 +472,8 @@ pub async fn read_raw(
             None => part.body.clone(),
             Some(name) => claim::get(backbone, name)
                 .await
-                .map_err(|error| error.to_string())?
-                .ok_or_else(|| format!("object {name} is gone"))?,
+                .map_err(|error| ReadError::Now(error.to_string()))?
+                .ok_or_else(|| ReadError::Ever(format!("object {name} is gone")))?,
         };
         let id = attribute("ce-id")
             .and_then(|id| Uuid::parse_str(id).ok())

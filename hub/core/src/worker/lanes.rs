@@ -50,7 +50,7 @@ impl LaneKeeper {
             match self.keep(&owned, &mut pauses).await {
                 Ok(()) => {}
                 Err(error) => {
-                    tracing::debug!(worker = self.worker, %error, "lanes can't be held now")
+                    tracing::debug!(worker = self.worker, %error, "lanes can't be held now");
                 }
             }
             // the connection is gone and with it the locks

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
-use super::lanes::{LaneKeeper, Owned};
+use super::lanes::{LaneKeeper, Owned, SOURCES};
 use super::sources::{Arrived, BATCH, Sources};
 use super::transaction::{self, Advance, Committed, TxError};
 use crate::backbone::Backbone;
@@ -81,6 +81,9 @@ impl<W: Worker> WorkerRunner<W> {
 
     /// Works a set of lanes until the set changes.
     async fn work(&self, lanes: &mut Owned, owned: &mut watch::Receiver<Owned>) {
+        if !self.check_positions(lanes).await {
+            return;
+        }
         let mut sources = Sources::open(&self.backbone, W::CONSUMES, lanes);
         let mut held: BTreeMap<u16, HeldLane> = BTreeMap::new();
         loop {
@@ -139,6 +142,41 @@ impl<W: Worker> WorkerRunner<W> {
                 return;
             }
         }
+    }
+
+    /// A lane can't have applied what its stream has never held: then the stream was lost and made anew, and is
+    /// read from its beginning. The inbox stops what was applied before.
+    async fn check_positions(&self, lanes: &mut Owned) -> bool {
+        let mut pauses = Pauses::for_backbone();
+        for (source, stream) in SOURCES.iter().enumerate() {
+            let newest = loop {
+                match self.backbone.bounds(*stream).await {
+                    Ok(state) => break state.last_sequence,
+                    Err(error) => {
+                        tracing::debug!(worker = W::NAME, %error, "the streams can't be asked yet");
+                    }
+                }
+                if !pauses.wait(&self.stop).await {
+                    return false;
+                }
+            };
+            for (lane, grant) in lanes.iter_mut() {
+                if grant.applied[source] > newest {
+                    metrics::counter!("hub_streams_restarted_total", "stream" => stream.as_str())
+                        .increment(1);
+                    tracing::error!(
+                        worker = W::NAME,
+                        stream = stream.as_str(),
+                        lane,
+                        applied = grant.applied[source],
+                        newest,
+                        "the stream is shorter than what was applied from it: it was lost or made anew; reading it from its beginning"
+                    );
+                    grant.applied[source] = 0;
+                }
+            }
+        }
+        true
     }
 
     async fn apply_held(

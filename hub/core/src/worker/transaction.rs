@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use futures::FutureExt as _;
 use schemas::integration::{DeadLettered, Stage};
 use schemas::{MessageKind, TenantId};
 use sqlx::{PgPool, Row as _};
@@ -29,6 +30,8 @@ pub(crate) enum TxError {
     Database(#[from] sqlx::Error),
     #[error("the lane belongs to another process now")]
     Fenced,
+    #[error("the worker failed on it")]
+    Defect,
     #[error("the worker returned {got} verdicts for {asked} messages")]
     Contract { asked: usize, got: usize },
 }
@@ -92,9 +95,11 @@ pub(crate) async fn apply<W: Worker>(
         ..Committed::default()
     };
     if !fresh.is_empty() {
-        let verdicts = worker
-            .apply(&mut tx, &fresh)
+        // a defect of a worker must stop one message and not its lanes
+        let verdicts = std::panic::AssertUnwindSafe(worker.apply(&mut tx, &fresh))
+            .catch_unwind()
             .await
+            .map_err(|_| TxError::Defect)?
             .map_err(|error| TxError::Database(error.0))?;
         if verdicts.len() != fresh.len() {
             return Err(TxError::Contract {
@@ -442,7 +447,7 @@ async fn advance<W: Worker>(tx: &mut Tx<'_>, advances: &[Advance]) -> Result<(),
         .collect();
     let epochs: Vec<i64> = newest.values().map(|one| one.epoch).collect();
     let done = sqlx::query(
-        "update integration.lanes l set applied_seq = greatest(l.applied_seq, a.seq), applied_at = now()
+        "update integration.lanes l set applied_seq = a.seq, applied_at = now()
          from unnest($2::text[], $3::smallint[], $4::bigint[], $5::bigint[]) as a(source, lane, seq, epoch)
          where l.worker = $1 and l.source = a.source and l.lane = a.lane and l.epoch = a.epoch",
     )
