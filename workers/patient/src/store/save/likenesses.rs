@@ -81,7 +81,9 @@ async fn write_keys(
     Ok((kinds, keys, owners))
 }
 
-/// Who else has one of these keys. Of two records registered in one batch the later is compared to the earlier.
+/// Who else has one of these keys. `offset 0` keeps the planner from turning the look-ups around, which it does while the
+/// tables are young and have no statistics, and then the cost is that of all keys times all patients.
+/// Of two records registered in one batch the later is compared to the earlier.
 async fn compare(
     conn: &mut PgConnection,
     index: &Index,
@@ -95,16 +97,19 @@ async fn compare(
         return Ok(());
     }
     let rows: Vec<(Uuid, String, Uuid, Uuid)> = sqlx::query_as(
-        "select k.patient_id, k.kind, m.patient_id,
-                case when p.status = 'merged' then patients.standing(p.id) else p.id end
+        "select k.patient_id, k.kind, m.patient_id, p.standing
          from unnest($1::text[], $2::text[], $3::uuid[]) as k(kind, key, patient_id)
          cross join lateral (
              select m.patient_id, count(*) over () as alike
              from (select s.patient_id from patients.match_keys s
                    where s.kind = k.kind and s.key = k.key collate \"C\" limit $4 + 1) m
          ) m
-         join patients.patients p on p.id = m.patient_id
-         where m.alike <= $4 and m.patient_id <> k.patient_id and p.status <> 'entered_in_error'",
+         cross join lateral (
+             select case when p.status = 'merged' then patients.standing(p.id) else p.id end as standing
+             from patients.patients p where p.id = m.patient_id and p.status <> 'entered_in_error'
+             offset 0
+         ) p
+         where m.alike <= $4 and m.patient_id <> k.patient_id",
     )
     .bind(
         compared
