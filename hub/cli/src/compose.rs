@@ -31,6 +31,9 @@ pub(crate) use api_backbone::ApiBackbone;
 
 use crate::kinds::Kind;
 
+/// How long the start waits for NATS before it opens its ports without it (and asks senders to repeat).
+const NATS_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Which parts this process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Roles {
@@ -135,7 +138,7 @@ impl Hub {
 
         let backbone = Backbone::connect(&loaded.config.nats).await?;
         // RAW first: the edge may open its ports as soon as it stands
-        if backbone.is_connected() {
+        if backbone.wait_connected(NATS_PATIENCE).await {
             backbone
                 .ensure_stream(StreamName::Raw, &loaded.config.nats)
                 .await?;

@@ -10,9 +10,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Gives freed memory back and is quick with many small short-lived blocks.
+/// Gives freed memory back while the program is idle (background threads), and is quick with many small blocks.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let line = command::Line::parse();

@@ -196,6 +196,18 @@ impl Backbone {
         })
     }
 
+    /// Waits until the connection stands, at most `limit`; says whether it does.
+    pub async fn wait_connected(&self, limit: Duration) -> bool {
+        let deadline = tokio::time::Instant::now() + limit;
+        while !self.is_connected() {
+            if tokio::time::Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        true
+    }
+
     /// The core NATS client.
     #[must_use]
     pub fn client(&self) -> &Client {

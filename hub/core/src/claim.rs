@@ -10,6 +10,8 @@ use crate::backbone::{Backbone, BackboneError};
 
 /// Bodies above this go to the object store.
 pub const LIMIT: usize = 256 * 1024;
+/// How long one body may take.
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
 /// Bucket of the object store.
 pub const BUCKET: &str = "hub_bodies";
 /// Header that names the object (lower-case hex SHA-256).
@@ -62,6 +64,10 @@ async fn store(backbone: &Backbone) -> Result<object_store::ObjectStore, Backbon
 /// # Errors
 /// Not known to be stored.
 pub async fn put(backbone: &Backbone, bytes: &Bytes) -> Result<String, BackboneError> {
+    within(write(backbone, bytes)).await
+}
+
+async fn write(backbone: &Backbone, bytes: &Bytes) -> Result<String, BackboneError> {
     let name = digest(bytes);
     let store = store(backbone).await?;
     if store.info(&name).await.is_ok() {
@@ -75,11 +81,23 @@ pub async fn put(backbone: &Backbone, bytes: &Bytes) -> Result<String, BackboneE
     Ok(name)
 }
 
-/// Reads a body back and checks its digest; `None` when it is not there (aged out).
+/// Reads a body back and checks its digest; `None` when it is not there (aged out) or damaged.
 ///
 /// # Errors
-/// The store is out of reach, or the bytes are not those that were stored.
+/// The store is out of reach, or did not answer within [`DEADLINE`].
 pub async fn get(backbone: &Backbone, name: &str) -> Result<Option<Bytes>, BackboneError> {
+    within(read(backbone, name)).await
+}
+
+async fn within<T>(
+    work: impl Future<Output = Result<T, BackboneError>>,
+) -> Result<T, BackboneError> {
+    tokio::time::timeout(DEADLINE, work).await.map_err(|_| {
+        BackboneError::JetStream("the object store did not answer in time".to_owned())
+    })?
+}
+
+async fn read(backbone: &Backbone, name: &str) -> Result<Option<Bytes>, BackboneError> {
     let store = store(backbone).await?;
     let mut object = match store.get(name).await {
         Ok(object) => object,
@@ -92,9 +110,12 @@ pub async fn get(backbone: &Backbone, name: &str) -> Result<Option<Bytes>, Backb
         .await
         .map_err(|error| BackboneError::JetStream(error.to_string()))?;
     if digest(&bytes) != name {
-        return Err(BackboneError::JetStream(format!(
-            "object {name} is damaged: its digest differs"
-        )));
+        metrics::counter!("hub_objects_damaged_total").increment(1);
+        tracing::error!(
+            object = name,
+            "a stored body is damaged: its digest differs; it counts as gone"
+        );
+        return Ok(None);
     }
     Ok(Some(bytes.into()))
 }

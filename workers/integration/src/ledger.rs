@@ -120,18 +120,24 @@ impl Ledger {
             return Ok(());
         };
         let since = *first - DUPLICATE_WINDOW;
+        // partitions of days to come need not be looked into
+        let until = self.received_at.iter().max().map_or(*first, |last| *last);
         let tenant = tx.tenant().clone();
         sqlx::query(
             "with arrived as (
                  select r.*, row_number() over (partition by r.raw_id order by r.stream_seq, r.record_index) as repeat
-                 from unnest($2::timestamptz[], $3::bigint[], $4::smallint[], $5::uuid[], $6::text[], $7::text[],
-                             $8::integer[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-                             $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::uuid[])
-                      as r(received_at, stream_seq, record_index, raw_id, channel, peer, size, outcome, message_type,
-                           control_id, patient_number, accession, order_number, visit_number, bill_number, events,
-                           unmapped, notes, parent)
+                 from (select unnest($2::timestamptz[]) as received_at, unnest($3::bigint[]) as stream_seq,
+                              unnest($4::smallint[]) as record_index, unnest($5::uuid[]) as raw_id,
+                              unnest($6::text[]) as channel, unnest($7::text[]) as peer,
+                              unnest($8::integer[]) as size, unnest($9::text[]) as outcome,
+                              unnest($10::text[]) as message_type, unnest($11::text[]) as control_id,
+                              unnest($12::text[]) as patient_number, unnest($13::text[]) as accession,
+                              unnest($14::text[]) as order_number, unnest($15::text[]) as visit_number,
+                              unnest($16::text[]) as bill_number, unnest($17::text[]) as events,
+                              unnest($18::text[]) as unmapped, unnest($19::text[]) as notes,
+                              unnest($20::uuid[]) as parent) as r
              ), known as (
-                 select distinct m.raw_id from integration.messages m where m.raw_id = any($5) and m.received_at >= $21
+                 select distinct m.raw_id from integration.messages m where m.raw_id = any($5) and m.received_at between $21 and $23
              ), stored as (
                  insert into integration.messages
                      (tenant_id, received_at, stream_seq, record_index, raw_id, channel, peer, size, outcome, message_type,
@@ -174,6 +180,7 @@ impl Ledger {
         .bind(self.parent)
         .bind(since)
         .bind(SEPARATOR)
+        .bind(until)
         .execute(tx.conn())
         .await?;
         Ok(())

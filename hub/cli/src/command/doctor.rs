@@ -117,7 +117,7 @@ async fn nats(loaded: &Loaded, findings: &mut Vec<Finding>) {
         },
     );
     let backbone = match Backbone::connect(&loaded.config.nats).await {
-        Ok(backbone) if backbone.is_connected() => backbone,
+        Ok(backbone) if backbone.wait_connected(Duration::from_secs(5)).await => backbone,
         Ok(_) => {
             findings.push(bad(
                 "NATS",

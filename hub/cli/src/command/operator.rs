@@ -51,7 +51,7 @@ impl Operator {
                 .context("the configuration names no tenant")?,
         };
         let backbone = Backbone::connect(&loaded.config.nats).await?;
-        if !backbone.is_connected() {
+        if !backbone.wait_connected(Duration::from_secs(5)).await {
             bail!("NATS at {} can't be reached", loaded.config.nats.url);
         }
         let url = loaded

@@ -37,9 +37,11 @@ use crate::telemetry::child_traceparent;
 const CHECKPOINT: &str = "hub-raw-seq";
 /// Raw messages translated together: enough to share the durable writes, little enough to be quick.
 const BATCH: usize = 256;
-/// How long a batch waits for company after its first message: it costs nobody an acknowledgement, and shares
-/// durable writes where few connections send.
-const LINGER: Duration = Duration::from_millis(10);
+/// How long a batch waits for company while the channel is busy: it costs nobody an acknowledgement, and shares
+/// durable writes where few connections send. A message that comes alone never waits.
+const LINGER: Duration = Duration::from_millis(30);
+/// A batch of this many says that the channel is busy.
+const BUSY: usize = 4;
 /// Bytes translated together.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// A process that lost a race looks again after this long without progress of the other.
@@ -171,6 +173,7 @@ impl<T: Translator> TranslatorRunner<T> {
             checkpoint.raw_seq,
         );
         let label = self.channel.to_string();
+        let mut last_batch = 0;
         loop {
             let first = tokio::select! {
                 biased;
@@ -189,7 +192,12 @@ impl<T: Translator> TranslatorRunner<T> {
             if !self.unpack(first, &mut batch).await {
                 return Ended::Failed;
             }
-            let linger = tokio::time::Instant::now() + LINGER;
+            let patience = if last_batch >= BUSY {
+                LINGER
+            } else {
+                Duration::ZERO
+            };
+            let linger = tokio::time::Instant::now() + patience;
             while batch.len() < BATCH && bytes < BATCH_BYTES {
                 let next = match reader.try_next() {
                     Some(next) => next,
@@ -206,6 +214,7 @@ impl<T: Translator> TranslatorRunner<T> {
                     return Ended::Failed;
                 }
             }
+            last_batch = batch.len();
             metrics::gauge!("hub_translator_lag_records", "channel" => label.clone())
                 .set(behind as f64);
             metrics::histogram!("hub_translator_batch_size", "channel" => label.clone())

@@ -19,9 +19,12 @@ use crate::subject::{self, StreamName};
 
 /// Messages applied in one transaction, at most (a record is never split, so a few more are possible).
 pub(crate) const BATCH: usize = 512;
-/// How long a batch waits for company after its first event. It costs nobody an acknowledgement, only that long
-/// until an effect is seen, and it shares transactions where few connections send. Commands never wait.
-const LINGER: Duration = Duration::from_millis(10);
+/// How long a batch waits for company while the worker is busy. It costs nobody an acknowledgement, only that long
+/// until an effect is seen, and it shares transactions where few connections send. An event that comes alone and
+/// commands never wait.
+const LINGER: Duration = Duration::from_millis(20);
+/// A batch of this many messages says that the worker is busy.
+const BUSY: usize = 4;
 /// Bytes in one batch.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
@@ -43,6 +46,8 @@ pub(crate) struct Sources {
     collected: Vec<(usize, StoredMessage)>,
     count: usize,
     bytes: usize,
+    /// Messages of the batch before.
+    last_batch: usize,
 }
 
 impl Sources {
@@ -68,6 +73,7 @@ impl Sources {
             collected: Vec::new(),
             count: 0,
             bytes: 0,
+            last_batch: 0,
         }
     }
 
@@ -83,7 +89,12 @@ impl Sources {
             };
             self.keep(first);
         }
-        let linger = tokio::time::Instant::now() + LINGER;
+        let patience = if self.last_batch >= BUSY {
+            LINGER
+        } else {
+            Duration::ZERO
+        };
+        let linger = tokio::time::Instant::now() + patience;
         loop {
             for source in [1, 0, 2] {
                 while !self.is_full() {
@@ -128,7 +139,7 @@ impl Sources {
 
     /// What was collected, as envelopes. Not to be cancelled.
     pub(crate) async fn decode(&mut self, owned: &Owned) -> Vec<Arrived> {
-        self.count = 0;
+        self.last_batch = std::mem::take(&mut self.count);
         self.bytes = 0;
         let mut batch = Vec::with_capacity(self.collected.len());
         for (source, stored) in std::mem::take(&mut self.collected) {

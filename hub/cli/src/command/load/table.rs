@@ -237,7 +237,7 @@ async fn scenarios(
             Some((1.0, false)),
         );
         // idle is judged after the start's own work is over
-        tokio::time::sleep(Duration::from_secs(5).saturating_sub(subject.started.elapsed())).await;
+        tokio::time::sleep(Duration::from_secs(20).saturating_sub(subject.started.elapsed())).await;
         add(
             "hub memory, idle",
             subject.rss_mb(),
