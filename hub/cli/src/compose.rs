@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 mod api_backbone;
+mod background;
 mod channels;
 mod maintenance;
 mod mapping_files;
@@ -74,6 +75,7 @@ impl Roles {
 pub(crate) struct Hub {
     stop: CancellationToken,
     tasks: TaskTracker,
+    _background: background::Background,
     /// Where the API listens, if this process has it.
     pub api_address: Option<SocketAddr>,
     /// Generated password of the bootstrap administrator, to be printed once.
@@ -143,20 +145,29 @@ impl Hub {
                 .ensure_stream(StreamName::Raw, &loaded.config.nats)
                 .await?;
         }
-        let pool = db::pool(
-            pg_options(
-                &loaded
-                    .config
-                    .postgres
-                    .url
-                    .resolve()
-                    .map_err(anyhow::Error::msg)?,
-            )?,
-            loaded.config.postgres.max_connections,
-        );
+        let background = background::Background::start()?;
+        // connections of its own, on its own threads
+        let behind = background
+            .run({
+                let settings = loaded.config.nats.clone();
+                async move { Backbone::connect(&settings).await }
+            })
+            .await??;
+        let url = loaded
+            .config
+            .postgres
+            .url
+            .resolve()
+            .map_err(anyhow::Error::msg)?;
+        let connections = loaded.config.postgres.max_connections;
+        let api_pool = db::pool(pg_options(&url)?, connections.div_ceil(2));
+        let pool = {
+            let _entered = background.handle().enter();
+            db::pool(pg_options(&url)?, connections.div_ceil(2))
+        };
         let registry = channels::Registry::new(&backbone, &channels, &stop, &tasks);
         if roles.adapters {
-            registry.start_adapters(&mappings, &tasks);
+            registry.start_adapters(&mappings, &tasks, &behind, &background.handle());
         }
         tasks.spawn(set_up_streams(
             backbone.clone(),
@@ -174,24 +185,26 @@ impl Hub {
         if roles.workers {
             let outbox = Arc::new(Notify::new());
             let start = Workers {
-                backbone: &backbone,
+                backbone: &behind,
                 pool: &pool,
                 outbox: &outbox,
                 stop: &stop,
                 tasks: &tasks,
+                handle: &background.handle(),
             };
             start.worker(worker_patient::PatientWorker);
             start.worker(worker_clinical::ClinicalWorker);
             start.worker(worker_integration::IntegrationWorker);
-            tasks.spawn(
+            tasks.spawn_on(
                 Relay {
-                    backbone: backbone.clone(),
+                    backbone: behind.clone(),
                     pool: pool.clone(),
                     tenants: tenants.clone(),
                     outbox,
                     stop: stop.clone(),
                 }
                 .run(),
+                &background.handle(),
             );
             let links = channels
                 .iter()
@@ -209,29 +222,30 @@ impl Hub {
                 .unwrap_or(3650)
                     + 7,
             );
-            tasks.spawn(maintenance::run(
-                backbone.clone(),
-                pool.clone(),
-                links,
-                inbox_age,
-                stop.clone(),
-            ));
-            tasks.spawn(mapping_files::watch(
-                backbone.clone(),
-                pool.clone(),
-                Arc::clone(&mappings),
-                tenants.clone(),
-                stop.clone(),
-            ));
+            tasks.spawn_on(
+                maintenance::run(behind.clone(), pool.clone(), links, inbox_age, stop.clone()),
+                &background.handle(),
+            );
+            tasks.spawn_on(
+                mapping_files::watch(
+                    behind.clone(),
+                    pool.clone(),
+                    Arc::clone(&mappings),
+                    tenants.clone(),
+                    stop.clone(),
+                ),
+                &background.handle(),
+            );
         }
         let mut hub = Self {
             stop,
             tasks,
+            _background: background,
             api_address: None,
             one_time_password: None,
         };
         if roles.api {
-            hub.start_api(&loaded, &backbone, &pool, &registry, &tenants, metrics)
+            hub.start_api(&loaded, &backbone, &api_pool, &registry, &tenants, metrics)
                 .await?;
         }
         Ok(hub)
@@ -313,6 +327,7 @@ struct Workers<'a> {
     outbox: &'a Arc<Notify>,
     stop: &'a CancellationToken,
     tasks: &'a TaskTracker,
+    handle: &'a tokio::runtime::Handle,
 }
 
 impl Workers<'_> {
@@ -325,7 +340,7 @@ impl Workers<'_> {
             outbox: Arc::clone(self.outbox),
             stop: self.stop.clone(),
         };
-        self.tasks.spawn(runner.run());
+        self.tasks.spawn_on(runner.run(), self.handle);
     }
 }
 

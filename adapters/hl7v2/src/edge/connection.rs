@@ -21,7 +21,7 @@ use crate::header::Header;
 use crate::settings::Hl7v2Settings;
 
 /// Bytes read at once.
-const READ: usize = 8 * 1024;
+const READ: usize = 4 * 1024;
 /// A peer that does not take an answer for this long is gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -120,8 +120,14 @@ impl Registry {
         }
     }
 
-    /// Starts edges and translators.
-    pub(crate) fn start_adapters(&self, mappings: &Arc<MappingStore>, tasks: &TaskTracker) {
+    /// Starts edges, and translators on the background.
+    pub(crate) fn start_adapters(
+        &self,
+        mappings: &Arc<MappingStore>,
+        tasks: &TaskTracker,
+        behind: &Backbone,
+        background: &tokio::runtime::Handle,
+    ) {
         let (reports, reported) = mpsc::channel(1024);
         for channel in self.channels.values() {
             tasks.spawn(run_edge(
@@ -134,7 +140,7 @@ impl Registry {
                 self.stop.clone(),
             ));
             let runner = TranslatorRunner {
-                backbone: self.backbone.clone(),
+                backbone: behind.clone(),
                 tenant: channel.tenant.clone(),
                 channel: channel.id.clone(),
                 translator: Arc::new(channel.kind.translator()),
@@ -142,7 +148,7 @@ impl Registry {
                 desired: channel.desired.subscribe(),
                 stop: self.stop.clone(),
             };
-            tasks.spawn(runner.run());
+            tasks.spawn_on(runner.run(), background);
         }
         let kinds = self
             .channels

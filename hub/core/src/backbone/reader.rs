@@ -17,7 +17,7 @@ use crate::subject::StreamName;
 /// Messages asked for at once; with the byte limit below it bounds what waits in memory.
 const BATCH: usize = 256;
 /// Bytes asked for at once.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
+const BATCH_BYTES: usize = 1024 * 1024;
 /// The server says that it is alive this often; two missed beats make the consumer anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 

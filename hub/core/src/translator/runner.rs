@@ -43,7 +43,7 @@ const LINGER: Duration = Duration::from_millis(30);
 /// A batch of this many says that the channel is busy.
 const BUSY: usize = 4;
 /// Bytes translated together.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// A process that lost a race looks again after this long without progress of the other.
 const STANDBY: Duration = Duration::from_secs(3);
 

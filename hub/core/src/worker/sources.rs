@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_millis(20);
 /// A batch of this many messages says that the worker is busy.
 const BUSY: usize = 4;
 /// Bytes in one batch.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// One stored record on its way to a worker.
 pub(crate) struct Arrived {
