@@ -213,11 +213,6 @@ fn hub_check_names_file_and_line_of_every_problem() {
             8,
             "not a valid name",
         ),
-        (
-            good.replace("listen = \"127.0.0.1:2575\"", "listen = \"here\""),
-            12,
-            "listen",
-        ),
         (good.replace("listen = ", "lisen = "), 12, "lisen"),
         (
             good.replace(
@@ -262,6 +257,27 @@ fn hub_check_names_file_and_line_of_every_problem() {
         false,
     );
     assert!(!ok && text.contains("codes.toml"), "{text}");
+}
+
+#[test]
+fn hub_check_names_the_key_and_the_line_of_a_value_that_cannot_be_read() {
+    let folder = Servers::folder_for_tests();
+    let file = folder.path().join("hub.toml");
+    std::fs::write(
+        &file,
+        "[postgres]\nurl = \"postgres://x\"\n[[tenant]]\nid = \"demo\"\n[[channel]]\nid = \"lab\"\ntenant = \"demo\"\nkind = \"hl7v2\"\n[channel.settings.server]\nlisten = \"here\"\n",
+    )
+    .unwrap();
+    let output = run(Command::new(hub_binary())
+        .arg("check")
+        .arg("--config")
+        .arg(&file)
+        .env_remove("HUB_API_ADDR"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains(&format!("{}:10:", file.display())) && text.contains("listen"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
