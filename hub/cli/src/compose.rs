@@ -140,10 +140,13 @@ impl Hub {
 
         let backbone = Backbone::connect(&loaded.config.nats).await?;
         // RAW first: the edge may open its ports as soon as it stands
-        if backbone.wait_connected(NATS_PATIENCE).await {
-            backbone
+        if backbone.wait_connected(NATS_PATIENCE).await
+            && let Err(error) = backbone
                 .ensure_stream(StreamName::Raw, &loaded.config.nats)
-                .await?;
+                .await
+        {
+            // tried again behind the open ports; until then senders are asked to repeat
+            tracing::warn!(%error, "RAW does not stand yet");
         }
         let background = background::Background::start()?;
         // connections of its own, on its own threads

@@ -83,16 +83,19 @@ fn table<T: serde::de::DeserializeOwned>(
         .as_ref()
         .map(|settings| settings.get_ref().clone())
         .unwrap_or_default();
-    toml::Value::Table(table)
-        .try_into()
-        .map_err(|error: toml::de::Error| {
-            let message = error.message().to_owned();
-            // serde names the field in backticks: lead to its line
-            let key = message.split('`').nth(1).map(str::to_owned);
-            vec![loaded.problem_in_settings(
-                channel,
-                key.as_deref(),
-                format!("channel `{}`: {message}", channel.id.get_ref()),
-            )]
-        })
+    serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().message().to_owned();
+        // the value's own key; an unknown or missing one is named by serde in backticks
+        let key = message
+            .split('`')
+            .nth(1)
+            .map(str::to_owned)
+            .or_else(|| path.rsplit('.').next().map(str::to_owned));
+        vec![loaded.problem_in_settings(
+            channel,
+            key.as_deref(),
+            format!("channel `{}`: {path}: {message}", channel.id.get_ref()),
+        )]
+    })
 }

@@ -55,10 +55,11 @@ pub struct ToPublish {
     pub payload: Bytes,
 }
 
+/// User and password.
+type Login = (String, String);
+
 /// Addresses of a list, and the user and password that the first of them names.
-fn servers_of(
-    urls: &str,
-) -> Result<(Vec<async_nats::ServerAddr>, Option<(String, String)>), BackboneError> {
+fn servers_of(urls: &str) -> Result<(Vec<async_nats::ServerAddr>, Option<Login>), BackboneError> {
     let mut servers = Vec::new();
     let mut login = None;
     for url in urls.split(',').map(str::trim) {

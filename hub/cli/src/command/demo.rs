@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::dev::Dev;
-use super::signal;
+use super::signal::StopSignal;
 use crate::home;
 use crate::rest::Rest;
 
@@ -83,6 +83,7 @@ pub(super) async fn run(once: bool) -> anyhow::Result<ExitCode> {
         .ok()
         .filter(|password| !password.is_empty());
     let started = Instant::now();
+    let mut stop = StopSignal::install()?;
     let dev = Dev::start().await?;
     let outcome = play_and_check(
         &dev,
@@ -114,7 +115,7 @@ pub(super) async fn run(once: bool) -> anyhow::Result<ExitCode> {
     }
     tell(&played);
     dev.tell();
-    signal::stop_asked().await?;
+    stop.given().await;
     println!("stopping");
     dev.stop().await;
     Ok(ExitCode::SUCCESS)

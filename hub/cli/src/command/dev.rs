@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::signal;
+use super::signal::StopSignal;
 use crate::compose::{Hub, Roles};
 use crate::home::{Home, HomeOptions};
 
@@ -76,9 +76,10 @@ impl Dev {
 /// # Errors
 /// See [`Dev::start`].
 pub(super) async fn run() -> anyhow::Result<ExitCode> {
+    let mut stop = StopSignal::install()?;
     let dev = Dev::start().await?;
     dev.tell();
-    signal::stop_asked().await?;
+    stop.given().await;
     println!("stopping");
     dev.stop().await;
     Ok(ExitCode::SUCCESS)

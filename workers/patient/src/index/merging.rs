@@ -108,7 +108,8 @@ impl Index {
         }
         let standing = match self.between(command.survivor, command.retired) {
             Standing::Free(standing) => standing,
-            Standing::Joined => return Effect::None,
+            // a person who asks twice is told; a message that says it twice changes nothing
+            Standing::Joined => return Effect::refused(ALREADY_MERGED.0, ALREADY_MERGED.1),
             Standing::Refused(code, detail) => return Effect::refused(code, detail),
         };
         let body = PatientMerged {
