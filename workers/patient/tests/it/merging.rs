@@ -219,7 +219,7 @@ async fn circles_and_self_merges_are_refused() {
     assert_eq!(names_of(&verdicts[1]), ["patients.patient.merged"]);
     assert_eq!(refusal_of(&verdicts[2]), "patients.cycle");
     assert_eq!(refusal_of(&verdicts[3]), "patients.self_merge");
-    assert!(matches!(verdicts[4], Verdict::Unchanged), "already joined");
+    assert_eq!(refusal_of(&verdicts[4]), "patients.already_merged");
     assert_eq!(refusal_of(&verdicts[5]), "patients.unknown");
     assert_eq!(refusal_of(&verdicts[6]), "patients.cycle");
     assert!(matches!(verdicts[7], Verdict::Unchanged));
