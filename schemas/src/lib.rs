@@ -11,6 +11,7 @@ pub mod integration;
 pub mod patch;
 pub mod patients;
 pub mod sql;
+pub mod worklist;
 
 pub use catalogue::{CATALOGUE, CatalogueEntry, MessageKind, OrderGroup, Owner};
 pub use ids::{ChannelId, IdentifierKey, InvalidToken, RawId, TenantId, event_id};
