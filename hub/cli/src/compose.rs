@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use hub_api::{ApiLimits, ApiState, TokenKeys};
 use hub_core::backbone::{Backbone, settings_bucket, sync_check};
 use hub_core::config::{Loaded, Problem};
+use hub_core::governor::Governor;
 use hub_core::mappings::MappingStore;
 use hub_core::relay::Relay;
 use hub_core::retry::Pauses;
@@ -168,7 +169,8 @@ impl Hub {
             let _entered = background.handle().enter();
             db::pool(pg_options(&url)?, connections.div_ceil(2))
         };
-        let registry = channels::Registry::new(&backbone, &channels, &stop, &tasks);
+        let governor = Governor::default();
+        let registry = channels::Registry::new(&backbone, &channels, &governor, &stop, &tasks);
         if roles.adapters {
             registry.start_adapters(&mappings, &tasks, &behind, &background.handle());
         }
@@ -191,6 +193,7 @@ impl Hub {
                 backbone: &behind,
                 pool: &pool,
                 outbox: &outbox,
+                governor: &governor,
                 stop: &stop,
                 tasks: &tasks,
                 handle: &background.handle(),
@@ -328,6 +331,7 @@ struct Workers<'a> {
     backbone: &'a Backbone,
     pool: &'a PgPool,
     outbox: &'a Arc<Notify>,
+    governor: &'a Governor,
     stop: &'a CancellationToken,
     tasks: &'a TaskTracker,
     handle: &'a tokio::runtime::Handle,
@@ -341,6 +345,7 @@ impl Workers<'_> {
             pool: self.pool.clone(),
             lock_options: (*self.pool.connect_options()).clone(),
             outbox: Arc::clone(self.outbox),
+            governor: self.governor.clone(),
             stop: self.stop.clone(),
         };
         self.tasks.spawn_on(runner.run(), self.handle);

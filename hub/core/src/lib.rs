@@ -8,6 +8,7 @@ pub mod config;
 pub mod db;
 pub mod envelope;
 pub mod failure;
+pub mod governor;
 pub mod ingest;
 pub mod lane;
 pub mod mappings;

@@ -4,7 +4,8 @@
 //! A record of several has what they share in the NATS headers, `content-type:
 //! application/vnd.sangam.record`, `hub-record: 1` (the codec's version) and `hub-count`; its payload is,
 //! for each: length of the attributes (u32 little-endian), attributes as `name: value` lines, length of
-//! the body (u32 little-endian), body. Why records: one durable write is shared by all who wait
+//! the body (u32 little-endian), body. A packed one has `content-encoding: lz4` and `hub-unpacked: <bytes>`, its payload is
+//! the same as one LZ4 block. Why records: one durable write is shared by all who wait
 //! (specs/rust-stack.md §2: 45,000 instead of 4,000 messages a second at 64 connections).
 
 use async_nats::HeaderMap;
@@ -14,6 +15,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 const VERSION: &str = "1";
 const H_RECORD: &str = "hub-record";
 const H_COUNT: &str = "hub-count";
+const H_ENCODING: &str = "content-encoding";
+const H_UNPACKED: &str = "hub-unpacked";
+const LZ4: &str = "lz4";
 const H_CONTENT_TYPE: &str = "content-type";
 const CONTENT_TYPE: &str = "application/vnd.sangam.record";
 
@@ -22,11 +26,18 @@ pub const MAX_PARTS: usize = 64;
 /// Most bytes of payload in one record of several: well under the server's default limit of 1 MiB.
 pub const MAX_BYTES: usize = 512 * 1024;
 
+/// Below this packing gains nothing.
+const PACK_FROM: usize = 1024;
+/// No record of ours unpacks to more: the parts of one, whose attributes may come on top of [`MAX_BYTES`].
+const MAX_UNPACKED: usize = 16 * 1024 * 1024;
+
 /// A stored record can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     #[error("record codec version {0} is not known to this release")]
     Version(String),
+    #[error("record can't be unpacked")]
+    Packing,
     #[error("record is cut short at byte {0}")]
     Short(usize),
     #[error("record holds {found} messages, its header says {said}")]
@@ -110,6 +121,42 @@ pub fn encode(shared: &[(&'static str, &str)], parts: &[Part]) -> (HeaderMap, By
     (headers, payload.freeze())
 }
 
+/// As [`encode`], with a payload of several packed: canonical JSON shrinks to a quarter, and it is written twice by an
+/// atomic batch, synced, hashed and read again by each worker. Bytes from outside are never packed: what is stored in RAW
+/// can be found there with any tool.
+///
+/// # Panics
+/// As [`encode`].
+#[must_use]
+pub fn encode_packed(shared: &[(&'static str, &str)], parts: &[Part]) -> (HeaderMap, Bytes) {
+    let (mut headers, payload) = encode(shared, parts);
+    if parts.len() < 2 || payload.len() < PACK_FROM {
+        return (headers, payload);
+    }
+    headers.insert(H_ENCODING, LZ4);
+    headers.insert(H_UNPACKED, payload.len().to_string().as_str());
+    (headers, lz4_flex::block::compress(&payload).into())
+}
+
+fn unpack(shared: &HeaderMap, payload: Bytes) -> Result<Bytes, RecordError> {
+    match shared.get(H_ENCODING).map(async_nats::HeaderValue::as_str) {
+        None => Ok(payload),
+        Some(LZ4) => {
+            let bytes = shared
+                .get(H_UNPACKED)
+                .and_then(|bytes| bytes.as_str().parse().ok())
+                .filter(|bytes| *bytes <= MAX_UNPACKED)
+                .ok_or(RecordError::Packing)?;
+            lz4_flex::block::decompress(&payload, bytes)
+                .ok()
+                .filter(|unpacked| unpacked.len() == bytes)
+                .map(Bytes::from)
+                .ok_or(RecordError::Packing)
+        }
+        Some(_) => Err(RecordError::Packing),
+    }
+}
+
 fn length(len: usize) -> u32 {
     u32::try_from(len)
         .expect("a part is far smaller than 4 GiB: bodies above 256 KiB go to the object store")
@@ -155,6 +202,7 @@ impl Record {
         if version.as_str() != VERSION {
             return Err(RecordError::Version(version.as_str().to_owned()));
         }
+        let payload = unpack(&shared, payload)?;
         let said = shared
             .get(H_COUNT)
             .map(|v| v.as_str().to_owned())
@@ -261,6 +309,27 @@ mod tests {
         assert_eq!(three.attribute(&three.parts[2], "ce-id"), Some("c  d"));
         assert_eq!(three.attribute(&three.parts[1], "hub-tenant"), Some("demo"));
         assert_eq!(&three.parts[2].body[..], b"zz");
+    }
+
+    #[test]
+    fn a_packed_record_is_smaller_and_comes_back_whole_and_a_damaged_one_is_an_error() {
+        let body = Bytes::from(br#"{"code":"6690-2","unit":"10*3/uL"}"#.repeat(20));
+        let parts: Vec<Part> = (0..8).map(|_| Part::new(body.clone())).collect();
+        let (_, plain) = encode(&[], &parts);
+        let (headers, packed) = encode_packed(&[], &parts);
+        assert!(packed.len() * 4 < plain.len());
+        let record = Record::decode(Some(headers.clone()), packed.clone()).unwrap();
+        assert_eq!(record.parts.len(), 8);
+        assert!(record.parts.iter().all(|part| part.body == body));
+        for end in 0..packed.len() {
+            assert!(Record::decode(Some(headers.clone()), packed.slice(..end)).is_err());
+        }
+        let mut huge = headers.clone();
+        huge.insert(H_UNPACKED, "99999999999");
+        assert!(Record::decode(Some(huge), packed.clone()).is_err());
+        let mut other = headers;
+        other.insert(H_ENCODING, "br");
+        assert!(Record::decode(Some(other), packed).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
+use hub_core::governor::Governor;
 use hub_core::ingest::{Ingest, IngestOptions};
 use hub_core::publish;
 use hub_core::subject::StreamName;
@@ -149,6 +150,7 @@ fn ingest(operator: &Operator, letter: &DeadLetter) -> anyhow::Result<Ingest> {
         operator.tenant.clone(),
         channel,
         IngestOptions::default(),
+        Governor::default(),
         CancellationToken::new(),
         &tasks,
     ))

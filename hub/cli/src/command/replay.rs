@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use hub_core::backbone::reader::Reader;
+use hub_core::governor::Governor;
 use hub_core::ingest::{Ingest, IngestOptions};
 use hub_core::mappings::MappingStore;
 use hub_core::subject::{self, StreamName};
@@ -91,6 +92,7 @@ impl Replay {
             operator.tenant.clone(),
             self.channel.clone(),
             IngestOptions::default(),
+            Governor::default(),
             stop.clone(),
             &tasks,
         );

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hub_core::backbone::Backbone;
 use hub_core::channel::LinkReport;
 use hub_core::config::ChannelSettings;
+use hub_core::governor::Governor;
 use hub_core::ingest::{Ingest, IngestOptions};
 use hub_core::mappings::MappingStore;
 use hub_core::publish::{self, NewMessage};
@@ -40,6 +41,7 @@ struct Channel {
 pub(crate) struct Registry {
     channels: Arc<BTreeMap<(TenantId, ChannelId), Channel>>,
     backbone: Backbone,
+    governor: Governor,
     stop: CancellationToken,
 }
 
@@ -47,6 +49,7 @@ impl Registry {
     pub(crate) fn new(
         backbone: &Backbone,
         channels: &[(ChannelSettings, Kind)],
+        governor: &Governor,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Self {
@@ -62,6 +65,7 @@ impl Registry {
                     tenant.clone(),
                     id.clone(),
                     IngestOptions::default(),
+                    governor.clone(),
                     stop.clone(),
                     tasks,
                 );
@@ -78,6 +82,7 @@ impl Registry {
         Self {
             channels: Arc::new(channels),
             backbone: backbone.clone(),
+            governor: governor.clone(),
             stop: stop.clone(),
         }
     }
@@ -146,6 +151,7 @@ impl Registry {
                 translator: Arc::new(channel.kind.translator()),
                 mappings: Arc::clone(mappings),
                 desired: channel.desired.subscribe(),
+                governor: self.governor.clone(),
                 stop: self.stop.clone(),
             };
             tasks.spawn_on(runner.run(), background);

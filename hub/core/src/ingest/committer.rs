@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{IngestError, Received, Stored};
 use crate::backbone::{Backbone, PublishError};
 use crate::envelope::Position;
+use crate::governor::Governor;
 use crate::record::{self, Part};
 use crate::{claim, subject};
 
@@ -60,6 +61,7 @@ impl Ingest {
         tenant: TenantId,
         channel: ChannelId,
         options: IngestOptions,
+        governor: Governor,
         stop: CancellationToken,
         tasks: &tokio_util::task::TaskTracker,
     ) -> Self {
@@ -69,6 +71,7 @@ impl Ingest {
             tenant: tenant.clone(),
             channel: channel.clone(),
             waiting,
+            governor,
             stop,
         };
         tasks.spawn(committer.run());
@@ -119,6 +122,7 @@ struct Committer {
     tenant: TenantId,
     channel: ChannelId,
     waiting: mpsc::Receiver<Waiting>,
+    governor: Governor,
     stop: CancellationToken,
 }
 
@@ -204,6 +208,7 @@ impl Committer {
             .record(started.elapsed().as_secs_f64());
         match outcome {
             Ok(published) => {
+                self.governor.stored(kept.len());
                 metrics::counter!("hub_messages_stored_total", "channel" => self.channel.to_string()).increment(kept.len() as u64);
                 for (index, waiting) in kept.into_iter().enumerate() {
                     let index = u16::try_from(index).expect("a record has at most 64 messages");

@@ -26,6 +26,7 @@ use crate::backbone::reader::{Reader, StoredMessage};
 use crate::backbone::{Backbone, PublishError, ToPublish};
 use crate::claim;
 use crate::envelope::Position;
+use crate::governor::Governor;
 use crate::lane::lane_of;
 use crate::mappings::{MappingStore, Mappings};
 use crate::record::{self, Part, Record};
@@ -56,6 +57,7 @@ pub struct TranslatorRunner<T> {
     pub mappings: Arc<MappingStore>,
     /// Paused channels receive and store, but are not translated.
     pub desired: watch::Receiver<DesiredState>,
+    pub governor: Governor,
     pub stop: CancellationToken,
 }
 
@@ -219,6 +221,7 @@ impl<T: Translator> TranslatorRunner<T> {
                 .set(behind as f64);
             metrics::histogram!("hub_translator_batch_size", "channel" => label.clone())
                 .record(batch.len() as f64);
+            let _turn = self.governor.turn().await;
             let started = std::time::Instant::now();
             let maps = self.mappings.current();
             let (made, dead) = self.translate_batch(&batch, &maps);
@@ -232,6 +235,9 @@ impl<T: Translator> TranslatorRunner<T> {
                     };
                     metrics::counter!("hub_messages_translated_total", "channel" => label.clone())
                         .increment(batch.len() as u64);
+                    if let Some(last) = batch.last() {
+                        self.governor.translated(lag_since(last.received_at));
+                    }
                 }
                 Err(PublishError::Conflict) => return Ended::LostRace,
                 Err(error) => {
@@ -443,6 +449,13 @@ impl<T: Translator> TranslatorRunner<T> {
     }
 }
 
+/// How long ago something was stored; a clock that went back says zero.
+fn lag_since(at: OffsetDateTime) -> Duration {
+    (OffsetDateTime::now_utc() - at)
+        .try_into()
+        .unwrap_or_default()
+}
+
 enum Ended {
     Stopped,
     Paused,
@@ -640,7 +653,7 @@ impl Made {
                     }
                 }
                 let shared = Shared::new(run.name, run.version, tenant, &source, &now);
-                let (headers, payload) = record::encode(&shared.each(), &run.parts);
+                let (headers, payload) = record::encode_packed(&shared.each(), &run.parts);
                 messages.push(ToPublish {
                     subject: subject::message(schemas::MessageKind::Event, tenant, lane, run.name),
                     headers,
@@ -670,7 +683,7 @@ impl Made {
 }
 
 fn ledger_message(subject: &str, shared: &Shared<'_>, parts: &[Part]) -> ToPublish {
-    let (headers, payload): (HeaderMap, Bytes) = record::encode(&shared.each(), parts);
+    let (headers, payload): (HeaderMap, Bytes) = record::encode_packed(&shared.each(), parts);
     ToPublish {
         subject: subject.to_owned(),
         headers,

@@ -19,6 +19,7 @@ use crate::backbone::Backbone;
 use crate::db::is_transient;
 use crate::envelope::Envelope;
 use crate::failure::Refusal;
+use crate::governor::Governor;
 use crate::retry::Pauses;
 
 /// Messages that may wait in memory for lanes that are held; beyond it reading stops.
@@ -36,6 +37,7 @@ pub struct WorkerRunner<W> {
     pub lock_options: PgConnectOptions,
     /// Told when the outbox has something to publish.
     pub outbox: Arc<Notify>,
+    pub governor: Governor,
     pub stop: CancellationToken,
 }
 
@@ -104,6 +106,7 @@ impl<W: Worker> WorkerRunner<W> {
                 () = sources.collect(), if waiting < HELD_LIMIT => true,
             };
             let batch = if collected {
+                let _turn = self.governor.turn().await;
                 sources.decode(lanes).await
             } else {
                 Vec::new()
@@ -221,8 +224,16 @@ impl<W: Worker> WorkerRunner<W> {
             })
             .collect();
         loop {
-            match self.together(&messages, &advances, lanes).await {
+            let turn = self.governor.turn().await;
+            let outcome = self.together(&messages, &advances, lanes).await;
+            drop(turn);
+            match outcome {
                 Ok(committed) => {
+                    if let Some(last) = messages.last() {
+                        let lag = time::OffsetDateTime::now_utc() - last.recorded_at;
+                        self.governor
+                            .applied(W::NAME, lag.try_into().unwrap_or_default());
+                    }
                     self.done(&committed, started).await;
                     return true;
                 }

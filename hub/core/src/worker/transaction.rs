@@ -382,9 +382,9 @@ async fn enter_outbox<W: Worker>(
     let mut causes = Vec::with_capacity(rows.len());
     for (subject, row) in rows {
         let (headers, payload) = if row.name == "setting" {
-            record::encode(&[], &row.parts)
+            record::encode_packed(&[], &row.parts)
         } else {
-            record::encode(
+            record::encode_packed(
                 &Shared::new(row.name, row.version, &tenant, &source, &now).each(),
                 &row.parts,
             )

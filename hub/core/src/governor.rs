@@ -1,0 +1,334 @@
+//! Who gives way when more comes in than the machine can work off: translators and workers, never the acknowledgement.
+//!
+//! While everything is worked off in time, nobody waits here. Once the work behind the acknowledgement is late and
+//! gets later although it has the whole machine, it leaves one core to the edge and the disk until less comes in: lag grows,
+//! the time of an acknowledgement does not. Threads' niceness alone does not do that: what delays a durable write
+//! then is the kernel's own work waiting for a core (measured: README, "Where the time goes").
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Work that is done so much later than its message arrived is late. Far below the 2 s in which a result is to be seen.
+const LATE: Duration = Duration::from_millis(300);
+/// How often it is judged: several batches of each stage.
+const WINDOW: Duration = Duration::from_millis(500);
+/// How long it is tried whether the whole machine is enough now.
+const TRIAL: Duration = Duration::from_secs(1);
+/// Time until the first trial; twice as long after each that fails.
+const NARROW_FIRST: Duration = Duration::from_secs(4);
+const NARROW_LONGEST: Duration = Duration::from_secs(32);
+/// Nobody waits longer for a turn: who holds it may itself wait for a database that is away.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Shared by the edges, translators and workers of a process. Cheap to clone.
+#[derive(Clone)]
+pub struct Governor {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Turns that may be taken at once while it is narrow.
+    turns: Arc<Semaphore>,
+    narrow: AtomicBool,
+    /// Messages that were stored so far.
+    stored: AtomicU64,
+    judge: Mutex<Judge>,
+}
+
+/// The right to work; dropped when the piece of work is done.
+#[must_use = "the turn ends when this is dropped"]
+pub struct Turn(#[allow(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
+
+impl Default for Governor {
+    /// One core of this machine's is left free when it is narrow; there is always one turn.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_turns(cores.saturating_sub(1).max(1))
+    }
+}
+
+impl Governor {
+    /// With a number of turns for the time of overload.
+    #[must_use]
+    pub fn with_turns(turns: usize) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                turns: Arc::new(Semaphore::new(turns)),
+                narrow: AtomicBool::new(false),
+                stored: AtomicU64::new(0),
+                judge: Mutex::new(Judge::new(Instant::now())),
+            }),
+        }
+    }
+
+    /// The edge stored messages.
+    pub fn stored(&self, messages: usize) {
+        self.shared
+            .stored
+            .fetch_add(messages as u64, Ordering::Relaxed);
+    }
+
+    /// Waits for the turn of one piece of work (a batch), at most a second.
+    pub async fn turn(&self) -> Turn {
+        if !self.shared.narrow.load(Ordering::Relaxed) {
+            return Turn(None);
+        }
+        let turn = Arc::clone(&self.shared.turns).acquire_owned();
+        Turn(
+            tokio::time::timeout(LONGEST_WAIT, turn)
+                .await
+                .ok()
+                .and_then(Result::ok),
+        )
+    }
+
+    /// A translator has worked: how long ago its last message was stored.
+    pub fn translated(&self, lag: Duration) {
+        self.worked("translator", lag);
+    }
+
+    /// A worker has worked: how long ago the last event was stored.
+    pub fn applied(&self, worker: &'static str, lag: Duration) {
+        self.worked(worker, lag);
+    }
+
+    fn worked(&self, stage: &'static str, lag: Duration) {
+        let stored = self.shared.stored.load(Ordering::Relaxed);
+        let mut judge = self
+            .shared
+            .judge
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(narrow) = judge.worked(Instant::now(), stored, stage, lag) else {
+            return;
+        };
+        self.shared.narrow.store(narrow, Ordering::Relaxed);
+        metrics::gauge!("hub_overloaded").set(f64::from(u8::from(narrow)));
+        if narrow {
+            tracing::warn!(
+                lag_ms = judge.lag().as_millis(),
+                "more comes in than this machine can work off; acknowledgements come first, results are seen later"
+            );
+        } else {
+            tracing::info!(
+                lag_ms = judge.lag().as_millis(),
+                "the work behind the acknowledgements has the whole machine again"
+            );
+        }
+    }
+}
+
+/// Decides; knows no clock.
+struct Judge {
+    narrow_since: Option<Instant>,
+    window: Window,
+    /// How late each stage was when it last worked.
+    lags: BTreeMap<&'static str, Duration>,
+    /// How long it is narrow the next time.
+    narrow_for: Duration,
+    /// It is being tried whether the whole machine is enough.
+    trial: bool,
+}
+
+struct Window {
+    began: Instant,
+    stored: u64,
+    lag: Duration,
+}
+
+impl Judge {
+    fn new(now: Instant) -> Self {
+        Self {
+            narrow_since: None,
+            window: Window {
+                began: now,
+                stored: 0,
+                lag: Duration::ZERO,
+            },
+            lags: BTreeMap::new(),
+            narrow_for: NARROW_FIRST,
+            trial: false,
+        }
+    }
+
+    /// From the arrival to the effect: the translator's delay and the slowest worker's.
+    fn lag(&self) -> Duration {
+        let of = |stage: &str| self.lags.get(stage).copied().unwrap_or_default();
+        let workers = self
+            .lags
+            .iter()
+            .filter(|(stage, _)| **stage != "translator")
+            .map(|(_, lag)| *lag)
+            .max()
+            .unwrap_or_default();
+        of("translator") + workers
+    }
+
+    /// A stage worked; the new state when it changes.
+    fn worked(
+        &mut self,
+        now: Instant,
+        stored: u64,
+        stage: &'static str,
+        lag: Duration,
+    ) -> Option<bool> {
+        self.lags.insert(stage, lag);
+        let length = now.saturating_duration_since(self.window.began);
+        if length < if self.trial { TRIAL } else { WINDOW } {
+            return None;
+        }
+        let lag = self.lag();
+        let arriving = stored > self.window.stored;
+        let late = lag > LATE;
+        if !late || !arriving {
+            self.narrow_for = NARROW_FIRST;
+        }
+        let change = match self.narrow_since {
+            None => {
+                // later than at the window's beginning, although nobody had to wait for a turn
+                (late && arriving && lag >= self.window.lag).then_some(true)
+            }
+            Some(since) => {
+                let waited = now.saturating_duration_since(since) >= self.narrow_for;
+                (!arriving || waited).then_some(false)
+            }
+        };
+        self.window = Window {
+            began: now,
+            stored,
+            lag,
+        };
+        self.trial = change == Some(false);
+        if let Some(narrow) = change {
+            if !narrow {
+                self.narrow_for = (self.narrow_for * 2).min(NARROW_LONGEST);
+            }
+            self.narrow_since = narrow.then_some(now);
+        }
+        change
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays a machine: `arrive` and `serve` messages a second (`serve` = whole machine, narrow), in steps of 100 ms.
+    struct Machine {
+        judge: Judge,
+        now: Instant,
+        stored: f64,
+        done: f64,
+        narrow: bool,
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let now = Instant::now();
+            Self {
+                judge: Judge::new(now),
+                now,
+                stored: 0.0,
+                done: 0.0,
+                narrow: false,
+            }
+        }
+
+        /// Seconds of it, of which it was narrow.
+        fn play(&mut self, seconds: f64, arrive: f64, serve: (f64, f64)) -> f64 {
+            let step = 0.1;
+            let mut narrow_for = 0.0;
+            let mut left = seconds;
+            while left > 0.0 {
+                self.now += Duration::from_secs_f64(step);
+                self.stored += arrive * step;
+                let rate = if self.narrow { serve.1 } else { serve.0 };
+                let worked = (rate * step).min(self.stored - self.done);
+                self.done += worked;
+                let lag = (self.stored - self.done) / arrive.max(rate);
+                if worked > 0.0
+                    && let Some(narrow) = self.judge.worked(
+                        self.now,
+                        self.stored as u64,
+                        "translator",
+                        Duration::from_secs_f64(lag),
+                    )
+                {
+                    self.narrow = narrow;
+                }
+                if self.narrow {
+                    narrow_for += step;
+                }
+                left -= step;
+            }
+            narrow_for
+        }
+    }
+
+    #[test]
+    fn what_the_machine_can_bear_is_never_narrowed() {
+        let mut machine = Machine::new();
+        assert!(machine.play(60.0, 3000.0, (3300.0, 2000.0)) < 0.1);
+    }
+
+    #[test]
+    fn too_much_is_narrowed_within_seconds_and_stays_so() {
+        let mut machine = Machine::new();
+        machine.play(4.0, 4500.0, (3000.0, 2000.0));
+        assert!(machine.narrow);
+        assert!(machine.play(60.0, 4500.0, (3000.0, 2000.0)) > 54.0);
+    }
+
+    #[test]
+    fn the_burst_over_it_has_the_whole_machine() {
+        let mut machine = Machine::new();
+        machine.play(10.0, 9000.0, (3000.0, 2000.0));
+        assert!(machine.narrow);
+        machine.play(1.0, 0.0, (3000.0, 2000.0));
+        assert!(!machine.narrow);
+    }
+
+    #[test]
+    fn a_hiccup_under_a_bearable_load_is_made_up_for() {
+        let mut machine = Machine::new();
+        machine.play(5.0, 3000.0, (3300.0, 2000.0));
+        // two seconds in which the database hardly moves
+        machine.play(2.0, 3000.0, (300.0, 300.0));
+        machine.play(120.0, 3000.0, (3300.0, 2000.0));
+        assert!(
+            machine.judge.lag() < Duration::from_secs(1),
+            "{:?}",
+            machine.judge.lag()
+        );
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_while_all_is_in_time() {
+        let governor = Governor::with_turns(1);
+        let _first = governor.turn().await;
+        let _second = tokio::time::timeout(Duration::from_millis(100), governor.turn())
+            .await
+            .expect("no waiting");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn under_overload_turns_are_taken_one_after_the_other_but_a_stuck_one_stops_nobody() {
+        let governor = Governor::with_turns(1);
+        governor.shared.narrow.store(true, Ordering::Relaxed);
+        let first = governor.turn().await;
+        let waiting = tokio::spawn({
+            let governor = governor.clone();
+            async move { drop(governor.turn().await) }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(first);
+        waiting.await.expect("it came to its turn");
+        let _stuck = governor.turn().await;
+        let _other = governor.turn().await;
+    }
+}
