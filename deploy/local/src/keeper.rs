@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Waits before a dead server is started again: doubled each time, up to the second.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// How often a running server is asked whether it is ill, and after how many yeses in a row it is started anew.
+const CHECK: Duration = Duration::from_secs(2);
+const ILL_ENOUGH: u32 = 3;
 /// A server that ran this long has recovered: its next death starts at the first delay again.
 const RECOVERED: Duration = Duration::from_secs(10);
 
@@ -30,6 +33,11 @@ pub(crate) trait Program: Send + Sync + 'static {
     /// One look, over within a second or two.
     fn is_ready(&self) -> bool;
     fn ready_within(&self) -> Duration;
+    /// It runs, but says itself that it will not recover without a new start. A server that says nothing is not ill: it may be
+    /// frozen or busy.
+    fn is_ill(&self) -> bool {
+        false
+    }
     fn log(&self) -> &Path;
     /// Signals to end it with, each with the time it gets before the next. Together under 8 s.
     fn stop_signals(&self) -> &'static [(Signal, Duration)];
@@ -392,14 +400,60 @@ impl Core {
 
     /// Waits for the end without collecting, so that the number stays the server's until `pid` is cleared.
     fn collect(&self, child: &mut Child, pid: Pid) -> String {
-        while !has_ended(pid, WaitPidFlag::empty()) {}
-        let mut situation = self.lock();
-        situation.pid = None;
-        let how = child
-            .wait()
-            .map_or_else(|error| error.to_string(), |status| status.to_string());
-        self.changed.notify_all();
-        how
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.watch_health(pid));
+            while !has_ended(pid, WaitPidFlag::empty()) {}
+            let mut situation = self.lock();
+            situation.pid = None;
+            let how = child
+                .wait()
+                .map_or_else(|error| error.to_string(), |status| status.to_string());
+            self.changed.notify_all();
+            how
+        })
+    }
+
+    /// Ends a server that says of itself that it can't go on; the keeper then starts it anew. Returns when it has ended.
+    fn watch_health(&self, pid: Pid) {
+        let mut ill = 0;
+        loop {
+            let next = Instant::now() + CHECK;
+            let mut situation = self.lock();
+            loop {
+                if situation.pid != Some(pid) {
+                    return;
+                }
+                let left = next.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                situation = self.wait(situation, left);
+            }
+            let up =
+                matches!(situation.state, ServerState::Up { .. }) && situation.wanted == Wanted::Up;
+            drop(situation);
+            ill = if up && self.program.is_ill() {
+                ill + 1
+            } else {
+                0
+            };
+            if ill < ILL_ENOUGH {
+                continue;
+            }
+            tracing::warn!(
+                server = self.program.name(),
+                "a local server says that it can't go on; starting it anew"
+            );
+            // held while signalling: the process cannot be collected, so its number cannot be anybody else's
+            let situation = self.lock();
+            if situation.pid == Some(pid) {
+                if ill == ILL_ENOUGH {
+                    processes::signal(pid, Signal::SIGTERM);
+                } else {
+                    self.program.cut(pid);
+                }
+            }
+        }
     }
 }
 

@@ -15,6 +15,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Free bytes on the disk from which on a start is worth while.
+const ROOM_TO_GO_ON: u64 = 16 * 1024 * 1024;
 /// One look at the server never takes longer.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
@@ -282,15 +284,19 @@ impl Nats {
     }
 
     fn get(&self, path: &str) -> Option<String> {
+        let (status, body) = self.ask(path)?;
+        (status == 200).then_some(body)
+    }
+
+    /// Status and body of an answer; `None` when there is none.
+    fn ask(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = connect(self.monitor_port)?;
         write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
-        head.lines()
-            .next()?
-            .contains(" 200 ")
-            .then(|| body.to_owned())
+        let status = head.split_whitespace().nth(1)?.parse().ok()?;
+        Some((status, body.to_owned()))
     }
 
     /// The first thing the server says to a client.
@@ -378,6 +384,17 @@ impl Program for Nats {
     /// After a crash it reads its streams back before it listens.
     fn ready_within(&self) -> Duration {
         Duration::from_secs(60)
+    }
+
+    /// After a write that its disk refused, nats-server 2.15 takes no more writes, also when there is room again. A new start
+    /// helps; while the disk is full it would not.
+    fn is_ill(&self) -> bool {
+        let refuses = self
+            .ask("/healthz")
+            .is_some_and(|(status, _)| status != 200);
+        refuses
+            && nix::sys::statvfs::statvfs(&self.store_dir)
+                .is_ok_and(|disk| disk.blocks_available() * disk.fragment_size() >= ROOM_TO_GO_ON)
     }
 
     fn log(&self) -> &Path {
