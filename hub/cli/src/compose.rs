@@ -207,6 +207,7 @@ impl Hub {
                     pool: pool.clone(),
                     tenants: tenants.clone(),
                     outbox,
+                    governor: governor.clone(),
                     stop: stop.clone(),
                 }
                 .run(),

@@ -17,10 +17,10 @@ const LATE: Duration = Duration::from_millis(300);
 /// How often it is judged: several batches of each stage.
 const WINDOW: Duration = Duration::from_millis(500);
 /// How long it is tried whether the whole machine is enough now.
-const TRIAL: Duration = Duration::from_secs(1);
+const TRIAL: Duration = Duration::from_millis(750);
 /// Time until the first trial; twice as long after each that fails.
-const NARROW_FIRST: Duration = Duration::from_secs(4);
-const NARROW_LONGEST: Duration = Duration::from_secs(32);
+const NARROW_FIRST: Duration = Duration::from_secs(8);
+const NARROW_LONGEST: Duration = Duration::from_secs(60);
 /// Nobody waits longer for a turn: who holds it may itself wait for a database that is away.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 

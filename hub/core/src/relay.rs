@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backbone::{Backbone, PublishError, ToPublish};
 use crate::db::Tx;
+use crate::governor::Governor;
 use crate::retry::Pauses;
 
 /// Rows published at once.
@@ -26,6 +27,7 @@ pub struct Relay {
     pub pool: PgPool,
     pub tenants: Vec<TenantId>,
     pub outbox: Arc<Notify>,
+    pub governor: Governor,
     pub stop: CancellationToken,
 }
 
@@ -49,7 +51,10 @@ impl Relay {
             }
             for tenant in &self.tenants {
                 loop {
-                    match self.publish(tenant).await {
+                    let turn = self.governor.turn().await;
+                    let published = self.publish(tenant).await;
+                    drop(turn);
+                    match published {
                         Ok(0) => break,
                         Ok(_) => pauses.reset(),
                         Err(error) => {

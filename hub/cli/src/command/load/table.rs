@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use tokio::process::{Child, Command};
 
+use super::super::signal::StopSignal;
 use super::generator::{self, Burst, Limit, Outcome};
 use super::observe::{account, until_visible};
 use super::{ensure_release, run_name};
@@ -189,6 +190,7 @@ impl Subject {
 pub(super) async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
     ensure_release()?;
     let wanted = |name: &str| only.is_none_or(|only| name.contains(only));
+    let mut stop = StopSignal::install()?;
     let subject = Subject::start().await?;
     eprintln!(
         "measuring a hub on {} (REST {}), all of it in {}",
@@ -196,7 +198,10 @@ pub(super) async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCo
         subject.api,
         subject.folder.display()
     );
-    let outcome = scenarios(&subject, &wanted).await;
+    let outcome = tokio::select! {
+        outcome = scenarios(&subject, &wanted) => outcome,
+        () = stop.given() => Err(anyhow::anyhow!("stopped before the table was whole")),
+    };
     let figures = match outcome {
         Ok(figures) => figures,
         Err(error) => {
