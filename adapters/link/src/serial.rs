@@ -1,8 +1,8 @@
 //! A serial line, opened for as long as the channel runs: a device that is unplugged ends the link, and the next link is
 //! there when it is plugged in again.
 //!
-//! Nothing here looks at the line from time to time: the kernel wakes us for bytes and for the end of the device. Only
-//! while a port is missing are there attempts, with growing pauses.
+//! Nothing here looks at a line from time to time: the kernel wakes us for bytes and for the end of the device. Only while
+//! a port is missing are there attempts, with growing pauses.
 
 use crate::attempts::{Attempts, PeerState};
 use crate::settings::serial::{FlowControl, Parity, SerialSettings};
@@ -18,6 +18,7 @@ use tokio_serial::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod driver;
 mod port;
 pub(crate) use port::Port;
 
@@ -95,8 +96,9 @@ impl SerialLine {
         let turn = Arc::clone(&self.turn).acquire_owned();
         let turn = turn.await.map_err(|error| error.to_string())?;
         let settings = self.settings.clone();
+        let driver = driver::handle().map_err(|error| error.to_string())?;
         // Converters take up to some seconds to be set up, and the call waits for them.
-        let mut opening = tokio::task::spawn_blocking(move || open(&settings, turn));
+        let mut opening = driver.spawn_blocking(move || open(&settings, turn));
         loop {
             match tokio::time::timeout(DRIVER_PATIENCE, &mut opening).await {
                 Ok(Ok(opened)) => return opened,

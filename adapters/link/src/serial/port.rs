@@ -1,11 +1,11 @@
 //! An open serial port as a stream of bytes.
 
+use super::driver::{self, Counted};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_serial::{ClearBuffer, SerialPort as _, SerialStream};
 
@@ -26,6 +26,7 @@ pub(crate) struct Port {
     /// `None` only while it is dropped.
     stream: Option<SerialStream>,
     turn: Option<OwnedSemaphorePermit>,
+    _counted: Counted,
 }
 
 impl Port {
@@ -33,6 +34,7 @@ impl Port {
         Self {
             stream: Some(stream),
             turn: Some(turn),
+            _counted: Counted::new(),
         }
     }
 
@@ -121,8 +123,8 @@ impl Drop for Port {
             drop(stream);
             drop(turn);
         };
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(close)),
+        match driver::handle() {
+            Ok(driver) => drop(driver.spawn_blocking(close)),
             Err(_) => close(),
         }
     }
