@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Handle};
 
 /// How long bytes may lie before they are read, when many ports are open: small beside the second and a half that a
 /// message takes at 9600 bits a second.
-const LONGEST_GATHER_MS: u64 = 40;
+const LONGEST_GATHER_MS: u64 = 50;
 
 /// Ports that are open now.
 static PORTS: AtomicU64 = AtomicU64::new(0);

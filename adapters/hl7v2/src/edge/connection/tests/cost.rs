@@ -50,7 +50,7 @@ fn run(port: &Path, store: &Arc<Memory>, stop: &CancellationToken) -> JoinHandle
     })
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement of ten seconds; see above"]
 async fn sixty_four_lines_that_never_pause_cost_less_than_two_percent_of_a_core() {
     let (store, stop) = (Arc::new(Memory::default()), CancellationToken::new());
