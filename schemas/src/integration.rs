@@ -68,7 +68,7 @@ pub struct MessageTranslated {
     pub received_at: String,
     /// Bytes as received.
     pub size: u32,
-    /// Address of the peer, `host:port`.
+    /// Address of the peer, `host:port`, or the path of its serial port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     pub outcome: TranslationOutcome,

@@ -76,6 +76,8 @@ pub struct HubSettings {
     /// Further lines of `[nats]`.
     pub nats: String,
     pub environment: Vec<(String, String)>,
+    /// Further tables at the end of the file: channels that do not listen.
+    pub more: String,
     /// Same for all processes, so that a token of one is good for the others.
     pub token_secret: String,
 }
@@ -98,6 +100,7 @@ impl HubSettings {
             mappings,
             nats: String::new(),
             environment: Vec::new(),
+            more: String::new(),
             token_secret: format!(
                 "{}{}",
                 uuid::Uuid::now_v7().simple(),
@@ -151,6 +154,7 @@ impl HubSettings {
                 channel.tables,
             );
         }
+        text.push_str(&self.more);
         text
     }
 }

@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use adapter_link::{Dialer, Link, Listener};
+use adapter_link::{Dialer, Link, LinkError, Listener, PeerState, SerialLine};
 use hub_core::{Adapter, AdapterError, ChannelContext};
 use schemas::integration::LinkState;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::settings::Hl7v2Settings;
+use connection::Connection;
 
 mod answer;
 mod connection;
+mod reply;
 
 /// After a stop, connections get this long to have their last messages stored and answered.
 const GRACE: Duration = Duration::from_secs(4);
@@ -44,18 +48,13 @@ impl Hl7v2Edge {
             open: AtomicU32::new(0),
             address: address.clone(),
             ctx: ctx.clone(),
-            resting: LinkState::Listening,
         });
         ctx.report(LinkState::Listening, 0, &address, None);
         tracing::info!(channel = %ctx.channel, %address, "listening for HL7 v2");
         let drained = listener
             .serve(&ctx.stop, GRACE, |link| {
-                let (settings, ctx, presence) = (
-                    Arc::clone(&self.settings),
-                    ctx.clone(),
-                    Arc::clone(&presence),
-                );
-                async move { presence.attend(link, settings, ctx).await }
+                let (settings, presence) = (Arc::clone(&self.settings), Arc::clone(&presence));
+                async move { presence.attend(link, &settings).await }
             })
             .await;
         if drained.cut > 0 {
@@ -65,55 +64,115 @@ impl Hl7v2Edge {
         Ok(())
     }
 
-    async fn dial(&self, ctx: &ChannelContext) -> Result<(), AdapterError> {
-        let Some(client) = &self.settings.client else {
-            return Ok(());
+    /// Serves one link after the other, and says how they are.
+    async fn open(
+        &self,
+        ctx: &ChannelContext,
+        mut opener: Opener,
+        address: &str,
+    ) -> Result<(), AdapterError> {
+        ctx.report(LinkState::Lost, 0, address, None);
+        let state = opener.state();
+        let serve = async {
+            while let Some(link) = opener.next(&ctx.stop).await {
+                attend(link, &self.settings, ctx).await;
+            }
         };
-        let mut dialer =
-            Dialer::new(client, ctx.channel.as_str()).map_err(|error| failed(ctx, &error))?;
-        let address = client.connect.clone();
-        let presence = Arc::new(Presence {
-            open: AtomicU32::new(0),
-            address: address.clone(),
-            ctx: ctx.clone(),
-            resting: LinkState::Lost,
-        });
-        ctx.report(LinkState::Lost, 0, &address, None);
-        while let Some(link) = dialer.connect(&ctx.stop).await {
-            presence
-                .attend(link, Arc::clone(&self.settings), ctx.clone())
-                .await;
+        tokio::select! {
+            () = serve => {}
+            () = tell(state, ctx, address) => {}
         }
-        ctx.report(LinkState::Stopped, 0, &address, None);
+        ctx.report(LinkState::Stopped, 0, address, None);
         Ok(())
     }
 }
 
 impl Adapter for Hl7v2Edge {
     async fn run(self, ctx: ChannelContext) -> Result<(), AdapterError> {
-        self.listen(&ctx).await?;
-        self.dial(&ctx).await
+        let channel = ctx.channel.as_str();
+        if let Some(client) = &self.settings.client {
+            let dialer = Dialer::new(client, channel).map_err(|error| failed(&ctx, &error))?;
+            return self.open(&ctx, Opener::Dial(dialer), &client.connect).await;
+        }
+        if let Some(serial) = &self.settings.serial {
+            let line = SerialLine::new(serial, channel).map_err(|error| failed(&ctx, &error))?;
+            let port = serial.port.display().to_string();
+            return self.open(&ctx, Opener::Serial(line), &port).await;
+        }
+        self.listen(&ctx).await
     }
 }
 
-/// Counts the peers that are connected and says so.
+/// Links that we open ourselves, one after the other.
+enum Opener {
+    Dial(Dialer),
+    Serial(SerialLine),
+}
+
+impl Opener {
+    async fn next(&mut self, stop: &CancellationToken) -> Option<Link> {
+        match self {
+            Self::Dial(dialer) => dialer.connect(stop).await,
+            Self::Serial(line) => line.open(stop).await,
+        }
+    }
+
+    fn state(&self) -> watch::Receiver<PeerState> {
+        match self {
+            Self::Dial(dialer) => dialer.state(),
+            Self::Serial(line) => line.state(),
+        }
+    }
+}
+
+/// Reports what changes about a peer that we connect to: not each attempt, only a new reason why there is no link.
+async fn tell(mut state: watch::Receiver<PeerState>, ctx: &ChannelContext, address: &str) {
+    let mut told = None;
+    while state.changed().await.is_ok() {
+        let now = state.borrow_and_update().clone();
+        match now {
+            PeerState::Connected { .. } => {
+                told = None;
+                ctx.report(LinkState::Connected, 1, address, None);
+            }
+            PeerState::Lost { reason, .. } if told.as_ref() != Some(&reason) => {
+                ctx.report(LinkState::Lost, 0, address, Some(reason.clone()));
+                told = Some(reason);
+            }
+            PeerState::Lost { .. } | PeerState::Connecting | PeerState::Stopped => {}
+        }
+    }
+    // it ends with the channel, not with the one whose state it tells
+    std::future::pending::<()>().await;
+}
+
+async fn attend(link: Link, settings: &Hl7v2Settings, ctx: &ChannelContext) {
+    let connection = Connection {
+        settings,
+        store: ctx,
+        channel: ctx.channel.as_str(),
+        peer: link.peer.to_string(),
+        serial: link.peer.is_serial(),
+    };
+    connection.serve(link.stream, &ctx.stop).await;
+}
+
+/// Counts the peers that are connected to a listener and says so.
 struct Presence {
     open: AtomicU32,
     address: String,
     ctx: ChannelContext,
-    /// State when nobody is connected.
-    resting: LinkState,
 }
 
 impl Presence {
-    async fn attend(&self, link: Link, settings: Arc<Hl7v2Settings>, ctx: ChannelContext) {
+    async fn attend(&self, link: Link, settings: &Hl7v2Settings) {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
         self.ctx
             .report(LinkState::Connected, open, &self.address, None);
-        connection::serve(link, &settings, &ctx).await;
+        attend(link, settings, &self.ctx).await;
         let open = self.open.fetch_sub(1, Ordering::Relaxed) - 1;
         let state = if open == 0 {
-            self.resting
+            LinkState::Listening
         } else {
             LinkState::Connected
         };
@@ -121,7 +180,7 @@ impl Presence {
     }
 }
 
-fn failed(ctx: &ChannelContext, error: &adapter_link::LinkError) -> AdapterError {
+fn failed(ctx: &ChannelContext, error: &LinkError) -> AdapterError {
     AdapterError {
         channel: ctx.channel.clone(),
         detail: error.to_string(),

@@ -3,14 +3,18 @@
 //! A frame is `0B content 1C 0D` (MLLP release 1; the bare `06`/`15` blocks of release 2 are recognised). Real
 //! peers break every part of that, so [`FrameReader`] follows the tolerant rules of specs/lab-devices.md §1.2. It does
 //! no I/O and reads no clock: the owner of the socket pushes bytes in, takes events out and says what time it is.
-//! It must never lose bytes that may belong to a message without an event that says so.
+//! [`hybrid`] adds the checks of the hybrid protocol. It must never lose bytes that may belong to a message without an event that says so.
 
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+pub mod hybrid;
+mod line;
 mod reader;
 
+pub use hybrid::{BlockFault, HybridReader};
+pub use line::{FrameKind, LineReader};
 pub use reader::FrameReader;
 
 /// Start of a block.
@@ -86,6 +90,17 @@ pub enum FrameEvent {
         /// Bytes of content seen, at most `discard`.
         seen: u64,
     },
+    /// A block of the hybrid protocol that fails its checks. Keep it, and ask the peer to repeat it.
+    BadBlock {
+        /// The bytes as received, without start and end of block.
+        bytes: Bytes,
+        /// What the peer is told.
+        fault: BlockFault,
+        /// Position of the first byte in the stream.
+        offset: u64,
+    },
+    /// The peer could not read our last block and wants it again (hybrid protocol).
+    Repeat(BlockFault),
 }
 
 /// An accepted oddity of framing.
@@ -112,6 +127,8 @@ pub enum Broken {
     Idle,
     /// A message without `0B` on a channel that is not set to `bare`.
     Unframed,
+    /// A negative acknowledgement of the hybrid protocol that fails its own checks.
+    Nak,
 }
 
 impl Broken {
@@ -123,6 +140,7 @@ impl Broken {
             Self::Eof => "eof",
             Self::Idle => "idle",
             Self::Unframed => "unframed",
+            Self::Nak => "bad_nak",
         }
     }
 }

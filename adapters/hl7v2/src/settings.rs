@@ -2,25 +2,28 @@
 
 use std::time::Duration;
 
-use adapter_link::{ConnectSettings, Fault, ListenSettings};
+use adapter_link::{ConnectSettings, Fault, ListenSettings, SerialSettings};
 use serde::Deserialize;
 use time::UtcOffset;
 
 use crate::Charset;
 use crate::ack::AckStyle;
-use crate::frame::FrameSettings;
+use crate::frame::{FrameKind, FrameSettings};
 use crate::translate::TranslatorSettings;
 
 /// `[channel.settings]` of kind `hl7v2`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hl7v2Settings {
-    /// The port that peers connect to; either this or `client`.
+    /// The port that peers connect to. Exactly one of `server`, `client` and `serial` is given.
     #[serde(default)]
     pub server: Option<ListenSettings>,
-    /// The peer that we connect to, where the device is the TCP server; either this or `server`.
+    /// The peer that we connect to, where the device, or the serial server in front of it, is the TCP server.
     #[serde(default)]
     pub client: Option<ConnectSettings>,
+    /// The serial port that the device is on.
+    #[serde(default)]
+    pub serial: Option<SerialSettings>,
     /// Framing tolerances.
     #[serde(default)]
     pub frame: FramingSettings,
@@ -36,11 +39,14 @@ pub struct Hl7v2Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FramingSettings {
+    /// `mllp`, or `hybrid`: blocks with a count and a checksum, where a damaged one is asked for again. Default: `mllp`.
+    pub kind: FrameKind,
     /// Largest message in bytes; a larger one is refused with AR and its first part kept. Default: 4194304; gateways want 16777216.
     pub limit: usize,
     /// Messages come without a start block (0x0B). Default: false.
     pub bare: bool,
-    /// Silence inside a message after which it counts as abandoned, in seconds. Default: 60.
+    /// Silence inside a message after which it counts as abandoned, in seconds; behind a serial server 2 is better. On a
+    /// serial line `serial.inter_character_ms` stands in its place. Default: 60.
     pub idle_s: u64,
     /// Messages of one connection that may wait for their durable write at once; answers keep the order. Default: 64.
     pub pipeline: usize,
@@ -49,6 +55,7 @@ pub struct FramingSettings {
 impl Default for FramingSettings {
     fn default() -> Self {
         Self {
+            kind: FrameKind::default(),
             limit: 4 * 1024 * 1024,
             bare: false,
             idle_s: 60,
@@ -80,6 +87,20 @@ impl Hl7v2Settings {
         Self {
             server: Some(ListenSettings::plain(address)),
             client: None,
+            serial: None,
+            frame: FramingSettings::default(),
+            ack: AckSettings::default(),
+            translate: TranslatorSettings::default(),
+        }
+    }
+
+    /// A device on a serial line, everything else as by default.
+    #[must_use]
+    pub fn on_serial(serial: SerialSettings) -> Self {
+        Self {
+            server: None,
+            client: None,
+            serial: Some(serial),
             frame: FramingSettings::default(),
             ack: AckSettings::default(),
             translate: TranslatorSettings::default(),
@@ -94,11 +115,35 @@ impl Hl7v2Settings {
             path: path.to_owned(),
             message: message.to_owned(),
         };
-        match (&self.server, &self.client) {
-            (Some(server), None) => faults.extend(under("server", server.validate())),
-            (None, Some(client)) => faults.extend(under("client", client.validate())),
-            (None, None) => faults.push(fault("server", "give either [channel.settings.server] with listen, or [channel.settings.client] with connect")),
-            (Some(_), Some(_)) => faults.push(fault("client", "a channel either listens or connects: keep one of server and client")),
+        let links = [
+            ("server", self.server.as_ref().map(ListenSettings::validate)),
+            (
+                "client",
+                self.client.as_ref().map(ConnectSettings::validate),
+            ),
+            ("serial", self.serial.as_ref().map(SerialSettings::validate)),
+        ];
+        let mut given = links
+            .into_iter()
+            .filter_map(|(name, found)| Some((name, found?)));
+        match (given.next(), given.next()) {
+            (Some((name, found)), None) => faults.extend(under(name, found)),
+            (None, _) => faults.push(fault("server", "give one of [channel.settings.server] with listen, [channel.settings.client] with connect, [channel.settings.serial] with port")),
+            (Some((first, _)), Some((second, _))) => faults.push(fault(second, &format!("a channel has one link: keep {first} or {second}, and not both"))),
+        }
+        if self.frame.kind == FrameKind::Hybrid {
+            if self.frame.bare {
+                faults.push(fault(
+                    "frame.bare",
+                    "means nothing with frame.kind = \"hybrid\": a block begins with 0x0B",
+                ));
+            }
+            if self.ack.commit_blocks {
+                faults.push(fault(
+                    "ack.commit_blocks",
+                    "means nothing with frame.kind = \"hybrid\": commit blocks belong to MLLP",
+                ));
+            }
         }
         if self.frame.limit < 1024 || self.frame.limit > 64 * 1024 * 1024 {
             faults.push(fault(
@@ -122,7 +167,10 @@ impl Hl7v2Settings {
         FrameSettings {
             limit: self.frame.limit,
             bare: self.frame.bare,
-            idle: Duration::from_secs(self.frame.idle_s),
+            idle: match &self.serial {
+                Some(serial) => serial.inter_character(),
+                None => Duration::from_secs(self.frame.idle_s),
+            },
             ..FrameSettings::default()
         }
     }
@@ -153,4 +201,52 @@ fn under(prefix: &str, faults: Vec<Fault>) -> impl Iterator<Item = Fault> {
         path: format!("{prefix}.{}", fault.path),
         message: fault.message,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Vec<String> {
+        let settings: Hl7v2Settings = toml::from_str(text).unwrap();
+        settings
+            .validate()
+            .into_iter()
+            .map(|fault| fault.path)
+            .collect()
+    }
+
+    const SERVER: &str = "server = { listen = '127.0.0.1:2575' }\n";
+    const SERIAL: &str = "serial = { port = '/dev/serial/by-id/usb-1' }\n";
+
+    #[test]
+    fn a_channel_has_exactly_one_link() {
+        let none: [String; 0] = [];
+        assert_eq!(faults(SERVER), none);
+        assert_eq!(faults(SERIAL), none);
+        assert_eq!(faults("client = { connect = 'moxa:4001' }"), none);
+        assert_eq!(faults(""), ["server"]);
+        assert_eq!(faults(&format!("{SERVER}{SERIAL}")), ["serial"]);
+        assert_eq!(
+            faults("serial = { port = 'ttyUSB0', baud = 1 }"),
+            ["serial.port", "serial.baud"]
+        );
+    }
+
+    #[test]
+    fn hybrid_blocks_exclude_what_belongs_to_mllp() {
+        let text = "frame = { kind = 'hybrid', bare = true }\nack = { commit_blocks = true }\n";
+        assert_eq!(
+            faults(&format!("{SERIAL}{text}")),
+            ["frame.bare", "ack.commit_blocks"]
+        );
+    }
+
+    #[test]
+    fn on_a_serial_line_two_seconds_of_silence_inside_a_message_are_too_many() {
+        let settings = Hl7v2Settings::on_serial(SerialSettings::plain("/dev/ttyS0"));
+        assert_eq!(settings.frame_settings().idle, Duration::from_secs(2));
+        let settings = Hl7v2Settings::listening("127.0.0.1:0".parse().unwrap());
+        assert_eq!(settings.frame_settings().idle, Duration::from_secs(60));
+    }
 }

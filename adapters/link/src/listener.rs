@@ -143,7 +143,7 @@ impl Listener {
         place.take_over();
         Some(Link {
             stream: LinkStream::accepted(Carrier::Plain(stream), place, replaceable),
-            peer,
+            peer: peer.into(),
             tls: false,
             client_cert_subject: None,
         })
@@ -220,7 +220,7 @@ async fn handshake(
     let carrier = Carrier::Tls(Box::new(stream.into()));
     Ok(Link {
         stream: LinkStream::accepted(carrier, place, replaceable),
-        peer,
+        peer: peer.into(),
         tls: true,
         client_cert_subject,
     })

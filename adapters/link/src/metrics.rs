@@ -36,18 +36,22 @@ impl LinkMetrics {
     pub(crate) fn of(channel: &str) -> Self {
         let channel = channel.to_owned();
         Self {
-            open: gauge!("link_connections_open", "channel" => channel.clone()),
-            accepted: counter!("link_connections_accepted_total", "channel" => channel.clone()),
-            replaced: counter!("link_connections_replaced_total", "channel" => channel.clone()),
-            connected: counter!("link_connects_total", "channel" => channel.clone()),
-            connect_failed: counter!("link_connect_failures_total", "channel" => channel.clone()),
+            open: gauge!("hub_link_connections_open", "channel" => channel.clone()),
+            accepted: counter!("hub_link_connections_accepted_total", "channel" => channel.clone()),
+            replaced: counter!("hub_link_connections_replaced_total", "channel" => channel.clone()),
+            connected: counter!("hub_link_connects_total", "channel" => channel.clone()),
+            connect_failed: counter!("hub_link_connect_failures_total", "channel" => channel.clone()),
             channel,
         }
     }
 
+    pub(crate) fn channel(&self) -> &str {
+        &self.channel
+    }
+
     pub(crate) fn refused(&self, refusal: Refusal) {
         counter!(
-            "link_connections_refused_total",
+            "hub_link_connections_refused_total",
             "channel" => self.channel.clone(),
             "reason" => refusal.label(),
         )

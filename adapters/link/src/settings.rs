@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) mod serial;
+
 /// One thing wrong with settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -309,7 +311,7 @@ impl ConnectSettings {
 }
 
 #[derive(Default)]
-struct Faults(Vec<Fault>);
+pub(crate) struct Faults(pub(crate) Vec<Fault>);
 
 impl Faults {
     fn add(&mut self, path: &str, message: impl Into<String>) {
@@ -319,7 +321,7 @@ impl Faults {
         });
     }
 
-    fn check(&mut self, path: &str, good: bool, message: &str) {
+    pub(crate) fn check(&mut self, path: &str, good: bool, message: &str) {
         if !good {
             self.add(path, message);
         }

@@ -1,7 +1,8 @@
 //! The bytes of one connection, whatever carries them.
 
-use crate::dialer::Connected;
+use crate::attempts::Connected;
 use crate::peers::Place;
+use crate::serial::Port;
 use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 pub struct LinkStream {
     carrier: Carrier,
     standing: Standing,
-    _held: Held,
+    held: Held,
 }
 
 enum Standing {
@@ -28,12 +29,13 @@ enum Standing {
 pub(crate) enum Carrier {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Serial(Port),
 }
 
 /// What ends with the connection.
 pub(crate) enum Held {
     Accepted { _place: Place },
-    Dialled { _connected: Connected },
+    Opened { connected: Connected },
 }
 
 impl LinkStream {
@@ -46,17 +48,15 @@ impl LinkStream {
         Self {
             carrier,
             standing,
-            _held: Held::Accepted { _place: place },
+            held: Held::Accepted { _place: place },
         }
     }
 
-    pub(crate) fn dialled(carrier: Carrier, connected: Connected) -> Self {
+    pub(crate) fn opened(carrier: Carrier, connected: Connected) -> Self {
         Self {
             carrier,
             standing: Standing::Firm,
-            _held: Held::Dialled {
-                _connected: connected,
-            },
+            held: Held::Opened { connected },
         }
     }
 }
@@ -66,6 +66,7 @@ impl std::fmt::Debug for LinkStream {
         let kind = match self.carrier {
             Carrier::Plain(_) => "Plain",
             Carrier::Tls(_) => "Tls",
+            Carrier::Serial(_) => "Serial",
         };
         f.debug_tuple("LinkStream").field(&kind).finish()
     }
@@ -88,10 +89,15 @@ impl AsyncRead for LinkStream {
                 "replaced by a newer connection of the same peer",
             )));
         }
-        match &mut self.carrier {
+        let read = match &mut self.carrier {
             Carrier::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Carrier::Serial(stream) => Pin::new(stream).poll_read(cx, buf),
+        };
+        if let (Poll::Ready(Err(error)), Held::Opened { connected }) = (&read, &mut self.held) {
+            connected.broken(error.to_string());
         }
+        read
     }
 }
 
@@ -104,6 +110,7 @@ impl AsyncWrite for LinkStream {
         match &mut self.carrier {
             Carrier::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Carrier::Serial(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -115,6 +122,7 @@ impl AsyncWrite for LinkStream {
         match &mut self.carrier {
             Carrier::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Carrier::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Carrier::Serial(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -122,6 +130,7 @@ impl AsyncWrite for LinkStream {
         match &self.carrier {
             Carrier::Plain(stream) => stream.is_write_vectored(),
             Carrier::Tls(stream) => stream.is_write_vectored(),
+            Carrier::Serial(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -129,6 +138,7 @@ impl AsyncWrite for LinkStream {
         match &mut self.carrier {
             Carrier::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Carrier::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Serial(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -136,6 +146,7 @@ impl AsyncWrite for LinkStream {
         match &mut self.carrier {
             Carrier::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carrier::Serial(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

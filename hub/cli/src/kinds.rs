@@ -86,12 +86,13 @@ fn table<T: serde::de::DeserializeOwned>(
     serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().message().to_owned();
-        // the value's own key; an unknown or missing one is named by serde in backticks
-        let key = message
-            .split('`')
-            .nth(1)
-            .map(str::to_owned)
-            .or_else(|| path.rsplit('.').next().map(str::to_owned));
+        // an unknown or missing key is named by serde in backticks; a value is named there too, its key is in the path
+        let key = if message.contains(" field `") {
+            message.split('`').nth(1)
+        } else {
+            path.rsplit('.').next()
+        };
+        let key = key.map(str::to_owned);
         vec![loaded.problem_in_settings(
             channel,
             key.as_deref(),

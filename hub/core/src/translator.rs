@@ -18,7 +18,7 @@ pub struct RawMessage {
     pub tenant: TenantId,
     pub channel: ChannelId,
     pub bytes: Bytes,
-    /// `host:port` of the peer.
+    /// `host:port` of the peer, or the path of its serial port.
     pub peer: Option<String>,
     /// When the edge had the last byte.
     pub received_at: OffsetDateTime,

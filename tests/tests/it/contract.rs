@@ -227,6 +227,32 @@ fn hub_check_names_file_and_line_of_every_problem() {
             2,
             "urll",
         ),
+        (
+            good.replace("[channel.settings.server]", "[channel.settings.serial]")
+                .replace(
+                    "listen = \"127.0.0.1:2575\"",
+                    "port = \"/dev/ttyS0\"\nbaud = 96",
+                ),
+            13,
+            "serial.baud",
+        ),
+        (
+            good.replace("[channel.settings.server]", "[channel.settings.serial]")
+                .replace(
+                    "listen = \"127.0.0.1:2575\"",
+                    "port = \"/dev/ttyS0\"\nparity = \"mark\"",
+                ),
+            13,
+            "serial.parity",
+        ),
+        (
+            format!("{good}\n[channel.settings.serial]\nport = \"/dev/ttyS0\"\n").replace(
+                &format!("\n[mappings]\nfolder = \"{}\"\n", mappings.display()),
+                "",
+            ),
+            11,
+            "keep server or serial",
+        ),
         (good.replace("[[tenant]]\n", "[[tenant]\n"), 4, ""),
     ] {
         let (ok, text) = check(&wrong, false);

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::ack::{self, Ack, AckError, ErrorCode, Outcome};
@@ -89,9 +89,13 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     memchr::memmem::find(haystack, needle)
 }
 
-/// The answer's bytes, framed: possibly a commit block, an accept and an application acknowledgement in one
-/// buffer, so that one write carries it all. Empty when the sender wants no answer.
-pub(crate) fn write(header: Option<&Header<'_>>, fate: &Fate, settings: &Hl7v2Settings) -> Bytes {
+/// The contents of the frames that answer: possibly a commit block, an accept and an application acknowledgement. Empty
+/// when the sender wants no answer.
+pub(crate) fn write(
+    header: Option<&Header<'_>>,
+    fate: &Fate,
+    settings: &Hl7v2Settings,
+) -> Vec<Bytes> {
     let outcome = match fate {
         Fate::Stored => Outcome::Stored,
         Fate::NotStored(_) => Outcome::NotStored,
@@ -99,11 +103,11 @@ pub(crate) fn write(header: Option<&Header<'_>>, fate: &Fate, settings: &Hl7v2Se
     };
     let due = ack::decide(header, outcome);
     let commit_block = settings.ack.commit_blocks.then(|| {
-        frame::encode(&[if outcome == Outcome::Stored {
-            frame::COMMIT_ACK
+        Bytes::from_static(if outcome == Outcome::Stored {
+            &[frame::COMMIT_ACK]
         } else {
-            frame::COMMIT_NAK
-        }])
+            &[frame::COMMIT_NAK]
+        })
     });
     let now = OffsetDateTime::now_utc().to_offset(settings.zone());
     let answers = [due.commit, due.application]
@@ -113,7 +117,7 @@ pub(crate) fn write(header: Option<&Header<'_>>, fate: &Fate, settings: &Hl7v2Se
             let control_id = control_id();
             let answer = Ack::new(code, &control_id, now).style(settings.ack_style());
             match fate {
-                Fate::Stored => answer.frame(header),
+                Fate::Stored => answer.content(header),
                 Fate::NotStored(why) => {
                     let error = AckError {
                         diagnostics: Some(why),
@@ -123,29 +127,18 @@ pub(crate) fn write(header: Option<&Header<'_>>, fate: &Fate, settings: &Hl7v2Se
                     answer
                         .text("Not stored; send again")
                         .error(error)
-                        .frame(header)
+                        .content(header)
                 }
                 Fate::Refused(refused) => {
                     let error = AckError {
                         user_text: Some(refused.text()),
                         ..AckError::new(refused.code())
                     };
-                    answer.text(refused.text()).error(error).frame(header)
+                    answer.text(refused.text()).error(error).content(header)
                 }
             }
         });
-    let mut all: Vec<Bytes> = commit_block.into_iter().chain(answers).collect();
-    match all.len() {
-        0 => Bytes::new(),
-        1 => all.remove(0),
-        _ => {
-            let mut buffer = BytesMut::with_capacity(all.iter().map(Bytes::len).sum());
-            for part in all {
-                buffer.extend_from_slice(&part);
-            }
-            buffer.freeze()
-        }
-    }
+    commit_block.into_iter().chain(answers).collect()
 }
 
 /// Our own MSH-10: unique over restarts, at most 20 characters (HL7 v2.5.1 §2.15.9.10).
@@ -183,19 +176,19 @@ mod tests {
         let header = header_of(batch).unwrap();
         assert_eq!(header.control_id(), b"77");
         let answer = write(Some(&header), &Fate::Stored, &settings());
-        assert!(find(&answer, b"MSA|AA|77").is_some());
+        assert!(find(&answer[0], b"MSA|AA|77").is_some());
     }
 
     #[test]
     fn what_is_no_message_is_refused_and_what_is_not_stored_may_be_repeated() {
         let answer = write(None, &Fate::Refused(Refused::NoHeader), &settings());
-        assert!(find(&answer, b"MSA|AR|").is_some());
+        assert!(find(&answer[0], b"MSA|AR|").is_some());
         let header = Header::read(b"MSH|^~\\&|LAB||HUB||1||ORU^R01|77|P|2.5\r").unwrap();
         let answer = write(
             Some(&header),
             &Fate::NotStored("disk full".into()),
             &settings(),
         );
-        assert!(find(&answer, b"MSA|AE|77").is_some());
+        assert!(find(&answer[0], b"MSA|AE|77").is_some());
     }
 }

@@ -141,6 +141,11 @@ impl FrameReader {
         self.noise
     }
 
+    /// Where in the stream the event that [`Self::next`] just gave ended.
+    pub(super) fn position(&self) -> u64 {
+        self.offset
+    }
+
     fn between(&mut self) -> Step {
         if self.trailing {
             let tail = self

@@ -64,6 +64,12 @@ const PIECES: &[&[u8]] = &[
     b"+0530",
     b"1",
     b"text",
+    b"\x0bD23\rMSH|^~\\&|LAB\r00018013\x1c\r",
+    b"\x0bD21\rMSH|^~\\&|LAB\r00018999\x1c\r",
+    b"\x0bN23\rC00006010\x1c\r",
+    b"\x0bD23\r",
+    b"N21\r",
+    b"00005067",
 ];
 
 /// xorshift64*: no dependency and the same bytes in every run.
@@ -110,6 +116,11 @@ fn run(name: &str, body: fn(&[u8])) {
 #[test]
 fn any_stream_of_bytes_can_be_framed() {
     run("frame", bodies::frame);
+}
+
+#[test]
+fn any_stream_of_bytes_can_be_read_as_hybrid_blocks() {
+    run("hybrid", bodies::hybrid);
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Message {
 pub(crate) struct MessageDetail {
     #[serde(flatten)]
     pub message: Message,
-    /// Address of the peer.
+    /// Address of the peer, or the path of its serial port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     /// Place of the bytes in the stream RAW.
