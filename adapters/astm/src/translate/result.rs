@@ -50,7 +50,7 @@ pub(super) fn report(
             match results.last_mut() {
                 Some(before) => before.notes.push(side),
                 None => {
-                    scope.note("a raw line stands before its result and is not filed".to_owned())
+                    scope.note("a raw line stands before its result and is not filed".to_owned());
                 }
             }
             continue;

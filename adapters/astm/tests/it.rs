@@ -1,0 +1,19 @@
+//! The line, the translation and the edge against files, noise and sockets. One binary, for link time.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
+
+#[path = "it/bare.rs"]
+mod bare;
+#[path = "it/bench.rs"]
+mod bench;
+#[path = "it/blocks.rs"]
+mod blocks;
+#[path = "it/noise.rs"]
+mod noise;
+#[path = "it/peer.rs"]
+mod peer;
+#[path = "it/properties.rs"]
+mod properties;
+#[path = "it/receiving.rs"]
+mod receiving;
+#[path = "it/sending.rs"]
+mod sending;
