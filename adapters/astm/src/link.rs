@@ -20,6 +20,7 @@ mod bare;
 mod blocks;
 mod dialogue;
 mod frame;
+mod quiet;
 mod receive;
 mod session;
 mod transmit;

@@ -24,7 +24,7 @@ impl Noise {
 
     fn disturb(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
-            if self.next() % 1000 == 0 {
+            if self.next().is_multiple_of(1000) {
                 let other = u8::try_from(self.next() % 255).unwrap() + 1;
                 *byte ^= other;
             }
