@@ -7,13 +7,23 @@ mod bare;
 mod bench;
 #[path = "it/blocks.rs"]
 mod blocks;
+#[path = "it/corpus.rs"]
+mod corpus;
 #[path = "it/noise.rs"]
 mod noise;
+#[path = "it/orders.rs"]
+mod orders;
 #[path = "it/peer.rs"]
 mod peer;
+#[path = "it/played.rs"]
+mod played;
 #[path = "it/properties.rs"]
 mod properties;
 #[path = "it/receiving.rs"]
 mod receiving;
+#[path = "it/rules.rs"]
+mod rules;
 #[path = "it/sending.rs"]
 mod sending;
+#[path = "it/translating.rs"]
+mod translating;
