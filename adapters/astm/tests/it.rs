@@ -9,6 +9,8 @@ mod bench;
 mod blocks;
 #[path = "it/corpus.rs"]
 mod corpus;
+#[path = "it/edge.rs"]
+mod edge;
 #[path = "it/noise.rs"]
 mod noise;
 #[path = "it/orders.rs"]
