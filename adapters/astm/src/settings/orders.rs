@@ -15,7 +15,8 @@ pub enum OrderMode {
     /// It asks (host query), and is answered.
     #[default]
     Query,
-    /// It does not ask: what is pending is sent to it; queries are answered all the same.
+    /// It does not ask: what is pending is sent to it; queries are answered all the same. One instrument a channel:
+    /// whichever is connected gets the orders. What was sent is remembered until the hub restarts, then sent once more.
     Download,
 }
 
