@@ -73,6 +73,8 @@ pub struct Outgoing {
     pub records: Vec<Vec<u8>>,
     /// Sessions that failed so far.
     pub failed: u32,
+    /// It answers a query; on block lines nothing else may.
+    pub answers: bool,
 }
 
 impl Outgoing {
@@ -83,6 +85,16 @@ impl Outgoing {
             id,
             records,
             failed: 0,
+            answers: false,
+        }
+    }
+
+    /// The same, as the answer to a query.
+    #[must_use]
+    pub fn in_answer(self) -> Self {
+        Self {
+            answers: true,
+            ..self
         }
     }
 }

@@ -27,5 +27,7 @@ mod receiving;
 mod rules;
 #[path = "it/sending.rs"]
 mod sending;
+#[path = "it/smoke.rs"]
+mod smoke;
 #[path = "it/translating.rs"]
 mod translating;

@@ -158,3 +158,35 @@ async fn a_sysmex_of_the_corpus_ends_as_held_results_under_its_tube() {
         "STX to checksum, as it was on the wire"
     );
 }
+
+/// The acknowledgement of a whole message, synced write included: 20 ms at the 99th of 100. Run it alone, on a release
+/// build: `cargo test --release -p tests --test it astm::speed -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn speed() {
+    let servers = Servers::start().await;
+    let hub = hub(&servers).await;
+    let mut line = Astm::connect(hub.mllp("analyzer")).await;
+    let mut waits = Vec::new();
+    for n in 0..2_000 {
+        let records = count(&format!("SPEED{}", n % 100), &format!("T{n}"));
+        assert_eq!(line.say(&[Astm::ENQ]).await, Astm::ACK);
+        for (number, record) in records.iter().enumerate() {
+            let began = Instant::now();
+            assert_eq!(line.say(&astm_frame(number + 1, record)).await, Astm::ACK);
+            if number + 1 == records.len() {
+                waits.push(began.elapsed());
+            }
+        }
+        line.write(&[Astm::EOT]).await;
+    }
+    waits.sort_unstable();
+    let at = |share: usize| waits[waits.len() * share / 100];
+    println!(
+        "last ACK: p50 {:?}, p99 {:?}, max {:?}",
+        at(50),
+        at(99),
+        waits[waits.len() - 1]
+    );
+    assert!(at(99) < Duration::from_millis(20));
+}

@@ -94,7 +94,7 @@ pub async fn attend<S>(
             () = stop.cancelled() => break,
         }
     }
-    connection.finish(instrument, stop).await;
+    connection.finish(instrument).await;
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -122,6 +122,8 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
     async fn carry_out(&mut self) {
         while let Some(output) = self.line.next_output() {
             match output {
+                // nobody is there to hear it
+                Output::Write(_) if self.broken => {}
                 Output::Write(bytes) => {
                     let written = tokio::time::timeout(WRITE_DEADLINE, async {
                         self.output.write_all(&bytes).await?;
@@ -291,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
             &worklist,
             OffsetDateTime::now_utc(),
         ) {
-            let message = device.outgoing(records);
+            let message = device.outgoing(records).in_answer();
             device.on_its_way(message.id, &worklist);
             self.line.send(now, message);
         }
@@ -361,14 +363,16 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
     }
 
     /// The connection is over or must end: what was received whole is stored and answered, what is broken is kept.
-    async fn finish(mut self, instrument: &str, stop: &CancellationToken) {
+    async fn finish(mut self, instrument: &str) {
         let until_last = Instant::now() + LAST_STORES;
-        // what is in the air first: a stop must not turn a stored message into a repeat
-        while stop.is_cancelled() && !self.broken && !self.work.is_empty() {
-            if let Some(done) = self.work.next().await {
-                self.done(done);
-                self.carry_out().await;
-            }
+        // what is in the air first: a stop must not turn a stored message into a repeat, and a peer that sent all and
+        // hung up without waiting for answers sent it all the same
+        while Instant::now() < until_last {
+            let Some(done) = self.work.next().await else {
+                break;
+            };
+            self.done(done);
+            self.carry_out().await;
         }
         let unsent = self.line.take_unsent();
         self.line.lost(Instant::now());

@@ -31,8 +31,9 @@ pub(super) struct Blocks {
     owed: BTreeMap<u64, (Unit, Option<Instant>)>,
     queue: VecDeque<Outgoing>,
     sending: Option<Sending>,
-    /// The instrument waits for work, or for the word that there is none.
-    asked_until: Option<Instant>,
+    /// The instrument waits for work, or for the word that there is none; true after a query, which only its own
+    /// answer may answer.
+    asked: Option<(Instant, bool)>,
     /// A block that stands still is broken.
     until: Instant,
     /// The line is left alone until then.
@@ -61,7 +62,7 @@ impl Blocks {
             owed: BTreeMap::new(),
             queue: VecDeque::new(),
             sending: None,
-            asked_until: None,
+            asked: None,
             until: now,
             not_before: now,
         }
@@ -168,7 +169,7 @@ impl Blocks {
                 if self.queue.is_empty() {
                     self.transmit(now, None, &dialogue::nothing(self.settings.mode));
                 } else {
-                    self.asked_until = Some(now + ANSWER_WITHIN);
+                    self.asked = Some((now + ANSWER_WITHIN, false));
                 }
             }
             Meaning::Taken { good } => {
@@ -218,7 +219,7 @@ impl Blocks {
         if !stored {
             self.note(Note::NotStored);
         } else if meaning == Meaning::Query {
-            self.asked_until = Some(now + ANSWER_WITHIN);
+            self.asked = Some((now + ANSWER_WITHIN, true));
         } else if meaning == Meaning::Result && self.settings.mode == Mode::Dimension && !late {
             // a result is taken twice: its bytes by ACK, its content by an acceptance block
             self.transmit(now, None, &dialogue::dimension_accepts());
@@ -249,8 +250,8 @@ impl Blocks {
             self.note(Note::NoReply);
             self.answered(now, false);
         }
-        if self.asked_until.is_some_and(|until| until <= now) && self.sending.is_none() {
-            self.asked_until = None;
+        if self.asked.is_some_and(|(until, _)| until <= now) && self.sending.is_none() {
+            self.asked = None;
             self.transmit(now, None, &dialogue::nothing(self.settings.mode));
         }
         self.send_next(now);
@@ -266,15 +267,15 @@ impl Blocks {
         let free = self.sending.is_none()
             && self.pending.is_none()
             && self.block.is_empty()
-            && self.asked_until.is_some()
             && now >= self.not_before;
-        if !free {
-            return;
-        }
-        let Some(message) = self.queue.pop_front() else {
+        let Some((_, query)) = self.asked.filter(|_| free) else {
             return;
         };
-        self.asked_until = None;
+        let next = self.queue.iter().position(|m| m.answers || !query);
+        let Some(message) = next.and_then(|at| self.queue.remove(at)) else {
+            return;
+        };
+        self.asked = None;
         let content = message.records.first().cloned().unwrap_or_default();
         let content = if content.is_empty() {
             dialogue::nothing(self.settings.mode)
@@ -335,7 +336,7 @@ impl Blocks {
         {
             self.queue.push_front(message);
         }
-        self.asked_until = None;
+        self.asked = None;
     }
 
     fn keep_broken(&mut self, why: &'static str) {
@@ -397,7 +398,10 @@ impl Blocks {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let block = (!self.block.is_empty() && self.pending.is_none()).then_some(self.until);
         let sending = self.sending.as_ref().map(|s| s.until);
-        let asked = self.asked_until.filter(|_| self.sending.is_none());
+        let asked = self
+            .asked
+            .map(|(until, _)| until)
+            .filter(|_| self.sending.is_none());
         let owed = self.owed.values().filter_map(|(_, again)| *again).min();
         [block, sending, asked, owed].into_iter().flatten().min()
     }

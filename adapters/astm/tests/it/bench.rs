@@ -119,6 +119,14 @@ impl Bench {
         self.written()
     }
 
+    /// Sends an answer to a query.
+    pub(crate) fn answer_with(&mut self, id: u64, records: &[&str]) -> Vec<u8> {
+        let records = records.iter().map(|r| r.as_bytes().to_vec()).collect();
+        self.line
+            .send(self.now, Outgoing::new(id, records).in_answer());
+        self.written()
+    }
+
     /// Reasons of what was stored: `message`, or why it is none.
     pub(crate) fn kinds(&self) -> Vec<&'static str> {
         self.stored

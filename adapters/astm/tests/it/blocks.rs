@@ -57,7 +57,12 @@ fn a_dimension_result_is_accepted_when_it_is_on_disk() {
 fn a_query_waits_for_its_answer_and_is_told_none_when_nobody_knows() {
     let mut bench = line(Mode::Dimension, false);
     assert_eq!(bench.say(&dimension("I|S1|")), [ACK]);
-    assert_eq!(bench.send(1, &["D\u{1c}0\u{1c}"]), dimension("D|0|"));
+    assert_eq!(
+        bench.send(7, &["D\u{1c}9\u{1c}"]),
+        SILENCE,
+        "other work is no answer"
+    );
+    assert_eq!(bench.answer_with(1, &["D\u{1c}0\u{1c}"]), dimension("D|0|"));
     bench.say(&[ACK]);
     assert_eq!(bench.say(&dimension("I|S1|")), [ACK]);
     assert_eq!(bench.wait(1_499), SILENCE);
@@ -65,7 +70,10 @@ fn a_query_waits_for_its_answer_and_is_told_none_when_nobody_knows() {
     // an answer without work is said at once
     bench.say(&[ACK]);
     bench.say(&dimension("I|S1|"));
-    assert_eq!(bench.send(2, &[""]), b"\x02N\x1c6A\x03");
+    assert_eq!(bench.answer_with(2, &[""]), b"\x02N\x1c6A\x03");
+    bench.say(&[ACK]);
+    let work = [&[ACK][..], &dimension("D|9|")].concat();
+    assert_eq!(bench.say(&dimension("P|1|0|0|")), work, "it had waited");
 }
 
 #[test]
@@ -94,13 +102,13 @@ fn au_blocks_are_messages_whatever_characters_frame_them() {
 fn what_we_send_is_sent_again_until_it_is_taken_or_given_up() {
     let mut bench = line(Mode::Au, false);
     bench.say(b"\x02R 000601 0013\x03");
-    assert_eq!(bench.send(1, &["S 000601"]), b"\x02S 000601\x03");
+    assert_eq!(bench.answer_with(1, &["S 000601"]), b"\x02S 000601\x03");
     for _ in 0..5 {
         assert_eq!(bench.say(&[NAK]), b"\x02S 000601\x03");
     }
     assert_eq!(bench.say(&[NAK]), SILENCE);
     assert_eq!(bench.sent, [(1, Fate::GivenUp)]);
-    assert_eq!(bench.send(2, &["S 000602"]), SILENCE, "nobody asked");
+    assert_eq!(bench.answer_with(2, &["S 000602"]), SILENCE, "nobody asked");
     bench.say(b"\x02R 000601 0013\x03");
     assert_eq!(bench.wait(15_000), b"\x02S 000602\x03");
 }

@@ -348,6 +348,23 @@ async fn what_a_lost_connection_leaves_is_kept_even_when_the_store_needs_a_secon
 }
 
 #[tokio::test]
+async fn a_peer_that_sends_all_and_hangs_up_without_waiting_is_heard_to_the_end() {
+    let hub = Hub::new(100);
+    let site = Site::new(&hub, |_| {}).await;
+    let mut instrument = site.connect().await;
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.push(ENQ);
+        all.extend(message().concat());
+        all.push(EOT);
+    }
+    instrument.say(&all).await;
+    instrument.hang_up().await;
+    let stored = hub.stored(3).await;
+    assert!(stored.iter().all(|r| r.quarantine.is_none()));
+}
+
+#[tokio::test]
 async fn a_stop_lets_the_last_message_be_stored_and_answered() {
     let hub = Hub::new(0);
     let site = Site::new(&hub, |_| {}).await;

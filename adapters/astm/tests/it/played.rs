@@ -106,8 +106,11 @@ fn how(name: &str) -> How {
     how
 }
 
+/// Bytes as stored, and why they are no message.
+type Kept = (Vec<u8>, Option<&'static str>);
+
 /// Plays a file and gives back the stored units; records without frames are stored as they are.
-fn play(how: &How, bytes: &[u8]) -> (Vec<(Vec<u8>, Option<&'static str>)>, usize) {
+fn play(how: &How, bytes: &[u8]) -> (Vec<Kept>, usize) {
     let bytes = (how.repair)(bytes);
     let framed = bytes.iter().any(|b| matches!(b, 2 | 5));
     if !framed {
