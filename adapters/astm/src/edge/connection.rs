@@ -303,12 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
 
     /// Tests that were ordered and that the tables can't name for this instrument.
     fn say_unnamed(&self, worklist: &WorklistAnswer) {
-        let unnamed = worklist
-            .specimens
-            .iter()
-            .flat_map(|s| &s.tests)
-            .filter(|t| t.instrument_codes.is_empty())
-            .count();
+        let unnamed = self.device.newly_unnamed(worklist);
         if unnamed > 0 {
             tracing::warn!(channel = %self.device.channel, tests = unnamed, "ordered tests have no name for this instrument in the mapping tables and are not sent");
             self.count("hub_astm_sent_total", "unnamed");
@@ -335,8 +330,8 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
     fn download(&mut self, result: Result<WorklistAnswer, AskError>) {
         self.asking_pending = false;
         let device = self.device;
-        let worklist = match result {
-            Ok(worklist) => device.not_sent(worklist),
+        let (reserved, worklist) = match result {
+            Ok(worklist) => device.claim(worklist),
             Err(error) => {
                 tracing::warn!(channel = %device.channel, %error, "pending orders could not be read; trying again");
                 return;
@@ -360,6 +355,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
                 self.line.send(now, message);
             }
         }
+        device.release(reserved);
     }
 
     /// The connection is over or must end: what was received whole is stored and answered, what is broken is kept.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use schemas::ChannelId;
-use schemas::worklist::{SpecimenStanding, TestAction, WorklistAnswer};
+use schemas::worklist::{SpecimenStanding, TestAction, WorklistAnswer, WorklistTest};
 use uuid::Uuid;
 
 use super::House;
@@ -19,6 +19,21 @@ const MOST_REMEMBERED: usize = 20_000;
 
 /// An order, or its cancellation.
 type Task = (Uuid, bool);
+
+fn task(test: &WorklistTest) -> Task {
+    (test.order, test.action == TestAction::Cancel)
+}
+
+/// The tasks that a message with this worklist carries.
+fn tasks(worklist: &WorklistAnswer) -> Vec<Task> {
+    worklist
+        .specimens
+        .iter()
+        .flat_map(|s| &s.tests)
+        .filter(|test| !test.instrument_codes.is_empty())
+        .map(task)
+        .collect()
+}
 
 /// One channel's instruments, beyond their connections.
 pub struct Device {
@@ -37,6 +52,8 @@ struct State {
     under_way: BTreeMap<u64, Vec<Task>>,
     /// Taken by an instrument since the start of the channel.
     sent: BTreeSet<Task>,
+    /// Said to have no name.
+    unnamed: BTreeSet<Uuid>,
 }
 
 impl Device {
@@ -85,32 +102,49 @@ impl Device {
         }
     }
 
-    /// Of everything pending, what no instrument has and no line is sending.
-    pub(super) fn not_sent(&self, mut worklist: WorklistAnswer) -> WorklistAnswer {
-        let state = self.state();
+    /// Of everything pending, what no instrument has and no line is sending; it is reserved under the id that comes with
+    /// it until [`Device::release`], so that two lines do not send the same.
+    pub(super) fn claim(&self, mut worklist: WorklistAnswer) -> (u64, WorklistAnswer) {
+        let reserved = self.ids.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state();
         let busy: BTreeSet<Task> = state.under_way.values().flatten().copied().collect();
         for specimen in &mut worklist.specimens {
             specimen.tests.retain(|test| {
-                let task = (test.order, test.action == TestAction::Cancel);
+                let task = task(test);
                 !state.sent.contains(&task) && !busy.contains(&task)
             });
         }
         worklist
             .specimens
             .retain(|s| s.standing == SpecimenStanding::Pending && !s.tests.is_empty());
-        worklist
+        state.under_way.insert(reserved, tasks(&worklist));
+        (reserved, worklist)
+    }
+
+    /// What was reserved is on its way by messages of its own, or not at all.
+    pub(super) fn release(&self, reserved: u64) {
+        self.state().under_way.remove(&reserved);
     }
 
     /// A message with these orders is on its way.
     pub(super) fn on_its_way(&self, id: u64, worklist: &WorklistAnswer) {
-        let tasks = worklist
+        self.state().under_way.insert(id, tasks(worklist));
+    }
+
+    /// Ordered tests that the tables can't name for this instrument and of which nobody was told yet.
+    pub(super) fn newly_unnamed(&self, worklist: &WorklistAnswer) -> usize {
+        let mut state = self.state();
+        let unnamed = worklist
             .specimens
             .iter()
             .flat_map(|s| &s.tests)
-            .filter(|test| !test.instrument_codes.is_empty())
-            .map(|test| (test.order, test.action == TestAction::Cancel))
-            .collect();
-        self.state().under_way.insert(id, tasks);
+            .filter(|test| test.instrument_codes.is_empty())
+            .filter(|test| state.unnamed.insert(test.order))
+            .count();
+        while state.unnamed.len() > MOST_REMEMBERED {
+            state.unnamed.pop_first();
+        }
+        unnamed
     }
 
     /// What became of a message: orders that were taken are not sent again.
