@@ -3,6 +3,7 @@
 //! One task a line. It never waits for the store while bytes arrive: what is stored, asked and written runs beside the
 //! reading, and the machine in [`crate::link`] says what may be answered.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -116,12 +117,11 @@ impl Presence {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
         self.ctx
             .report(LinkState::Connected, open, &self.address, None);
-        let peer = link.peer;
-        // orders wait for an instrument, not for a socket: it may come back on another port
-        let instrument = peer.ip().to_string();
+        let peer = link.peer.to_string();
+        let instrument = instrument_of(&peer);
         attend(
             link.stream,
-            &peer.to_string(),
+            &peer,
             &instrument,
             &self.device,
             &self.ctx.stop,
@@ -135,6 +135,12 @@ impl Presence {
         };
         self.ctx.report(state, open, &self.address, None);
     }
+}
+
+/// Orders wait for an instrument, not for a socket: it may come back from another port.
+fn instrument_of(peer: &str) -> String {
+    peer.parse::<SocketAddr>()
+        .map_or_else(|_| peer.to_owned(), |address| address.ip().to_string())
 }
 
 fn failed(ctx: &ChannelContext, error: &adapter_link::LinkError) -> AdapterError {

@@ -95,8 +95,11 @@ impl Session {
             return;
         };
         rx.control = None;
+        // silence counts, not length: a frame of 64,000 bytes takes a minute on a slow line
         if self.settings.mode == Mode::Bare {
             rx.until = now + self.settings.quiet_end();
+        } else if matches!(rx.reading, Reading::Text(_) | Reading::Sum { .. }) {
+            rx.until = now + self.settings.receive_timeout();
         }
         match std::mem::take(&mut rx.reading) {
             Reading::Between => self.between(now, byte),

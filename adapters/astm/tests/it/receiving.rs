@@ -266,6 +266,24 @@ fn silence_in_the_midst_of_a_frame_is_given_up_and_kept() {
 }
 
 #[test]
+fn a_long_frame_on_a_slow_line_is_not_given_up_while_it_arrives() {
+    let mut bench = Bench::plain();
+    bench.say(&[ENQ]);
+    let long = encode(
+        1,
+        format!("H|\\^&|||{}\rL|1\r", "x".repeat(5_000)).as_bytes(),
+        true,
+    );
+    let (last, first) = long.split_last().unwrap();
+    for byte in first {
+        assert_eq!(bench.say(&[*byte]), SILENCE);
+        bench.wait(10);
+    }
+    assert_eq!(bench.say(&[*last]), [ACK]);
+    assert_eq!(bench.kinds(), ["message"]);
+}
+
+#[test]
 fn a_frame_broken_off_by_a_new_one_is_read_from_the_new_one() {
     let mut bench = Bench::plain();
     bench.say(&[ENQ]);
