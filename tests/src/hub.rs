@@ -300,6 +300,7 @@ fn launch(config: &Path, log: &Path, only: Option<&str>, settings: &HubSettings)
             "HUB_HOME",
             "HUB_API_ADDR",
             "HUB_MLLP_ADDR",
+            "HUB_ASTM_ADDR",
             "HUB_NATS_PORT",
             "HUB_PG_PORT",
             "HUB_NATS_URL",

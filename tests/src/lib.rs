@@ -14,6 +14,7 @@
 //! Everything runs on free ports below one temporary folder. Processes end with the value that owns them, and with this
 //! process whatever happens to it; what a killed run left behind is removed by the next.
 
+mod astm;
 mod hub;
 mod messages;
 mod mllp;
@@ -25,6 +26,7 @@ mod shared;
 mod spawn;
 mod wait;
 
+pub use astm::{Astm, astm_frame};
 pub use hub::{HubProcess, PASSWORD, hub_binary};
 pub use messages::{adt, adt_named, oru, stamp, unique};
 pub use mllp::{Answer, Mllp, frame, parse_answers};

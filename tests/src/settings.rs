@@ -18,11 +18,12 @@ pub fn free_address() -> SocketAddr {
     ))
 }
 
-/// One channel of kind `hl7v2` that listens.
+/// One channel that listens.
 #[derive(Debug, Clone)]
 pub struct ChannelToml {
     pub id: String,
     pub tenant: String,
+    pub kind: &'static str,
     pub listen: SocketAddr,
     /// Further lines of `[channel.settings.server]`.
     pub server: String,
@@ -37,6 +38,7 @@ impl ChannelToml {
         Self {
             id: id.to_owned(),
             tenant: "demo".to_owned(),
+            kind: "hl7v2",
             listen: free_address(),
             server: String::new(),
             tables: String::new(),
@@ -54,6 +56,13 @@ impl ChannelToml {
     #[must_use]
     pub fn tables(mut self, text: &str) -> Self {
         self.tables = text.to_owned();
+        self
+    }
+
+    /// Of another kind.
+    #[must_use]
+    pub fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
         self
     }
 
@@ -146,9 +155,10 @@ impl HubSettings {
         for channel in &self.channels {
             let _ = write!(
                 text,
-                "\n[[channel]]\nid = {}\ntenant = {}\nkind = \"hl7v2\"\n[channel.settings.server]\nlisten = {}\n{}\n{}\n",
+                "\n[[channel]]\nid = {}\ntenant = {}\nkind = {}\n[channel.settings.server]\nlisten = {}\n{}\n{}\n",
                 quoted(&channel.id),
                 quoted(&channel.tenant),
+                quoted(channel.kind),
                 quoted(&channel.listen.to_string()),
                 channel.server,
                 channel.tables,

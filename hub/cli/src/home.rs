@@ -14,6 +14,8 @@ use sqlx::Connection as _;
 /// Default tenant and channel of a home.
 pub(crate) const TENANT: &str = "demo";
 pub(crate) const CHANNEL: &str = "lab";
+/// Channel of the instruments that speak ASTM.
+const ASTM_CHANNEL: &str = "lab-astm";
 /// Name of the database.
 const DATABASE: &str = "hub";
 
@@ -23,6 +25,7 @@ pub(crate) struct HomeOptions {
     pub folder: PathBuf,
     pub api: SocketAddr,
     pub mllp: SocketAddr,
+    pub astm: SocketAddr,
     pub nats_port: u16,
     pub pg_port: u16,
 }
@@ -33,7 +36,7 @@ impl HomeOptions {
         self.folder.join("admin.password")
     }
 
-    /// Reads `$HUB_HOME`, `$HUB_API_ADDR`, `$HUB_MLLP_ADDR`, `$HUB_NATS_PORT`, `$HUB_PG_PORT`.
+    /// Reads `$HUB_HOME`, `$HUB_API_ADDR`, `$HUB_MLLP_ADDR`, `$HUB_ASTM_ADDR`, `$HUB_NATS_PORT`, `$HUB_PG_PORT`.
     ///
     /// # Errors
     /// Names the variable that can't be read.
@@ -43,6 +46,7 @@ impl HomeOptions {
             folder,
             api: address("HUB_API_ADDR", "127.0.0.1:8080")?,
             mllp: address("HUB_MLLP_ADDR", "127.0.0.1:2575")?,
+            astm: astm_address()?,
             nats_port: port("HUB_NATS_PORT")?,
             pg_port: port("HUB_PG_PORT")?,
         })
@@ -63,6 +67,21 @@ fn address(variable: &str, default: &str) -> anyhow::Result<SocketAddr> {
     text.parse().with_context(|| {
         format!("${variable} is `{text}`: it must be address:port, like {default}")
     })
+}
+
+/// The address of the ASTM listener. Where nobody chose one and the usual one is taken, a free one: a second instance
+/// that was told its other addresses must not fail for this one. It is printed.
+fn astm_address() -> anyhow::Result<SocketAddr> {
+    let chosen = std::env::var_os("HUB_ASTM_ADDR").is_some_and(|value| !value.is_empty());
+    let address = address("HUB_ASTM_ADDR", "127.0.0.1:2576")?;
+    if chosen || std::net::TcpListener::bind(address).is_ok() {
+        return Ok(address);
+    }
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .context("no free port for the ASTM listener")?;
+    tracing::warn!(taken = %address, %free, "the usual ASTM address is taken; set $HUB_ASTM_ADDR to choose one");
+    Ok(free)
 }
 
 /// 0: a free one.
@@ -94,6 +113,7 @@ impl Home {
         for (variable, address) in [
             ("HUB_API_ADDR", options.api),
             ("HUB_MLLP_ADDR", options.mllp),
+            ("HUB_ASTM_ADDR", options.astm),
         ] {
             if address.port() != 0
                 && let Err(error) = std::net::TcpListener::bind(address)
@@ -174,7 +194,8 @@ fn settings_text(
          \n[api]\naddress = {api}\ntoken_secret = {secret}\n\
          \n[mappings]\nfolder = {mappings}\n\
          \n[[tenant]]\nid = \"{TENANT}\"\nname = \"Demo hospital\"\n\
-         \n[[channel]]\nid = \"{CHANNEL}\"\ntenant = \"{TENANT}\"\nkind = \"hl7v2\"\n[channel.settings.server]\nlisten = {mllp}\n",
+         \n[[channel]]\nid = \"{CHANNEL}\"\ntenant = \"{TENANT}\"\nkind = \"hl7v2\"\n[channel.settings.server]\nlisten = {mllp}\n\
+         \n[[channel]]\nid = \"{ASTM_CHANNEL}\"\ntenant = \"{TENANT}\"\nkind = \"astm\"\n[channel.settings.server]\nlisten = {astm}\n",
         nats_url = quoted(&nats.url()),
         monitor = quoted(&nats.monitor_url()),
         app = quoted(app_url),
@@ -187,6 +208,7 @@ fn settings_text(
                 .to_string()
         ),
         mllp = quoted(&options.mllp.to_string()),
+        astm = quoted(&options.astm.to_string()),
     ))
 }
 

@@ -1,12 +1,20 @@
 //! What an adapter is, and what it may touch: its channel's context.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use schemas::integration::LinkState;
+use schemas::worklist::{WorklistAnswer, WorklistQuestion, worklist_subject};
 use schemas::{ChannelId, TenantId};
 use tokio_util::sync::CancellationToken;
 
+use crate::backbone::Backbone;
 use crate::ingest::{Ingest, IngestError, Received, Stored};
+
+/// An instrument that asks waits 5 to 10 s at most, and its answer still has to be sent (lab-devices §2.4).
+const ASK_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The edge: owns a connection to one outside system. Everything it receives goes through
 /// [`ChannelContext::ingest`], which returns only when the message is durable.
@@ -35,6 +43,83 @@ pub struct ChannelContext {
     pub stop: CancellationToken,
     ingest: Ingest,
     reports: tokio::sync::mpsc::Sender<LinkReport>,
+    worklist: Arc<dyn Worklist>,
+}
+
+/// Who knows which tests are to be done.
+#[async_trait]
+pub trait Worklist: Send + Sync + 'static {
+    /// Answers within the deadline of a host query.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    async fn ask(&self, question: &WorklistQuestion) -> Result<WorklistAnswer, AskError>;
+}
+
+/// Why a question has no answer. Never an empty answer instead: an instrument would run nothing, or its default.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens: no worker runs, or none that knows orders.
+    #[error("nobody answers questions of the worklist; is a process with workers running?")]
+    NoResponder,
+    /// No answer in time.
+    #[error("no answer within {0} ms")]
+    Timeout(u128),
+    /// The answer is no worklist, or says that it could not be made.
+    #[error("the answer can't be used: {0}")]
+    Unusable(String),
+    /// NATS is away.
+    #[error("not reachable: {0}")]
+    Unreachable(String),
+}
+
+/// Nobody was named who knows.
+struct NoWorklist;
+
+#[async_trait]
+impl Worklist for NoWorklist {
+    async fn ask(&self, _question: &WorklistQuestion) -> Result<WorklistAnswer, AskError> {
+        Err(AskError::NoResponder)
+    }
+}
+
+/// The worklist of a tenant, asked by NATS request and reply (design.md §5): JSON both ways on
+/// [`worklist_subject`]. An empty answer is an error of the responder.
+#[derive(Clone)]
+pub struct NatsWorklist {
+    backbone: Backbone,
+    tenant: TenantId,
+}
+
+impl NatsWorklist {
+    #[must_use]
+    pub fn new(backbone: Backbone, tenant: TenantId) -> Self {
+        Self { backbone, tenant }
+    }
+}
+
+#[async_trait]
+impl Worklist for NatsWorklist {
+    async fn ask(&self, question: &WorklistQuestion) -> Result<WorklistAnswer, AskError> {
+        let body =
+            serde_json::to_vec(question).map_err(|error| AskError::Unusable(error.to_string()))?;
+        let request = self
+            .backbone
+            .client()
+            .request(worklist_subject(&self.tenant), body.into());
+        let reply = tokio::time::timeout(ASK_DEADLINE, request)
+            .await
+            .map_err(|_| AskError::Timeout(ASK_DEADLINE.as_millis()))?
+            .map_err(|error| match error.kind() {
+                async_nats::RequestErrorKind::NoResponders => AskError::NoResponder,
+                async_nats::RequestErrorKind::TimedOut => {
+                    AskError::Timeout(ASK_DEADLINE.as_millis())
+                }
+                _ => AskError::Unreachable(error.to_string()),
+            })?;
+        serde_json::from_slice(&reply.payload)
+            .map_err(|error| AskError::Unusable(error.to_string()))
+    }
 }
 
 /// What an adapter says of its link.
@@ -63,7 +148,23 @@ impl ChannelContext {
             stop,
             ingest,
             reports,
+            worklist: Arc::new(NoWorklist),
         }
+    }
+
+    /// Names who answers [`ChannelContext::worklist`]; without it nobody does.
+    #[must_use]
+    pub fn with_worklist(mut self, worklist: Arc<dyn Worklist>) -> Self {
+        self.worklist = worklist;
+        self
+    }
+
+    /// Which tests are to be done, for an instrument that asks or is told. Answers within a second.
+    ///
+    /// # Errors
+    /// [`AskError`]: tell the instrument of an error, never that there is nothing.
+    pub async fn worklist(&self, question: WorklistQuestion) -> Result<WorklistAnswer, AskError> {
+        self.worklist.ask(&question).await
     }
 
     /// Keeps what was received; returns when it is on disk.

@@ -43,6 +43,13 @@ pub trait Translator: Send + Sync + 'static {
     fn translate(&self, raw: &RawMessage, maps: &Mappings) -> Result<Translation, Box<Refused>>;
 }
 
+/// A translator whose kind is known at run time only.
+impl Translator for std::sync::Arc<dyn Translator> {
+    fn translate(&self, raw: &RawMessage, maps: &Mappings) -> Result<Translation, Box<Refused>> {
+        (**self).translate(raw, maps)
+    }
+}
+
 /// A refusal, with the keys that could still be read so that the operator finds the message.
 #[derive(Debug)]
 pub struct Refused {

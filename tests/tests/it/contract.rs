@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tests::{
-    HubProcess, HubSettings, Mllp, Owned, PASSWORD, Rest, Servers, eventually, free_address,
+    Astm, HubProcess, HubSettings, Mllp, Owned, PASSWORD, Rest, Servers, eventually, free_address,
     hub_binary, oru, parse_answers, unique,
 };
 
@@ -18,13 +18,14 @@ struct Dev {
     process: Owned,
     api: SocketAddr,
     mllp: SocketAddr,
+    astm: SocketAddr,
     home: tempfile::TempDir,
 }
 
 impl Dev {
     fn start() -> Self {
         let home = Servers::folder_for_tests();
-        let (api, mllp) = (free_address(), free_address());
+        let (api, mllp, astm) = (free_address(), free_address(), free_address());
         let ports = [free_address().port(), free_address().port()];
         let log = std::fs::File::create(home.path().join("dev.log")).unwrap();
         let process = Owned::start(&hub_binary(), |command| {
@@ -33,6 +34,7 @@ impl Dev {
                 .env("HUB_HOME", home.path().join("home"))
                 .env("HUB_API_ADDR", api.to_string())
                 .env("HUB_MLLP_ADDR", mllp.to_string())
+                .env("HUB_ASTM_ADDR", astm.to_string())
                 .env("HUB_NATS_PORT", ports[0].to_string())
                 .env("HUB_PG_PORT", ports[1].to_string())
                 .env("HUB_BOOTSTRAP_ADMIN_PASSWORD", PASSWORD)
@@ -44,6 +46,7 @@ impl Dev {
             process,
             api,
             mllp,
+            astm,
             home,
         }
     }
@@ -57,6 +60,11 @@ impl Dev {
             Mllp::try_connect(self.mllp).await.ok()
         })
         .await;
+        assert_eq!(
+            Astm::connect(self.astm).await.say(&[Astm::ENQ]).await,
+            Astm::ACK,
+            "and so does the one for ASTM"
+        );
     }
 }
 
@@ -137,6 +145,7 @@ async fn ctrl_c_ends_hub_dev_and_what_it_stored_is_there_at_the_next_start() {
             .env("HUB_HOME", dev.home.path().join("home"))
             .env("HUB_API_ADDR", dev.api.to_string())
             .env("HUB_MLLP_ADDR", dev.mllp.to_string())
+            .env("HUB_ASTM_ADDR", dev.astm.to_string())
             .env("HUB_BOOTSTRAP_ADMIN_PASSWORD", PASSWORD)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

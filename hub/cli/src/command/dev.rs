@@ -46,6 +46,7 @@ impl Dev {
             self.options.folder.display()
         );
         println!("  HL7 v2 over MLLP   {}", self.options.mllp);
+        println!("  ASTM (E1381)       {}", self.options.astm);
         println!("  REST API           http://{}/api/docs", self.options.api);
         println!("  metrics            http://{}/metrics", self.options.api);
         println!("  NATS               {}", self.home.nats.url());

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hub_core::ChannelContext;
 use hub_core::backbone::Backbone;
-use hub_core::channel::LinkReport;
+use hub_core::channel::{LinkReport, NatsWorklist, Worklist};
 use hub_core::config::ChannelSettings;
 use hub_core::governor::Governor;
 use hub_core::ingest::{Ingest, IngestOptions};
@@ -13,7 +14,6 @@ use hub_core::mappings::MappingStore;
 use hub_core::publish::{self, NewMessage};
 use hub_core::retry::Pauses;
 use hub_core::translator::runner::TranslatorRunner;
-use hub_core::{Adapter as _, ChannelContext};
 use schemas::integration::{ChannelStateChanged, DesiredState, LinkState};
 use schemas::{ChannelId, TenantId};
 use time::OffsetDateTime;
@@ -142,6 +142,10 @@ impl Registry {
                 channel.ingest.clone(),
                 channel.desired.subscribe(),
                 reports.clone(),
+                Arc::new(NatsWorklist::new(
+                    self.backbone.clone(),
+                    channel.tenant.clone(),
+                )),
                 self.stop.clone(),
             ));
             let runner = TranslatorRunner {
@@ -171,6 +175,10 @@ impl Registry {
 }
 
 /// Runs a channel's edge while it is wanted; starts it again when it fails.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all that an edge is made of, once"
+)]
 async fn run_edge(
     tenant: TenantId,
     id: ChannelId,
@@ -178,6 +186,7 @@ async fn run_edge(
     ingest: Ingest,
     mut desired: watch::Receiver<DesiredState>,
     reports: mpsc::Sender<LinkReport>,
+    worklist: Arc<dyn Worklist>,
     stop: CancellationToken,
 ) {
     let mut pauses = Pauses::new(Duration::from_millis(200), Duration::from_secs(10));
@@ -196,9 +205,9 @@ async fn run_edge(
             run.clone(),
             ingest.clone(),
             reports.clone(),
-        );
-        let edge = kind.edge().run(ctx);
-        tokio::pin!(edge);
+        )
+        .with_worklist(Arc::clone(&worklist));
+        let mut edge = kind.run(ctx);
         let mut watching = desired.clone();
         let finished = tokio::select! {
             outcome = &mut edge => Some(outcome),

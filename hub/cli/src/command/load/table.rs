@@ -66,6 +66,7 @@ impl Subject {
             folder: folder.clone(),
             api: free()?,
             mllp: free()?,
+            astm: free()?,
             nats_port: 0,
             pg_port: 0,
         };

@@ -1,0 +1,162 @@
+//! Siemens Dimension blocks: `R` results, `I` queries, `C` calibrations.
+
+use hub_core::failure::Refusal;
+use schemas::care::{Code, Observation, ResultReceived, Specimen};
+
+use super::message::push;
+use super::scope::Scope;
+use super::{Output, result, time, value};
+use crate::link::{ETX, STX};
+use crate::records;
+
+/// Fields of a result block before its tests, the type counted as 1: load list, patient, sample number, sample type,
+/// location, priority, time, cups, dilution, number of tests.
+const BEFORE_TESTS: usize = 11;
+/// Name, value, unit, error code.
+const PER_TEST: usize = 4;
+
+pub(super) fn translate(
+    scope: &Scope<'_>,
+    bytes: &[u8],
+    output: &mut Output,
+) -> Result<(), Refusal> {
+    let text = records::decode(&fields_of(bytes), scope.dialect.encoding()).text;
+    let fields: Vec<&str> = text.split('\u{1c}').collect();
+    output.kind("Dimension block");
+    let field = |n: usize| fields.get(n - 1).map_or("", |f| f.trim());
+    match field(1) {
+        "R" => results(scope, &fields, output),
+        "I" => {
+            output.keys.accession = scope.key("Dimension.2", field(2));
+            scope.note("query, answered on the line".to_owned());
+            Ok(())
+        }
+        "C" => {
+            // what it carries is of the calibration before it, by the instrument's design
+            scope.note("a calibration is kept and not filed".to_owned());
+            Ok(())
+        }
+        _ => Err(Refusal::new(
+            "astm.dimension_block",
+            "the block is of none of the types R, I and C; if the instrument speaks another protocol, link.mode is wrong",
+        )),
+    }
+}
+
+/// The fields, without STX, checksum and ETX.
+pub(crate) fn fields_of(bytes: &[u8]) -> Vec<u8> {
+    let body = bytes.strip_prefix(&[STX]).unwrap_or(bytes);
+    let body = body.strip_suffix(&[ETX]).unwrap_or(body);
+    // the checksum stands behind the last separator
+    let end = body
+        .iter()
+        .rposition(|b| *b == crate::link::FS)
+        .unwrap_or(body.len());
+    body.get(..end).unwrap_or_default().to_vec()
+}
+
+fn results(scope: &Scope<'_>, fields: &[&str], output: &mut Output) -> Result<(), Refusal> {
+    let field = |n: usize| fields.get(n - 1).map_or("", |f| f.trim());
+    let tests = fields.get(BEFORE_TESTS..).unwrap_or_default();
+    let said: Option<usize> = field(BEFORE_TESTS).parse().ok();
+    let count = tests.len().div_ceil(PER_TEST);
+    if said != Some(count) {
+        return Err(Refusal::new(
+            "astm.dimension_count",
+            "the number of tests in field 11 is not the number of tests that follow; nothing is filed, because columns may be shifted",
+        ));
+    }
+    let control = scope
+        .dialect
+        .control
+        .iter()
+        .any(|mark| mark.path.record == 'R' && mark.bears(field(mark.path.field)));
+    let measured = moment(scope, field(8));
+    let results = tests
+        .chunks(PER_TEST)
+        .map(|test| observation(scope, test, measured.as_deref()))
+        .collect();
+    output.translated = true;
+    let kind = field(5);
+    let report = ResultReceived {
+        channel: scope.channel.clone(),
+        // field 3 is a name or a number, as the operator likes: nobody can be recognised by it
+        subject: None,
+        visit_number: None,
+        placer_number: None,
+        filler_number: None,
+        code: Code::default(),
+        status: None,
+        observed_at: None,
+        issued_at: None,
+        specimen: Some(Specimen {
+            number: scope.key("Dimension.4", field(4)),
+            kind: (!kind.is_empty()).then(|| Code {
+                code: kind.to_owned(),
+                ..Code::default()
+            }),
+            role: control.then(|| result::CONTROL.to_owned()),
+            ..Specimen::default()
+        }),
+        results,
+        notes: Vec::new(),
+        occurred_at: None,
+    };
+    push(scope, &report, None, output);
+    Ok(())
+}
+
+/// `ssmmhhDDMMYY`, in this order.
+fn moment(scope: &Scope<'_>, said: &str) -> Option<String> {
+    let part = |at: usize| said.get(at..at + 2);
+    let text = format!(
+        "20{}{}{}{}{}{}",
+        part(10)?,
+        part(8)?,
+        part(6)?,
+        part(4)?,
+        part(2)?,
+        part(0)?
+    );
+    match time::read(&text, scope.dialect.default_zone_minutes) {
+        Ok(moment) => moment.map(|m| m.text),
+        Err(what) => {
+            scope.bad("Dimension.8", what);
+            None
+        }
+    }
+}
+
+fn observation(scope: &Scope<'_>, test: &[&str], measured: Option<&str>) -> Observation {
+    let part = |n: usize| test.get(n).map_or("", |t| t.trim());
+    let code = Code {
+        code: scope.key("Dimension.test", part(0)).unwrap_or_default(),
+        text: None,
+        system: scope.dialect.code_system.clone(),
+    };
+    let unit = Some(part(2).to_owned()).filter(|u| !u.is_empty());
+    let value = value::of_text(part(1), true, true, scope.dialect.decimal_comma);
+    let (mapped, held) = scope.meaning(&code, part(2), &value, true);
+    let error = part(3);
+    Observation {
+        code,
+        alternate: None,
+        sub_id: None,
+        value_type: None,
+        value,
+        raw_value: Some(part(1).to_owned()).filter(|v| !v.is_empty()),
+        unit,
+        range: None,
+        flags: if error.is_empty() || error == "0" {
+            Vec::new()
+        } else {
+            vec![error.to_owned()]
+        },
+        status: None,
+        observed_at: measured.map(str::to_owned),
+        device: None,
+        notes: Vec::new(),
+        mapped,
+        held,
+    }
+}
