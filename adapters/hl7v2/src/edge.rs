@@ -7,11 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use adapter_link::{Dialer, Link, LinkError, Listener, PeerState, SerialLine};
+use adapter_link::{Change, Link, LinkError, Listener, Opener};
 use hub_core::{Adapter, AdapterError, ChannelContext};
 use schemas::integration::LinkState;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::settings::Hl7v2Settings;
 use connection::Connection;
@@ -65,14 +63,13 @@ impl Hl7v2Edge {
     }
 
     /// Serves one link after the other, and says how they are.
-    async fn open(
-        &self,
-        ctx: &ChannelContext,
-        mut opener: Opener,
-        address: &str,
-    ) -> Result<(), AdapterError> {
-        ctx.report(LinkState::Lost, 0, address, None);
-        let state = opener.state();
+    async fn open(&self, ctx: &ChannelContext, mut opener: Opener) -> Result<(), AdapterError> {
+        let address = opener.address().to_owned();
+        ctx.report(LinkState::Lost, 0, &address, None);
+        let tell = opener.tell(|change| match change {
+            Change::Connected(_) => ctx.report(LinkState::Connected, 1, &address, None),
+            Change::Lost(reason) => ctx.report(LinkState::Lost, 0, &address, Some(reason)),
+        });
         let serve = async {
             while let Some(link) = opener.next(&ctx.stop).await {
                 attend(link, &self.settings, ctx).await;
@@ -80,9 +77,9 @@ impl Hl7v2Edge {
         };
         tokio::select! {
             () = serve => {}
-            () = tell(state, ctx, address) => {}
+            () = tell => {}
         }
-        ctx.report(LinkState::Stopped, 0, address, None);
+        ctx.report(LinkState::Stopped, 0, &address, None);
         Ok(())
     }
 }
@@ -91,59 +88,15 @@ impl Adapter for Hl7v2Edge {
     async fn run(self, ctx: ChannelContext) -> Result<(), AdapterError> {
         let channel = ctx.channel.as_str();
         if let Some(client) = &self.settings.client {
-            let dialer = Dialer::new(client, channel).map_err(|error| failed(&ctx, &error))?;
-            return self.open(&ctx, Opener::Dial(dialer), &client.connect).await;
+            let opener = Opener::dial(client, channel).map_err(|error| failed(&ctx, &error))?;
+            return self.open(&ctx, opener).await;
         }
         if let Some(serial) = &self.settings.serial {
-            let line = SerialLine::new(serial, channel).map_err(|error| failed(&ctx, &error))?;
-            let port = serial.port.display().to_string();
-            return self.open(&ctx, Opener::Serial(line), &port).await;
+            let opener = Opener::serial(serial, channel).map_err(|error| failed(&ctx, &error))?;
+            return self.open(&ctx, opener).await;
         }
         self.listen(&ctx).await
     }
-}
-
-/// Links that we open ourselves, one after the other.
-enum Opener {
-    Dial(Dialer),
-    Serial(SerialLine),
-}
-
-impl Opener {
-    async fn next(&mut self, stop: &CancellationToken) -> Option<Link> {
-        match self {
-            Self::Dial(dialer) => dialer.connect(stop).await,
-            Self::Serial(line) => line.open(stop).await,
-        }
-    }
-
-    fn state(&self) -> watch::Receiver<PeerState> {
-        match self {
-            Self::Dial(dialer) => dialer.state(),
-            Self::Serial(line) => line.state(),
-        }
-    }
-}
-
-/// Reports what changes about a peer that we connect to: not each attempt, only a new reason why there is no link.
-async fn tell(mut state: watch::Receiver<PeerState>, ctx: &ChannelContext, address: &str) {
-    let mut told = None;
-    while state.changed().await.is_ok() {
-        let now = state.borrow_and_update().clone();
-        match now {
-            PeerState::Connected { .. } => {
-                told = None;
-                ctx.report(LinkState::Connected, 1, address, None);
-            }
-            PeerState::Lost { reason, .. } if told.as_ref() != Some(&reason) => {
-                ctx.report(LinkState::Lost, 0, address, Some(reason.clone()));
-                told = Some(reason);
-            }
-            PeerState::Lost { .. } | PeerState::Connecting | PeerState::Stopped => {}
-        }
-    }
-    // it ends with the channel, not with the one whose state it tells
-    std::future::pending::<()>().await;
 }
 
 async fn attend(link: Link, settings: &Hl7v2Settings, ctx: &ChannelContext) {
