@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::dialogue::{self, Meaning};
+use super::session::HELD_BACK;
 use super::{ACK, ENQ, EOT, ETX, Fate, NAK, Note, Outgoing, Output, STX, Unit, reason};
 use crate::settings::{LinkSettings, Mode, Strictness};
 
@@ -73,9 +74,14 @@ impl Blocks {
         for (at, byte) in bytes.iter().enumerate() {
             if self.pending.is_some() {
                 let rest = bytes.get(at..).unwrap_or_default();
-                let room = self.settings.limit.saturating_sub(self.held_back.len());
-                self.held_back
-                    .extend_from_slice(&rest[..room.min(rest.len())]);
+                let room = HELD_BACK
+                    .max(self.settings.limit)
+                    .saturating_sub(self.held_back.len())
+                    .min(rest.len());
+                self.held_back.extend_from_slice(&rest[..room]);
+                if room < rest.len() {
+                    self.note(Note::Noise);
+                }
                 return;
             }
             self.byte(now, *byte);

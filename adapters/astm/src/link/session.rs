@@ -10,6 +10,8 @@ use super::frame::Frame;
 use super::{ACK, ENQ, NAK, Note, Outgoing, Output, STX, Unit};
 use crate::settings::{LinkSettings, Mode};
 
+/// What may at least wait behind an answer that is due: a sender that does not wait for answers is heard all the same.
+pub(super) const HELD_BACK: usize = 1024 * 1024;
 /// A unit that could not be stored is offered again after this long.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -162,9 +164,8 @@ impl Session {
         for (at, byte) in bytes.iter().enumerate() {
             if self.pending.is_some() {
                 let rest = bytes.get(at..).unwrap_or_default();
-                let room = self
-                    .settings
-                    .limit
+                let room = HELD_BACK
+                    .max(self.settings.limit)
                     .saturating_sub(self.held_back.len())
                     .min(rest.len());
                 // more than a message's worth while one answer is due is no ASTM any more

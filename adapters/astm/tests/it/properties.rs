@@ -36,16 +36,16 @@ fn line_bytes() -> impl Strategy<Value = Vec<u8>> {
         Just(b'|'),
         any::<u8>()
     ];
-    prop::collection::vec(control, 0..400)
+    prop::collection::vec(control, 0..80)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn no_bytes_break_the_machine_and_it_recovers(
         mode in modes(),
-        chunks in prop::collection::vec((line_bytes(), 0_u64..40_000), 0..12),
+        chunks in prop::collection::vec((line_bytes(), 0_u64..40_000), 0..8),
         send in any::<bool>(),
     ) {
         let mut bench = Bench::new(&LinkSettings { mode, ..LinkSettings::default() });
