@@ -45,6 +45,19 @@ impl SerialDevice {
             .expect("the line is open");
     }
 
+    /// So many bytes.
+    ///
+    /// # Panics
+    /// When they do not come in time.
+    pub async fn read_exact(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        tokio::time::timeout(ANSWER, self.line.read_exact(&mut bytes))
+            .await
+            .expect("an answer in time")
+            .expect("the line is open");
+        bytes
+    }
+
     /// The next frame or block that the hub sends, from its VT to FS CR.
     ///
     /// # Panics

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use adapter_link::{Dialer, Link, Listener};
+use adapter_link::{Change, Link, LinkError, Listener, Opener};
 use hub_core::{Adapter, AdapterError, ChannelContext};
 use schemas::integration::LinkState;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::settings::AstmSettings;
 
@@ -44,7 +46,7 @@ impl AstmEdge {
         let listener =
             Listener::open(server, ctx.channel.as_str()).map_err(|error| failed(ctx, &error))?;
         let address = listener.local_addr().to_string();
-        let presence = Presence::new(ctx, address.clone(), LinkState::Listening, device);
+        let presence = Presence::new(ctx, address.clone(), device);
         tracing::info!(channel = %ctx.channel, %address, "listening for ASTM");
         let drained = listener
             .serve(&ctx.stop, GRACE, |link| {
@@ -59,17 +61,29 @@ impl AstmEdge {
         Ok(())
     }
 
-    async fn dial(&self, ctx: &ChannelContext, device: &Arc<Device>) -> Result<(), AdapterError> {
-        let Some(client) = &self.settings.client else {
-            return Ok(());
+    /// Serves one link after the other, and says how they are.
+    async fn open(
+        &self,
+        ctx: &ChannelContext,
+        mut opener: Opener,
+        device: &Arc<Device>,
+    ) -> Result<(), AdapterError> {
+        let address = opener.address().to_owned();
+        ctx.report(LinkState::Lost, 0, &address, None);
+        let tell = opener.tell(|change| match change {
+            Change::Connected(_) => ctx.report(LinkState::Connected, 1, &address, None),
+            Change::Lost(reason) => ctx.report(LinkState::Lost, 0, &address, Some(reason)),
+        });
+        let serve = async {
+            while let Some(link) = opener.next(&ctx.stop).await {
+                serve(link, device, &ctx.stop).await;
+            }
         };
-        let mut dialer =
-            Dialer::new(client, ctx.channel.as_str()).map_err(|error| failed(ctx, &error))?;
-        let presence = Presence::new(ctx, client.connect.clone(), LinkState::Lost, device);
-        while let Some(link) = dialer.connect(&ctx.stop).await {
-            presence.attend(link).await;
+        tokio::select! {
+            () = serve => {}
+            () = tell => {}
         }
-        ctx.report(LinkState::Stopped, 0, &client.connect, None);
+        ctx.report(LinkState::Stopped, 0, &address, None);
         Ok(())
     }
 }
@@ -81,35 +95,41 @@ impl Adapter for AstmEdge {
             self.settings.clone(),
             Arc::new(ctx.clone()),
         ));
-        self.listen(&ctx, &device).await?;
-        self.dial(&ctx, &device).await
+        let channel = ctx.channel.as_str();
+        if let Some(client) = &self.settings.client {
+            let opener = Opener::dial(client, channel).map_err(|error| failed(&ctx, &error))?;
+            return self.open(&ctx, opener, &device).await;
+        }
+        if let Some(serial) = &self.settings.serial {
+            let opener = Opener::serial(serial, channel).map_err(|error| failed(&ctx, &error))?;
+            return self.open(&ctx, opener, &device).await;
+        }
+        self.listen(&ctx, &device).await
     }
 }
 
-/// Counts the peers that are connected and says so.
+async fn serve(link: Link, device: &Arc<Device>, stop: &CancellationToken) {
+    let peer = link.peer.to_string();
+    let instrument = instrument_of(&peer);
+    attend(link.stream, &peer, &instrument, device, stop).await;
+}
+
+/// Counts the peers that are connected to a listener and says so.
 struct Presence {
     open: AtomicU32,
     address: String,
     ctx: ChannelContext,
     device: Arc<Device>,
-    /// State when nobody is connected.
-    resting: LinkState,
 }
 
 impl Presence {
-    fn new(
-        ctx: &ChannelContext,
-        address: String,
-        resting: LinkState,
-        device: &Arc<Device>,
-    ) -> Arc<Self> {
-        ctx.report(resting, 0, &address, None);
+    fn new(ctx: &ChannelContext, address: String, device: &Arc<Device>) -> Arc<Self> {
+        ctx.report(LinkState::Listening, 0, &address, None);
         Arc::new(Self {
             open: AtomicU32::new(0),
             address,
             ctx: ctx.clone(),
             device: Arc::clone(device),
-            resting,
         })
     }
 
@@ -117,19 +137,10 @@ impl Presence {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
         self.ctx
             .report(LinkState::Connected, open, &self.address, None);
-        let peer = link.peer.to_string();
-        let instrument = instrument_of(&peer);
-        attend(
-            link.stream,
-            &peer,
-            &instrument,
-            &self.device,
-            &self.ctx.stop,
-        )
-        .await;
+        serve(link, &self.device, &self.ctx.stop).await;
         let open = self.open.fetch_sub(1, Ordering::Relaxed) - 1;
         let state = if open == 0 {
-            self.resting
+            LinkState::Listening
         } else {
             LinkState::Connected
         };
@@ -143,7 +154,7 @@ fn instrument_of(peer: &str) -> String {
         .map_or_else(|_| peer.to_owned(), |address| address.ip().to_string())
 }
 
-fn failed(ctx: &ChannelContext, error: &adapter_link::LinkError) -> AdapterError {
+fn failed(ctx: &ChannelContext, error: &LinkError) -> AdapterError {
     AdapterError {
         channel: ctx.channel.clone(),
         detail: error.to_string(),

@@ -1,6 +1,6 @@
 //! What an operator may set on an ASTM channel. The reference page is generated from these comments.
 
-use adapter_link::{ConnectSettings, Fault, ListenSettings};
+use adapter_link::{ConnectSettings, Fault, ListenSettings, SerialSettings};
 use serde::Deserialize;
 
 mod dialect;
@@ -15,12 +15,16 @@ pub use orders::{OrderMode, OrderSettings, UnknownAnswer};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AstmSettings {
-    /// The port that instruments connect to; either this or `client`.
+    /// The port that instruments connect to; one of this, `client` and `serial`.
     #[serde(default)]
     pub server: Option<ListenSettings>,
-    /// The instrument, where it is the TCP server; either this or `server`.
+    /// The instrument, where it is the TCP server; one of this, `server` and `serial`.
     #[serde(default)]
     pub client: Option<ConnectSettings>,
+    /// The serial port that the instrument is on; one of this, `server` and `client`. Its `inter_character_ms` has no use
+    /// here: the line has timers of its own (`link`).
+    #[serde(default)]
+    pub serial: Option<SerialSettings>,
     /// The line: mode, what is enforced, timers.
     #[serde(default)]
     pub link: LinkSettings,
@@ -39,6 +43,7 @@ impl AstmSettings {
         Self {
             server: Some(ListenSettings::plain(address)),
             client: None,
+            serial: None,
             link: LinkSettings::default(),
             dialect: Dialect::default(),
             orders: OrderSettings::default(),
@@ -53,11 +58,12 @@ impl AstmSettings {
             path: path.to_owned(),
             message: message.to_owned(),
         };
-        match (&self.server, &self.client) {
-            (Some(server), None) => faults.extend(under("server", server.validate())),
-            (None, Some(client)) => faults.extend(under("client", client.validate())),
-            (None, None) => faults.push(fault("server", "give either [channel.settings.server] with listen, or [channel.settings.client] with connect")),
-            (Some(_), Some(_)) => faults.push(fault("client", "a channel either listens or connects: keep one of server and client")),
+        match (&self.server, &self.client, &self.serial) {
+            (Some(server), None, None) => faults.extend(under("server", server.validate())),
+            (None, Some(client), None) => faults.extend(under("client", client.validate())),
+            (None, None, Some(serial)) => faults.extend(under("serial", serial.validate())),
+            (None, None, None) => faults.push(fault("server", "give one of [channel.settings.server] with listen, [channel.settings.client] with connect and [channel.settings.serial] with port")),
+            _ => faults.push(fault(if self.client.is_some() { "client" } else { "serial" }, "a channel listens, connects or opens a serial port: keep one of server, client and serial")),
         }
         faults.extend(under("link", self.link.validate()));
         faults.extend(under("dialect", self.dialect.validate()));

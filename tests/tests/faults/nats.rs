@@ -53,6 +53,23 @@ fn parts<'r>(headers: &'r HeaderMap, payload: &'r [u8]) -> Fallible<Vec<Part<'r>
     Ok(parts)
 }
 
+/// The payload as it was before it was packed.
+fn unpacked(headers: &HeaderMap, payload: &[u8]) -> Fallible<Vec<u8>> {
+    match headers.get("content-encoding") {
+        None => Ok(payload.to_vec()),
+        Some(name) if name.as_str() == "lz4" => {
+            let bytes = headers
+                .get("hub-unpacked")
+                .ok_or("a packed record does not say how long it is")?;
+            Ok(lz4_flex::block::decompress(
+                payload,
+                bytes.as_str().parse()?,
+            )?)
+        }
+        Some(other) => Err(format!("a record is packed with {other:?}").into()),
+    }
+}
+
 fn take<'b>(rest: &mut &'b [u8]) -> Fallible<&'b [u8]> {
     let (length, after) = rest
         .split_first_chunk::<4>()
@@ -126,7 +143,8 @@ impl Streams {
             let message = next.ok_or("the stream's reader ended")??;
             let seq = message.info()?.stream_sequence;
             let headers = message.headers.clone().unwrap_or_default();
-            for (index, part) in (0..).zip(parts(&headers, &message.payload)?) {
+            let payload = unpacked(&headers, &message.payload)?;
+            for (index, part) in (0..).zip(parts(&headers, &payload)?) {
                 each(seq, index, &part)?;
             }
             if seq >= last {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::{
-    HubProcess, HubSettings, Rest, SerialDevice, Servers, eventually, frame, hybrid_block, oru,
-    unique, within,
+    Astm, HubProcess, HubSettings, Rest, SerialDevice, Servers, astm_frame, eventually, frame,
+    hybrid_block, oru, unique, within,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -146,5 +146,39 @@ async fn a_serial_server_is_dialled_again_and_its_stale_bytes_and_split_frames_d
         assert!(says(&answer, &format!("MSA|AA|{id}")));
         link_is(&rest, "connected", "").await;
         assert_eq!(rest.results(&patient, 1).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_astm_analyzer_on_a_serial_line_is_heard_and_heard_again_after_it_was_unplugged() {
+    let servers = Servers::start().await;
+    let port = servers.folder().join("usb-analyzer-port2");
+    let mut settings = settings(&servers, &on_port(&port));
+    settings.more = settings.more.replace("hl7v2", "astm");
+    let hub = HubProcess::start(&servers, &settings).await;
+    let rest = hub.sign_in().await;
+    for _ in 0..2 {
+        link_is(&rest, "lost", "there is no such port").await;
+        let mut device = SerialDevice::plug_in(&port);
+        let patient = unique("AST");
+        let records = [
+            format!("H|\\^&|{}||XN-350^1|||||||P|1|20260115120334", unique("C")),
+            format!("P|1|{patient}"),
+            format!("O|1|{}||^^^WBC|R||||||N||||||||||||||F", unique("T")),
+            "R|1|^^^WBC|7.4|10*3/uL|4.0-10.0|N||F||||20260115120334".to_owned(),
+            "L|1|N".to_owned(),
+        ];
+        device.write(&[Astm::ENQ]).await;
+        assert_eq!(device.read_exact(1).await, [Astm::ACK]);
+        for (n, record) in records.iter().enumerate() {
+            for piece in astm_frame(n + 1, record).chunks(7) {
+                device.write(piece).await;
+            }
+            assert_eq!(device.read_exact(1).await, [Astm::ACK], "record {n}");
+        }
+        device.write(&[Astm::EOT]).await;
+        let result = rest.results(&patient, 1).await.remove(0);
+        assert_eq!(result["loinc"], "6690-2");
+        drop(device);
     }
 }
