@@ -119,6 +119,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<commands::MergePatients>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::UnmergePatient>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::MapCode>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<commands::PlaceOrder>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<commands::CancelOrder>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::ResolveHeld>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::ResolveDead>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::SetChannelState>(Command, Some(Owner::Integration), OrderGroup::Integration),

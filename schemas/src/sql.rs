@@ -35,6 +35,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "audit_users",
         sql: include_str!("../sql/0005_audit_users.sql"),
     },
+    Migration {
+        version: 6,
+        name: "worklist",
+        sql: include_str!("../sql/0006_worklist.sql"),
+    },
 ];
 
 #[cfg(test)]

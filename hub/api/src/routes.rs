@@ -21,6 +21,7 @@ mod dead;
 mod health;
 mod held;
 mod messages;
+mod orders;
 mod patients;
 mod records;
 
@@ -51,6 +52,7 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(auth::routes())
             .merge(patients::routes())
             .merge(care::routes())
+            .merge(orders::routes())
             .merge(messages::routes())
             .merge(held::routes())
             .merge(dead::routes(limits))

@@ -14,6 +14,7 @@ mod it {
     mod decisions;
     mod house;
     mod messages;
+    mod orders;
     mod problems;
     mod quiet;
     mod samples;

@@ -51,6 +51,13 @@ impl<'a> Batch<'a> {
             .collect()
     }
 
+    /// Places of all messages of two names, in order.
+    pub(crate) fn named_either(&self, one: &str, other: &str) -> Vec<usize> {
+        (0..self.envelopes.len())
+            .filter(|&slot| [one, other].contains(&self.envelopes[slot].name.as_str()))
+            .collect()
+    }
+
     pub(crate) fn refuse(&mut self, slot: usize, refusal: Refusal) {
         self.fates[slot] = Fate::Refused(refusal);
     }

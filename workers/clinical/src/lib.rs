@@ -14,11 +14,12 @@ mod orders;
 pub mod queries;
 mod reports;
 mod specimens;
+mod tubes;
 
 use hub_core::{Envelope, Tx, Verdict, Worker, WorkerError};
 use schemas::Body;
 use schemas::care::{EncounterReported, OrderReported, ResultReceived};
-use schemas::commands::MapCode;
+use schemas::commands::{CancelOrder, MapCode, PlaceOrder};
 
 use batch::Batch;
 
@@ -33,6 +34,8 @@ impl Worker for ClinicalWorker {
         OrderReported::NAME,
         ResultReceived::NAME,
         MapCode::NAME,
+        PlaceOrder::NAME,
+        CancelOrder::NAME,
     ];
 
     /// Messages of one kind keep their order; kinds are independent, so each is applied set by set. Mappings go

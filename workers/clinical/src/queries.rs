@@ -18,8 +18,8 @@ pub use encounters::{
 };
 pub use numbers::{encounters_by_visit, orders_by_number, reports_by_specimen};
 pub use orders::{
-    OrderFilter, OrderRow, SpecimenRow, order, orders_for_subjects, specimens_by_number,
-    specimens_of_order,
+    OrderFilter, OrderRow, SpecimenRow, order, orders_for_specimen, orders_for_subjects,
+    specimens_by_number, specimens_of_order,
 };
 pub use reports::{ReportFilter, ReportRow, report, reports_for_subjects};
 pub use results::{

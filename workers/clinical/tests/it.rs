@@ -6,6 +6,7 @@ mod it {
     mod codes;
     mod encounters;
     mod orders;
+    mod placing;
     mod queries;
     mod results;
     mod support;

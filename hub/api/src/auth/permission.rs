@@ -38,6 +38,8 @@ permissions! {
     EncountersRead = "encounters:read",
     /// See orders.
     OrdersRead = "orders:read",
+    /// Place and cancel orders.
+    OrdersPlace = "orders:place",
     /// See results and reports.
     ResultsRead = "results:read",
     /// Find messages and what they did; not what stands in them.
