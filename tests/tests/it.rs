@@ -9,5 +9,6 @@ mod it {
     mod bad_input;
     mod contract;
     mod guarantees;
+    mod orders;
     mod ways;
 }

@@ -27,6 +27,7 @@ mod background;
 mod channels;
 mod maintenance;
 mod mapping_files;
+mod worklist;
 
 pub(crate) use api_backbone::ApiBackbone;
 
@@ -238,6 +239,19 @@ impl Hub {
                     stop.clone(),
                 ),
                 &background.handle(),
+            );
+        }
+        if roles.workers {
+            // an instrument waits: on the threads and connections that answer people, not behind the batches
+            tasks.spawn(
+                worklist::Responder {
+                    backbone: backbone.clone(),
+                    pool: api_pool.clone(),
+                    mappings: Arc::clone(&mappings),
+                    tenants: tenants.clone(),
+                    stop: stop.clone(),
+                }
+                .run(),
             );
         }
         let mut hub = Self {

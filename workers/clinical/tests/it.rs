@@ -10,4 +10,5 @@ mod it {
     mod queries;
     mod results;
     mod support;
+    mod worklist;
 }

@@ -108,6 +108,44 @@ pub async fn identifiers_named(
     .await
 }
 
+/// An identifier and as much of its person as an instrument may print.
+#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+pub struct PersonOfKey {
+    pub key: Uuid,
+    pub system: String,
+    pub value: String,
+    pub kind: Option<String>,
+    /// Standing record.
+    pub patient_id: Uuid,
+    /// `HumanName`.
+    pub name: Option<serde_json::Value>,
+    pub birth_date: Option<String>,
+    pub sex: Option<String>,
+}
+
+/// The person behind each identifier key that is registered.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn people_of_keys(
+    conn: &mut PgConnection,
+    keys: &[Uuid],
+) -> Result<Vec<PersonOfKey>, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(
+        "select i.key, i.system, i.value, i.kind, p.id as patient_id, p.name, p.birth_date, p.sex
+         from patients.identifiers i
+         cross join lateral (select patients.standing(i.patient_id) as id) as standing
+         join patients.patients p on p.id = standing.id
+         where i.key = any($1)",
+    )
+    .bind(keys)
+    .fetch_all(conn)
+    .await
+}
+
 /// `system|value`, `|value` or `value`.
 fn asked(identifier: &str) -> (Option<&str>, &str) {
     match identifier.trim().split_once('|') {
