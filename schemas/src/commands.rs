@@ -107,6 +107,27 @@ impl Body for CancelOrder {
     const NAME: &'static str = "clinical.order.cancel";
 }
 
+/// What agreed with the patient's record when a report was claimed, besides the identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondIdentifier {
+    BirthDate,
+    Name,
+}
+
+/// `clinical.report.claim`: say whose an unmatched report is. Sent only after two identifiers agreed with one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClaimReport {
+    pub report_id: Uuid,
+    pub subject: Identifier,
+    pub second: SecondIdentifier,
+    pub actor: String,
+}
+
+impl Body for ClaimReport {
+    const NAME: &'static str = "clinical.report.claim";
+}
+
 /// `integration.held.resolve`: close a held item without a mapping (accepted as it is, or rejected).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResolveHeld {

@@ -24,6 +24,7 @@ mod messages;
 mod orders;
 mod patients;
 mod records;
+mod unmatched;
 
 /// The whole HTTP surface of the hub.
 pub fn router(state: ApiState) -> Router {
@@ -55,6 +56,7 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(orders::routes())
             .merge(messages::routes())
             .merge(held::routes())
+            .merge(unmatched::routes())
             .merge(dead::routes(limits))
             .merge(channels::routes())
             .merge(records::routes()),

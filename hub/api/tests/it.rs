@@ -20,4 +20,5 @@ mod it {
     mod samples;
     mod serving;
     mod sign_in;
+    mod unmatched;
 }

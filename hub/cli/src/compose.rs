@@ -197,7 +197,7 @@ impl Hub {
                 handle: &background.handle(),
             };
             start.worker(worker_patient::PatientWorker);
-            start.worker(worker_clinical::ClinicalWorker);
+            start.worker(worker_clinical::ClinicalWorker::new(Arc::clone(&mappings)));
             start.worker(worker_integration::IntegrationWorker);
             tasks.spawn_on(
                 Relay {

@@ -127,3 +127,47 @@ async fn an_instrument_that_asks_is_told_what_is_ordered_in_its_own_words() {
         "{metrics}"
     );
 }
+
+#[tokio::test]
+async fn a_result_that_knows_only_its_tube_finds_the_patient_and_closes_the_order() {
+    let lab = Lab::start().await;
+    let (patient, tube, early) = (lab.patient().await, unique("S"), unique("S"));
+    let glucose = json!({ "code": "2345-7", "system": "LN" });
+    let order = lab.place(&patient, glucose.clone(), &tube).await;
+    let mut peer = Mllp::connect(lab.hub.mllp("lab")).await;
+    for number in [&tube, &early] {
+        assert_eq!(peer.send(nameless(&unique("C"), number)).await.code, "AA");
+    }
+    let results = lab.rest.results(&patient, 1).await;
+    assert_eq!(results[0]["specimen_number"], tube.as_str());
+    assert!(results[0]["held"].is_null(), "{}", results[0]);
+    let path = format!("/api/v1/orders/{order}");
+    eventually("the order is closed", SOON, || async {
+        (lab.rest.get(&path).await["status"] == "completed").then_some(())
+    })
+    .await;
+    assert_eq!(lab.ask(&[&tube]).await[0]["standing"], "nothing");
+
+    // the other waits for somebody to say whose it is; an order for its tube says so
+    let waiting = lab.rest.items("/api/v1/worklists/unmatched").await;
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0]["specimen_number"], early.as_str());
+    lab.place(&patient, glucose, &early).await;
+    lab.rest.results(&patient, 2).await;
+    assert!(
+        lab.rest
+            .items("/api/v1/worklists/unmatched")
+            .await
+            .is_empty()
+    );
+}
+
+/// An analyzer's result without a patient identifier.
+fn nameless(control: &str, tube: &str) -> String {
+    format!(
+        "MSH|^~\\&|LIS|LAB|HUB|HOSP|20260301120000||ORU^R01|{control}|P|2.5.1\r\
+         OBR|1||{control}|CHEM^Chemistry^L|||20260301115500||||||||||||||||||F\r\
+         OBX|1|NM|580^Glucose^L||5.4|mg/dL|||||F\r\
+         SPM|1|{tube}||SER\r"
+    )
+}

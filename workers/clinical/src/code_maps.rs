@@ -217,12 +217,12 @@ async fn release(tx: &mut Tx<'_>, command: &MapCode) -> Result<i64, sqlx::Error>
              ucum_value = case when $8::text is not null and result.value_kind = 'quantity' \
                  and result.value_text ~ '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)$' \
                  then (result.value_text::numeric * $8::numeric)::text end, \
-             held = nullif(result.held, case when result.held = 'no_patient' then '' else result.held end) \
+             held = nullif(result.held, case when result.held in ('no_patient', 'patient_mismatch') then '' else result.held end) \
              from clinical.reports as report \
              where report.id = result.report_id and report.channel = $1 \
-             and result.held in ('unknown_code', 'unknown_unit', 'no_patient') and result.code = $3 \
+             and result.held in ('unknown_code', 'unknown_unit', 'no_patient', 'patient_mismatch') and result.code = $3 \
              and coalesce(result.code_system, '') = $2 and ($4::text is null or result.unit = $4) \
-             and (result.held <> 'no_patient' or result.loinc is null) \
+             and (result.held not in ('no_patient', 'patient_mismatch') or result.loinc is null) \
              returning result.held) \
          select count(*) from explained where held is null",
     )

@@ -15,17 +15,32 @@ pub mod queries;
 mod reports;
 mod specimens;
 mod tubes;
+mod unmatched;
 
+use std::sync::Arc;
+
+use hub_core::mappings::MappingStore;
 use hub_core::{Envelope, Tx, Verdict, Worker, WorkerError};
 use schemas::Body;
 use schemas::care::{EncounterReported, OrderReported, ResultReceived};
-use schemas::commands::{CancelOrder, MapCode, PlaceOrder};
+use schemas::commands::{CancelOrder, ClaimReport, MapCode, PlaceOrder};
 
 use batch::Batch;
 
 /// Owner of the Postgres schema `clinical`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ClinicalWorker;
+#[derive(Debug, Clone, Default)]
+pub struct ClinicalWorker {
+    /// What instruments call ordered tests: tells when all of an order is done.
+    mappings: Arc<MappingStore>,
+}
+
+impl ClinicalWorker {
+    /// A worker that knows the tables in force. Without (`default`), orders are closed by codes that are the same.
+    #[must_use]
+    pub fn new(mappings: Arc<MappingStore>) -> Self {
+        Self { mappings }
+    }
+}
 
 impl Worker for ClinicalWorker {
     const NAME: &'static str = "clinical";
@@ -36,6 +51,7 @@ impl Worker for ClinicalWorker {
         MapCode::NAME,
         PlaceOrder::NAME,
         CancelOrder::NAME,
+        ClaimReport::NAME,
     ];
 
     /// Messages of one kind keep their order; kinds are independent, so each is applied set by set. Mappings go
@@ -46,10 +62,12 @@ impl Worker for ClinicalWorker {
         envelopes: &[Envelope],
     ) -> Result<Vec<Verdict>, WorkerError> {
         let mut batch = Batch::new(envelopes);
+        let maps = self.mappings.current();
         code_maps::map(tx, &mut batch).await?;
         encounters::apply(tx, &mut batch).await?;
-        orders::apply(tx, &mut batch).await?;
-        reports::file(tx, &mut batch).await?;
+        orders::apply(tx, &mut batch, &maps).await?;
+        reports::file(tx, &mut batch, &maps).await?;
+        unmatched::claim(tx, &mut batch, &maps).await?;
         batch.audit(tx).await?;
         Ok(batch.verdicts())
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hub_core::Tx;
+use hub_core::mappings::Mappings;
 use schemas::Body;
 use schemas::care::{OrderChanged, OrderReported};
 use schemas::commands::PlaceOrder;
@@ -10,9 +11,10 @@ use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::specimens::{self, SpecimenRow};
-use crate::{audit, body, tubes};
+use crate::{audit, body, tubes, unmatched};
 
 mod cancel;
+pub(crate) mod closing;
 pub(crate) mod complete;
 mod on_tubes;
 mod reported;
@@ -25,7 +27,11 @@ use stored::{Order, Wanted};
 use transition::{OrderState, transition};
 
 /// Applies every `clinical.order.reported` and `clinical.order.place` of the batch, then the cancellations.
-pub(crate) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), sqlx::Error> {
+pub(crate) async fn apply(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    maps: &Mappings,
+) -> Result<(), sqlx::Error> {
     let mut reported = Vec::new();
     for slot in batch.named_either(OrderReported::NAME, PlaceOrder::NAME) {
         match Reported::read(slot, &batch.envelopes[slot]) {
@@ -34,7 +40,7 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), 
         }
     }
     if !reported.is_empty() {
-        place(tx, batch, &reported).await?;
+        place(tx, batch, &reported, maps).await?;
     }
     cancel::apply(tx, batch).await
 }
@@ -43,6 +49,7 @@ async fn place(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
     reported: &[Reported<'_>],
+    maps: &Mappings,
 ) -> Result<(), sqlx::Error> {
     let wanted: Vec<Wanted<'_>> = reported
         .iter()
@@ -131,6 +138,8 @@ async fn place(
         .collect();
     tubes::settle(tx, &known).await?;
     on_tubes.carry(tx).await?;
+    let released = unmatched::release(tx, batch, &on_tubes.opened()).await?;
+    closing::close(tx, batch, maps, &released).await?;
     for (slot, placing, order) in placed {
         let cause = batch.envelopes[slot].id;
         audit::entry(

@@ -11,6 +11,7 @@ mod numbers;
 mod orders;
 mod reports;
 mod results;
+mod unmatched;
 mod worklist;
 
 pub use cursor::{Cursor, InvalidCursor, Page};
@@ -27,4 +28,5 @@ pub use results::{
     ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,
     results_of_report,
 };
+pub use unmatched::{UnmatchedFilter, UnmatchedRow, unmatched, unmatched_report};
 pub use worklist::{PendingTest, known_numbers, oldest_pending, pending_on};

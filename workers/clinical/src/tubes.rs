@@ -3,7 +3,7 @@
 //! A number belongs to one patient while any of his orders is open on it; that is a foreign key (schemas/sql/0006), and
 //! what is here only asks politely first. Numbers are locked in their order, so that two workers never wait crosswise.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use hub_core::Tx;
 use schemas::care::Specimen;
@@ -101,6 +101,72 @@ pub(crate) async fn settle(tx: &mut Tx<'_>, orders: &[Uuid]) -> Result<(), sqlx:
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Locks numbers that results without a patient name, so that an order for one of them comes wholly before or wholly after.
+pub(crate) async fn lock(tx: &mut Tx<'_>, numbers: &BTreeSet<&str>) -> Result<(), sqlx::Error> {
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let tenant = tx.tenant().clone();
+    sqlx::query(
+        "insert into clinical.tubes (tenant_id, number) select $1, unnest($2::text[]) \
+         on conflict (tenant_id, number) do update set number = excluded.number",
+    )
+    .bind(tenant.as_str())
+    .bind(numbers.iter().copied().collect::<Vec<_>>())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Whose a tube is by the orders on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The patient of the open orders; by the foreign key there is one.
+    pub(crate) open: Option<Uuid>,
+    /// Patients of orders that were completed of late.
+    done: HashSet<Uuid>,
+}
+
+impl Owner {
+    /// The patient of a result that names none: by open orders, else by those that were done of late (reruns, corrections,
+    /// a second analyzer) when they are one patient's.
+    pub(crate) fn subject(&self) -> Option<Uuid> {
+        self.open.or_else(|| {
+            let mut done = self.done.iter();
+            done.next().copied().filter(|_| done.next().is_none())
+        })
+    }
+}
+
+/// What orders say of tubes, by number; numbers without orders are not in it.
+pub(crate) async fn owners(
+    tx: &mut Tx<'_>,
+    numbers: &BTreeSet<&str>,
+) -> Result<HashMap<String, Owner>, sqlx::Error> {
+    let mut owners: HashMap<String, Owner> = HashMap::new();
+    if numbers.is_empty() {
+        return Ok(owners);
+    }
+    let rows: Vec<(String, Uuid, String)> = sqlx::query_as(
+        "select distinct number, subject_key, state from clinical.order_tubes where number = any($1) \
+         and (settled_at is null or settled_at > now() - interval '7 days')",
+    )
+    .bind(numbers.iter().copied().collect::<Vec<_>>())
+    .fetch_all(tx.conn())
+    .await?;
+    for (number, subject, state) in rows {
+        let owner = owners.entry(number).or_default();
+        match state.as_str() {
+            "open" => owner.open = Some(subject),
+            "done" => {
+                owner.done.insert(subject);
+            }
+            _ => {}
+        }
+    }
+    Ok(owners)
 }
 
 /// Numbers of the tubes that orders are on.

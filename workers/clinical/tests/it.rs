@@ -5,6 +5,7 @@
 mod it {
     mod codes;
     mod encounters;
+    mod matching;
     mod orders;
     mod placing;
     mod queries;

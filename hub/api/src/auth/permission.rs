@@ -50,6 +50,10 @@ permissions! {
     HeldRead = "held:read",
     /// Map codes, close held items.
     HeldResolve = "held:resolve",
+    /// See the laboratory's worklists.
+    WorklistsRead = "worklists:read",
+    /// Say whose an unmatched report is.
+    UnmatchedClaim = "unmatched:claim",
     /// See dead letters.
     DeadRead = "dead:read",
     /// Replay, resend or discard dead letters.

@@ -313,7 +313,7 @@ async fn known_or_asked(
     }
 }
 
-async fn patients_of(
+pub(crate) async fn patients_of(
     tx: &mut Tx<'_>,
     keys: impl IntoIterator<Item = Option<Uuid>>,
 ) -> Result<Keys, Problem> {

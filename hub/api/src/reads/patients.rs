@@ -161,6 +161,14 @@ pub(crate) async fn named(tx: &mut Tx<'_>, text: &str) -> Result<Named, Problem>
     }))
 }
 
+/// The standing record behind an identifier.
+pub(crate) async fn person_of(
+    tx: &mut Tx<'_>,
+    key: IdentifierKey,
+) -> Result<Option<queries::PersonOfKey>, Problem> {
+    Ok(queries::people_of_keys(tx.conn(), &[key.0]).await?.pop())
+}
+
 /// Keys of a person, those of merged records included; `None` when there is no such record.
 pub(crate) async fn keys_of_patient(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Keys>, Problem> {
     if queries::record(tx.conn(), id).await?.is_none() {

@@ -321,7 +321,7 @@ pub(crate) struct LabResult {
     /// OBX-11 as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Why it waits for a person: `unknown_code`, `unknown_unit` or `no_patient`. Absent: it does not.
+    /// Why it waits for a person: `unknown_code`, `unknown_unit`, `no_patient` or `patient_mismatch`. Absent: it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
     #[serde(

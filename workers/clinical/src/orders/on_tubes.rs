@@ -29,6 +29,8 @@ pub(super) struct Tubes<'r> {
     /// Numbers that orders meant by commands are on already.
     before: HashMap<Uuid, HashSet<String>>,
     rows: BTreeMap<(Uuid, &'r str), Carried>,
+    /// The message that spoke last of a number.
+    slots: BTreeMap<&'r str, usize>,
 }
 
 impl<'r> Tubes<'r> {
@@ -56,6 +58,7 @@ impl<'r> Tubes<'r> {
             before: tubes::of_orders(tx, &asked).await?,
             holders,
             rows: BTreeMap::new(),
+            slots: BTreeMap::new(),
         })
     }
 
@@ -124,9 +127,21 @@ impl<'r> Tubes<'r> {
             _ => "off",
         };
         for number in numbers {
+            self.slots.insert(number, one.slot);
             self.rows
                 .insert((after.id, number), Carried { subject, state });
         }
+    }
+
+    /// Numbers that this batch put open orders on, whose they are, and the message that did it.
+    pub(super) fn opened(&self) -> BTreeMap<&'r str, (Uuid, usize)> {
+        self.rows
+            .iter()
+            .filter(|(_, row)| row.state == "open")
+            .filter_map(|((_, number), row)| {
+                Some((*number, (row.subject, *self.slots.get(number)?)))
+            })
+            .collect()
     }
 
     pub(super) async fn carry(&self, tx: &mut Tx<'_>) -> Result<(), sqlx::Error> {

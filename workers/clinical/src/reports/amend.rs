@@ -39,6 +39,8 @@ pub(crate) struct Amended {
 struct StoredReport {
     id: Uuid,
     version: i32,
+    /// On somebody's chart, whatever this message can tell of that.
+    charted: bool,
     status: Option<String>,
     notes: Option<String>,
     observed_at: Option<OffsetDateTime>,
@@ -121,7 +123,7 @@ pub(crate) async fn amend(
     let mut ids: Vec<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     let reports: HashMap<Uuid, StoredReport> = sqlx::query_as::<_, StoredReport>(
-        "select id, version, status, notes, observed_at, issued_at, fact_at \
+        "select id, version, subject_key is not null as charted, status, notes, observed_at, issued_at, fact_at \
          from clinical.reports where id = any($1) order by id for update",
     )
     .bind(&ids)
@@ -216,12 +218,15 @@ impl<'r> Writes<'r> {
         let mut seen = HashMap::new();
         for (index, observation) in filing.report.results.iter().enumerate() {
             let observed_at = filing.item_times[index].or(moved);
-            let row = Row::of(
+            let mut row = Row::of(
                 filing.report.channel.as_str(),
                 observation,
                 observed_at,
                 maps,
             );
+            if report.charted {
+                row.has_patient();
+            }
             let key = item_key(
                 &mut seen,
                 row.code,
@@ -262,7 +267,7 @@ impl<'r> Writes<'r> {
                     }
                 }
             }
-            if row.held.is_some() {
+            if row.waits_for_meaning() {
                 answer.held.push(index);
             }
             self.columns.push(place, row);

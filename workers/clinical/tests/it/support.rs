@@ -121,6 +121,7 @@ pub(crate) fn order(control: OrderControl, placer: &str) -> OrderReported {
 pub(crate) struct Ward {
     pub(crate) database: TestDatabase,
     pub(crate) tenant: TenantId,
+    pub(crate) worker: ClinicalWorker,
 }
 
 impl Ward {
@@ -128,6 +129,7 @@ impl Ward {
         Self {
             database: TestDatabase::new().await,
             tenant: tenant("demo"),
+            worker: ClinicalWorker::default(),
         }
     }
 
@@ -138,7 +140,7 @@ impl Ward {
     /// One batch in one transaction.
     pub(crate) async fn apply(&self, batch: &[Envelope]) -> Vec<Verdict> {
         let mut tx = self.tx().await;
-        let verdicts = ClinicalWorker.apply(&mut tx, batch).await.unwrap();
+        let verdicts = self.worker.apply(&mut tx, batch).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(verdicts.len(), batch.len());
         verdicts

@@ -1,0 +1,80 @@
+//! The laboratory's worklists, through `worker_clinical::queries`.
+
+use hub_core::Tx;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+use worker_clinical::queries::{self, UnmatchedFilter, UnmatchedRow};
+
+use crate::page::{Cursor, Limit, Page};
+use crate::problem::Problem;
+use crate::reads::care::patients_of;
+use crate::reads::patients::Keys;
+use crate::views::worklists::Unmatched;
+
+pub(crate) async fn unmatched(
+    tx: &mut Tx<'_>,
+    mut filter: UnmatchedFilter,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Unmatched>, Problem> {
+    filter.after = place(cursor)?;
+    filter.limit = limit.rows();
+    let rows = queries::unmatched(tx.conn(), &filter).await?;
+    let next = rows
+        .last()
+        .filter(|_| limit.is_full(rows.len()))
+        .map(UnmatchedRow::key)
+        .and_then(key);
+    let named = rows.iter().flat_map(|row| [row.named_key, row.subject_key]);
+    let keys = patients_of(tx, named).await?;
+    Ok(Page::of(rows, next, |row| Unmatched::of(row, &keys)))
+}
+
+pub(crate) async fn unmatched_report(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+) -> Result<Option<Unmatched>, Problem> {
+    let Some(row) = queries::unmatched_report(tx.conn(), id).await? else {
+        return Ok(None);
+    };
+    let keys = patients_of(tx, [row.named_key, row.subject_key]).await?;
+    Ok(Some(Unmatched::of(row, &keys)))
+}
+
+/// A time and an id, as a cursor carries them.
+fn key((at, id): (OffsetDateTime, Uuid)) -> Option<(String, Uuid)> {
+    Some((at.format(&Rfc3339).ok()?, id))
+}
+
+fn place(cursor: Option<&Cursor>) -> Result<Option<(OffsetDateTime, Uuid)>, Problem> {
+    Cursor::key::<(String, Uuid)>(cursor)?
+        .map(|(at, id)| {
+            OffsetDateTime::parse(&at, &Rfc3339)
+                .map(|at| (at, id))
+                .map_err(|_| Cursor::refused())
+        })
+        .transpose()
+}
+
+impl Unmatched {
+    fn of(row: UnmatchedRow, keys: &Keys) -> Self {
+        let patient = |key: Option<Uuid>| key.and_then(|key| keys.get(&key).copied().flatten());
+        Self {
+            report_id: row.report_id,
+            reason: row.reason,
+            channel: row.channel,
+            specimen_number: row.specimen_number,
+            named_patient_id: patient(row.named_key),
+            patient_id: patient(row.subject_key),
+            code: row.code,
+            code_text: row.code_text,
+            tests: row.tests,
+            state: row.state,
+            resolved_by: row.resolved_by,
+            resolved_at: row.resolved_at,
+            observed_at: row.observed_at,
+            at: row.at,
+        }
+    }
+}
