@@ -40,6 +40,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "worklist",
         sql: include_str!("../sql/0006_worklist.sql"),
     },
+    Migration {
+        version: 7,
+        name: "controls",
+        sql: include_str!("../sql/0007_controls.sql"),
+    },
 ];
 
 #[cfg(test)]

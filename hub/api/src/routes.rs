@@ -17,6 +17,7 @@ use crate::{ApiLimits, docs_page, openapi};
 mod auth;
 mod care;
 mod channels;
+mod controls;
 mod dead;
 mod health;
 mod held;
@@ -57,6 +58,7 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(messages::routes())
             .merge(held::routes())
             .merge(unmatched::routes())
+            .merge(controls::routes())
             .merge(dead::routes(limits))
             .merge(channels::routes())
             .merge(records::routes()),

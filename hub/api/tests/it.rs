@@ -11,6 +11,7 @@ mod it {
     mod backbone;
     mod care;
     mod contract;
+    mod controls;
     mod decisions;
     mod house;
     mod messages;

@@ -27,6 +27,7 @@ mod background;
 mod channels;
 mod maintenance;
 mod mapping_files;
+pub(crate) mod rule_packs;
 mod worklist;
 
 pub(crate) use api_backbone::ApiBackbone;
@@ -197,7 +198,10 @@ impl Hub {
                 handle: &background.handle(),
             };
             start.worker(worker_patient::PatientWorker);
-            start.worker(worker_clinical::ClinicalWorker::new(Arc::clone(&mappings)));
+            start.worker(
+                worker_clinical::ClinicalWorker::new(Arc::clone(&mappings))
+                    .with_westgard(rule_packs::westgard(&loaded.mappings_folder())?),
+            );
             start.worker(worker_integration::IntegrationWorker);
             tasks.spawn_on(
                 Relay {

@@ -32,6 +32,7 @@ pub(crate) struct Changes {
     pub(crate) encounters: usize,
     pub(crate) orders: usize,
     pub(crate) reports: usize,
+    pub(crate) controls: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -103,6 +104,7 @@ impl<'a> Batch<'a> {
             ("encounters", self.changes.encounters),
             ("orders", self.changes.orders),
             ("reports", self.changes.reports),
+            ("controls", self.changes.controls),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

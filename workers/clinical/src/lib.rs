@@ -8,6 +8,7 @@ mod audit;
 mod batch;
 mod body;
 mod code_maps;
+mod controls;
 mod decimal;
 mod encounters;
 mod orders;
@@ -24,21 +25,35 @@ use hub_core::{Envelope, Tx, Verdict, Worker, WorkerError};
 use schemas::Body;
 use schemas::care::{EncounterReported, OrderReported, ResultReceived};
 use schemas::commands::{CancelOrder, ClaimReport, MapCode, PlaceOrder};
+use schemas::controls::{DecideControl, DefineControl};
 
 use batch::Batch;
+pub use controls::westgard::{InvalidPack, Westgard};
 
 /// Owner of the Postgres schema `clinical`.
 #[derive(Debug, Clone, Default)]
 pub struct ClinicalWorker {
     /// What instruments call ordered tests: tells when all of an order is done.
     mappings: Arc<MappingStore>,
+    /// How control results are judged.
+    westgard: Arc<Westgard>,
 }
 
 impl ClinicalWorker {
     /// A worker that knows the tables in force. Without (`default`), orders are closed by codes that are the same.
     #[must_use]
     pub fn new(mappings: Arc<MappingStore>) -> Self {
-        Self { mappings }
+        Self {
+            mappings,
+            ..Self::default()
+        }
+    }
+
+    /// With the rule pack of the site instead of the one that comes with the program.
+    #[must_use]
+    pub fn with_westgard(mut self, pack: Westgard) -> Self {
+        self.westgard = Arc::new(pack);
+        self
     }
 }
 
@@ -52,6 +67,8 @@ impl Worker for ClinicalWorker {
         PlaceOrder::NAME,
         CancelOrder::NAME,
         ClaimReport::NAME,
+        DefineControl::NAME,
+        DecideControl::NAME,
     ];
 
     /// Messages of one kind keep their order; kinds are independent, so each is applied set by set. Mappings go
@@ -66,7 +83,8 @@ impl Worker for ClinicalWorker {
         code_maps::map(tx, &mut batch).await?;
         encounters::apply(tx, &mut batch).await?;
         orders::apply(tx, &mut batch, &maps).await?;
-        reports::file(tx, &mut batch, &maps).await?;
+        controls::command(tx, &mut batch).await?;
+        reports::file(tx, &mut batch, &maps, &self.westgard).await?;
         unmatched::claim(tx, &mut batch, &maps).await?;
         batch.audit(tx).await?;
         Ok(batch.verdicts())

@@ -5,6 +5,7 @@
 //! by time of record and continue after a [`Cursor`]; each key is walked along its own index, so a page costs the same
 //! however much is on file.
 
+mod controls;
 mod cursor;
 mod encounters;
 mod numbers;
@@ -14,6 +15,7 @@ mod results;
 mod unmatched;
 mod worklist;
 
+pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
 pub use cursor::{Cursor, InvalidCursor, Page};
 pub use encounters::{
     EncounterFilter, EncounterPlace, EncounterRow, encounter, encounters_for_subjects,

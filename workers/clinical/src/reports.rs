@@ -12,6 +12,7 @@ use schemas::integration::ResultHeld;
 use crate::batch::Batch;
 use crate::body;
 use crate::code_maps::{self, CodeMaps};
+use crate::controls::{self, westgard::Westgard};
 use crate::orders::closing;
 use crate::orders::complete::{self, Done};
 use crate::specimens::{self, SpecimenRow};
@@ -30,8 +31,9 @@ mod status;
 use amend::Amended;
 use columns::{Place, ReportColumns, ResultColumns};
 pub(crate) use filing::Filing;
-use incoming::said;
+pub(crate) use incoming::{Observation, said};
 use row::Row;
+pub(crate) use row::joined;
 pub(crate) use status::is_final;
 
 /// Files every `lis.result.received` of the batch.
@@ -39,6 +41,7 @@ pub(crate) async fn file(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
     tables: &Mappings,
+    westgard: &Westgard,
 ) -> Result<(), sqlx::Error> {
     let slots = batch.named(schemas::care::ResultReceived::NAME);
     if slots.is_empty() {
@@ -55,6 +58,10 @@ pub(crate) async fn file(
             Err(refusal) => batch.refuse(slot, refusal),
         }
     }
+    // before anything is matched: a control is nobody's
+    let (controls, mut filings): (Vec<_>, Vec<_>) =
+        filings.into_iter().partition(Filing::is_control);
+    controls::record(tx, batch, &controls, westgard).await?;
     let awaited = matching::settle(tx, &mut filings).await?;
     let maps = mappings_for(tx, &filings).await?;
     let mut new_unmatched = Vec::new();

@@ -4,6 +4,7 @@
 
 mod it {
     mod codes;
+    mod controls;
     mod encounters;
     mod matching;
     mod orders;

@@ -54,6 +54,10 @@ permissions! {
     WorklistsRead = "worklists:read",
     /// Say whose an unmatched report is.
     UnmatchedClaim = "unmatched:claim",
+    /// Say what control material should measure.
+    QcDefine = "qc:define",
+    /// Accept and reject control results.
+    QcDecide = "qc:decide",
     /// See dead letters.
     DeadRead = "dead:read",
     /// Replay, resend or discard dead letters.

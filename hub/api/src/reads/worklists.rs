@@ -4,13 +4,13 @@ use hub_core::Tx;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
-use worker_clinical::queries::{self, UnmatchedFilter, UnmatchedRow};
+use worker_clinical::queries::{self, ControlFilter, UnmatchedFilter, UnmatchedRow};
 
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::care::patients_of;
 use crate::reads::patients::Keys;
-use crate::views::worklists::Unmatched;
+use crate::views::worklists::{Control, ControlTarget, Unmatched};
 
 pub(crate) async fn unmatched(
     tx: &mut Tx<'_>,
@@ -77,4 +77,66 @@ impl Unmatched {
             at: row.at,
         }
     }
+}
+
+pub(crate) async fn controls(
+    tx: &mut Tx<'_>,
+    mut filter: ControlFilter,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Control>, Problem> {
+    filter.after = Cursor::key(cursor)?;
+    filter.limit = limit.rows();
+    let rows = queries::controls(tx.conn(), &filter).await?;
+    let next = rows
+        .last()
+        .filter(|_| limit.is_full(rows.len()))
+        .map(|row| row.id);
+    Ok(Page::of(rows, next, |row| Control {
+        id: row.id,
+        run_id: row.run_id,
+        channel: row.channel,
+        material: row.material,
+        lot: row.lot,
+        level: row.level,
+        code: row.code,
+        code_text: row.code_text,
+        loinc: row.loinc,
+        value: row.value_text,
+        unit: row.unit,
+        mean: row.mean_text,
+        sd: row.sd_text,
+        z: row.z,
+        verdict: row.verdict,
+        rules: row.rules,
+        judged_by: row.judged_by,
+        state: row.state,
+        decided_by: row.decided_by,
+        decided_at: row.decided_at,
+        comment: row.comment,
+        observed_at: row.observed_at,
+    }))
+}
+
+pub(crate) async fn control_targets(
+    tx: &mut Tx<'_>,
+    channel: Option<&str>,
+) -> Result<Page<ControlTarget>, Problem> {
+    let rows = queries::control_targets(tx.conn(), channel).await?;
+    let items = rows
+        .into_iter()
+        .map(|row| ControlTarget {
+            channel: row.channel,
+            material: row.material,
+            code: row.code,
+            lot: row.lot,
+            level: row.level,
+            mean: row.mean_text,
+            sd: row.sd_text,
+            unit: row.unit,
+            defined_by: row.actor,
+            changed_at: row.changed_at,
+        })
+        .collect();
+    Ok(Page::whole(items))
 }

@@ -52,3 +52,83 @@ pub(crate) struct Unmatched {
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
 }
+
+/// One control result and what the rules made of it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": 7, "run_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "channel": "lab", "material": "QC1", "lot": "45821", "level": "1",
+    "code": "GLU", "value": "106.22", "unit": "mg/dL", "mean": "99.5", "sd": "2.1", "z": 3.2, "verdict": "rejected",
+    "rules": ["1-2s", "1-3s"], "judged_by": "2026.1", "state": "open", "observed_at": "2026-01-31T07:05:00Z"
+}))]
+pub(crate) struct Control {
+    pub id: i64,
+    pub run_id: Uuid,
+    pub channel: String,
+    /// Sample number under which the instrument reports the material.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub material: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// Analyte, as sent.
+    pub code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loinc: Option<String>,
+    /// As sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Of the target that it was judged by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sd: Option<String>,
+    /// Standard deviations from the mean; absent when it was not checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub z: Option<f64>,
+    /// `in_control`, `warning`, `rejected` or `not_checked`.
+    pub verdict: String,
+    /// Rules that it broke; of one that was not checked, why: `no_target`, `no_number`, `other_unit`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// Version of the rule pack.
+    pub judged_by: String,
+    /// `none`: nothing to decide; `open`, `accepted` or `rejected`.
+    pub state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub decided_at: Option<OffsetDateTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub observed_at: OffsetDateTime,
+}
+
+/// What one analyte of one material should measure on one channel.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "channel": "lab", "material": "QC1", "code": "GLU", "lot": "45821", "level": "1", "mean": "99.5", "sd": "2.1",
+    "unit": "mg/dL", "defined_by": "r.rao", "changed_at": "2026-01-30T07:00:00Z"
+}))]
+pub(crate) struct ControlTarget {
+    pub channel: String,
+    pub material: String,
+    pub code: String,
+    pub lot: String,
+    pub level: String,
+    pub mean: String,
+    pub sd: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    pub defined_by: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub changed_at: OffsetDateTime,
+}

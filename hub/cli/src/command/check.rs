@@ -53,5 +53,12 @@ fn problems_of(file: &Path) -> (Vec<Problem>, usize) {
             message: line.to_owned(),
         }));
     }
+    if let Err(error) = compose::rule_packs::westgard(&loaded.mappings_folder()) {
+        problems.push(Problem {
+            file: loaded.mappings_folder(),
+            line: None,
+            message: format!("{error:#}"),
+        });
+    }
     (problems, channels)
 }

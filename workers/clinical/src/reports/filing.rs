@@ -83,6 +83,16 @@ impl<'a> Filing<'a> {
         self.report.subject.as_ref().map(|subject| subject.key.0)
     }
 
+    /// Control material, by the specimen's role (HL7 table 0369).
+    pub(crate) fn is_control(&self) -> bool {
+        let role = self
+            .report
+            .specimen
+            .as_ref()
+            .and_then(|tube| tube.role.as_deref());
+        role == Some("Q")
+    }
+
     pub(crate) fn specimen_number(&self) -> Option<&str> {
         key::specimen_number(&self.report)
     }
