@@ -7,6 +7,7 @@ pub mod care;
 pub mod catalogue;
 pub mod commands;
 pub mod controls;
+pub mod criticals;
 pub mod ids;
 pub mod integration;
 pub mod patch;

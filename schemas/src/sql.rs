@@ -45,6 +45,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "controls",
         sql: include_str!("../sql/0007_controls.sql"),
     },
+    Migration {
+        version: 8,
+        name: "criticals",
+        sql: include_str!("../sql/0008_criticals.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod auth;
 mod care;
 mod channels;
 mod controls;
+mod criticals;
 mod dead;
 mod health;
 mod held;
@@ -59,6 +60,7 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(held::routes())
             .merge(unmatched::routes())
             .merge(controls::routes())
+            .merge(criticals::routes())
             .merge(dead::routes(limits))
             .merge(channels::routes())
             .merge(records::routes()),

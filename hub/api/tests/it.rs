@@ -12,6 +12,7 @@ mod it {
     mod care;
     mod contract;
     mod controls;
+    mod criticals;
     mod decisions;
     mod house;
     mod messages;

@@ -200,7 +200,8 @@ impl Hub {
             start.worker(worker_patient::PatientWorker);
             start.worker(
                 worker_clinical::ClinicalWorker::new(Arc::clone(&mappings))
-                    .with_westgard(rule_packs::westgard(&loaded.mappings_folder())?),
+                    .with_westgard(rule_packs::westgard(&loaded.mappings_folder())?)
+                    .with_critical_limits(rule_packs::critical(&loaded.mappings_folder())?),
             );
             start.worker(worker_integration::IntegrationWorker);
             tasks.spawn_on(

@@ -9,6 +9,7 @@ mod batch;
 mod body;
 mod code_maps;
 mod controls;
+mod criticals;
 mod decimal;
 mod encounters;
 mod orders;
@@ -26,9 +27,12 @@ use schemas::Body;
 use schemas::care::{EncounterReported, OrderReported, ResultReceived};
 use schemas::commands::{CancelOrder, ClaimReport, MapCode, PlaceOrder};
 use schemas::controls::{DecideControl, DefineControl};
+use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
 
 use batch::Batch;
 pub use controls::westgard::{InvalidPack, Westgard};
+pub use criticals::limits::CriticalLimits;
+use reports::Rules;
 
 /// Owner of the Postgres schema `clinical`.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +41,8 @@ pub struct ClinicalWorker {
     mappings: Arc<MappingStore>,
     /// How control results are judged.
     westgard: Arc<Westgard>,
+    /// Results that somebody must be called about.
+    limits: Arc<CriticalLimits>,
 }
 
 impl ClinicalWorker {
@@ -55,6 +61,13 @@ impl ClinicalWorker {
         self.westgard = Arc::new(pack);
         self
     }
+
+    /// With the critical limits of the site instead of those that come with the program.
+    #[must_use]
+    pub fn with_critical_limits(mut self, pack: CriticalLimits) -> Self {
+        self.limits = Arc::new(pack);
+        self
+    }
 }
 
 impl Worker for ClinicalWorker {
@@ -69,6 +82,8 @@ impl Worker for ClinicalWorker {
         ClaimReport::NAME,
         DefineControl::NAME,
         DecideControl::NAME,
+        AcknowledgeCritical::NAME,
+        EscalateCriticals::NAME,
     ];
 
     /// Messages of one kind keep their order; kinds are independent, so each is applied set by set. Mappings go
@@ -80,11 +95,17 @@ impl Worker for ClinicalWorker {
     ) -> Result<Vec<Verdict>, WorkerError> {
         let mut batch = Batch::new(envelopes);
         let maps = self.mappings.current();
-        code_maps::map(tx, &mut batch).await?;
+        code_maps::map(tx, &mut batch, &self.limits).await?;
         encounters::apply(tx, &mut batch).await?;
         orders::apply(tx, &mut batch, &maps).await?;
         controls::command(tx, &mut batch).await?;
-        reports::file(tx, &mut batch, &maps, &self.westgard).await?;
+        criticals::command(tx, &mut batch).await?;
+        let rules = Rules {
+            maps: &maps,
+            westgard: &self.westgard,
+            limits: &self.limits,
+        };
+        reports::file(tx, &mut batch, &rules).await?;
         unmatched::claim(tx, &mut batch, &maps).await?;
         batch.audit(tx).await?;
         Ok(batch.verdicts())

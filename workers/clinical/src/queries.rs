@@ -6,6 +6,7 @@
 //! however much is on file.
 
 mod controls;
+mod criticals;
 mod cursor;
 mod encounters;
 mod numbers;
@@ -16,6 +17,7 @@ mod unmatched;
 mod worklist;
 
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
+pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
 pub use cursor::{Cursor, InvalidCursor, Page};
 pub use encounters::{
     EncounterFilter, EncounterPlace, EncounterRow, encounter, encounters_for_subjects,

@@ -13,6 +13,8 @@ use crate::batch::Batch;
 use crate::body;
 use crate::code_maps::{self, CodeMaps};
 use crate::controls::{self, westgard::Westgard};
+use crate::criticals::limits::CriticalLimits;
+use crate::criticals::{self, Suspects};
 use crate::orders::closing;
 use crate::orders::complete::{self, Done};
 use crate::specimens::{self, SpecimenRow};
@@ -32,16 +34,21 @@ use amend::Amended;
 use columns::{Place, ReportColumns, ResultColumns};
 pub(crate) use filing::Filing;
 pub(crate) use incoming::{Observation, said};
-use row::Row;
-pub(crate) use row::joined;
+pub(crate) use row::{Row, joined};
 pub(crate) use status::is_final;
+
+/// What results are filed by.
+pub(crate) struct Rules<'r> {
+    pub(crate) maps: &'r Mappings,
+    pub(crate) westgard: &'r Westgard,
+    pub(crate) limits: &'r CriticalLimits,
+}
 
 /// Files every `lis.result.received` of the batch.
 pub(crate) async fn file(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
-    tables: &Mappings,
-    westgard: &Westgard,
+    rules: &Rules<'_>,
 ) -> Result<(), sqlx::Error> {
     let slots = batch.named(schemas::care::ResultReceived::NAME);
     if slots.is_empty() {
@@ -61,18 +68,20 @@ pub(crate) async fn file(
     // before anything is matched: a control is nobody's
     let (controls, mut filings): (Vec<_>, Vec<_>) =
         filings.into_iter().partition(Filing::is_control);
-    controls::record(tx, batch, &controls, westgard).await?;
+    controls::record(tx, batch, &controls, rules.westgard).await?;
     let awaited = matching::settle(tx, &mut filings).await?;
     let maps = mappings_for(tx, &filings).await?;
     let mut new_unmatched = Vec::new();
+    let mut suspects = Suspects::new(rules.limits);
     for wave in filing::waves(&filings) {
-        let new = file_wave(tx, batch, &wave, &maps).await?;
+        let new = file_wave(tx, batch, &wave, &maps, &mut suspects).await?;
         new_unmatched.extend(new.into_iter().filter_map(Waiting::of));
     }
     keep_specimens(tx, &filings).await?;
     unmatched::enter(tx, &new_unmatched).await?;
+    criticals::raise(tx, batch, &suspects).await?;
     complete_orders(tx, batch, &filings).await?;
-    closing::close(tx, batch, tables, &awaited).await
+    closing::close(tx, batch, rules.maps, &awaited).await
 }
 
 /// The lock comes first: from here until commit no mapping can be made that these results would miss.
@@ -98,6 +107,7 @@ async fn file_wave<'f, 'a>(
     batch: &mut Batch<'_>,
     wave: &[&'f Filing<'a>],
     maps: &CodeMaps,
+    suspects: &mut Suspects<'_>,
 ) -> Result<Vec<&'f Filing<'a>>, sqlx::Error> {
     let (corrections, mut candidates): (Vec<&'f Filing<'a>>, Vec<&'f Filing<'a>>) =
         wave.iter().partition(|filing| filing.is_correction());
@@ -134,11 +144,11 @@ async fn file_wave<'f, 'a>(
             _ => true,
         });
     }
-    file_new(tx, batch, &candidates, maps).await?;
+    file_new(tx, batch, &candidates, maps, suspects).await?;
     if existing.is_empty() {
         return Ok(candidates);
     }
-    let answers = amend::amend(tx, &existing, maps).await?;
+    let answers = amend::amend(tx, &existing, maps, suspects).await?;
     for ((filing, _), answer) in existing.iter().zip(&answers) {
         say_amended(batch, filing, answer);
     }
@@ -150,6 +160,7 @@ async fn file_new(
     batch: &mut Batch<'_>,
     filings: &[&Filing<'_>],
     maps: &CodeMaps,
+    suspects: &mut Suspects<'_>,
 ) -> Result<(), sqlx::Error> {
     let rows = filings.iter().map(|f| f.report.results.len()).sum();
     let mut columns = ResultColumns::for_rows(rows);
@@ -163,6 +174,7 @@ async fn file_new(
                 filing.item_times[index],
                 maps,
             );
+            suspects.look(&row, filing.new_id, filing.slot);
             waiting += usize::from(row.held.is_some());
             if row.waits_for_meaning() {
                 held.push(index);

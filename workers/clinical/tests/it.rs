@@ -5,6 +5,7 @@
 mod it {
     mod codes;
     mod controls;
+    mod criticals;
     mod encounters;
     mod matching;
     mod orders;

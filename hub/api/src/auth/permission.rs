@@ -58,6 +58,8 @@ permissions! {
     QcDefine = "qc:define",
     /// Accept and reject control results.
     QcDecide = "qc:decide",
+    /// Put on record that somebody was called about a critical value.
+    CriticalsAcknowledge = "criticals:acknowledge",
     /// See dead letters.
     DeadRead = "dead:read",
     /// Replay, resend or discard dead letters.

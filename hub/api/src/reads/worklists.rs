@@ -4,13 +4,15 @@ use hub_core::Tx;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
-use worker_clinical::queries::{self, ControlFilter, UnmatchedFilter, UnmatchedRow};
+use worker_clinical::queries::{
+    self, ControlFilter, CriticalFilter, UnmatchedFilter, UnmatchedRow,
+};
 
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::care::patients_of;
 use crate::reads::patients::Keys;
-use crate::views::worklists::{Control, ControlTarget, Unmatched};
+use crate::views::worklists::{Control, ControlTarget, Critical, Unmatched};
 
 pub(crate) async fn unmatched(
     tx: &mut Tx<'_>,
@@ -139,4 +141,49 @@ pub(crate) async fn control_targets(
         })
         .collect();
     Ok(Page::whole(items))
+}
+
+pub(crate) async fn criticals(
+    tx: &mut Tx<'_>,
+    mut filter: CriticalFilter,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Critical>, Problem> {
+    filter.after = Cursor::key(cursor)?;
+    filter.limit = limit.rows();
+    let rows = queries::criticals(tx.conn(), &filter).await?;
+    let next = rows
+        .last()
+        .filter(|_| limit.is_full(rows.len()))
+        .map(|row| row.id);
+    let keys = patients_of(tx, rows.iter().map(|row| row.subject_key)).await?;
+    Ok(Page::of(rows, next, |row| Critical {
+        id: row.id,
+        report_id: row.report_id,
+        item: row.item,
+        version: row.version,
+        current: row.current,
+        patient_id: row
+            .subject_key
+            .and_then(|key| keys.get(&key).copied().flatten()),
+        channel: row.channel,
+        specimen_number: row.specimen_number,
+        loinc: row.loinc,
+        loinc_display: row.loinc_display,
+        comparator: row.comparator,
+        value: row.value,
+        ucum: row.ucum,
+        side: row.side,
+        limit: row.limit_text,
+        judged_by: row.judged_by,
+        state: row.state,
+        raised_at: row.raised_at,
+        due_at: row.due_at,
+        overdue_at: row.overdue_at,
+        told: row.told,
+        read_back: row.read_back,
+        comment: row.comment,
+        acknowledged_by: row.acknowledged_by,
+        acknowledged_at: row.acknowledged_at,
+    }))
 }

@@ -132,3 +132,69 @@ pub(crate) struct ControlTarget {
     #[serde(with = "time::serde::rfc3339")]
     pub changed_at: OffsetDateTime,
 }
+
+/// A result beyond its critical limits.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": 3, "report_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "item": 0, "version": 1, "current": true,
+    "patient_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d", "channel": "lab", "specimen_number": "A-778", "loinc": "2823-3",
+    "value": "6.8", "ucum": "mmol/L", "side": "high", "limit": "6.2", "judged_by": "2026.1", "state": "open",
+    "raised_at": "2026-01-31T08:30:00Z", "due_at": "2026-01-31T09:00:00Z"
+}))]
+pub(crate) struct Critical {
+    pub id: i64,
+    pub report_id: Uuid,
+    /// The result's place in its report.
+    pub item: i16,
+    pub version: i16,
+    /// False: a later version replaced the result.
+    pub current: bool,
+    /// Absent while the report is on nobody's chart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient_id: Option<Uuid>,
+    pub channel: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub specimen_number: Option<String>,
+    pub loinc: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loinc_display: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparator: Option<String>,
+    /// In `ucum`, decimal text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    pub ucum: String,
+    /// `low` or `high`.
+    pub side: String,
+    /// The limit that it is beyond.
+    pub limit: String,
+    /// Version of the rule pack.
+    pub judged_by: String,
+    /// `open` or `acknowledged`.
+    pub state: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub raised_at: OffsetDateTime,
+    /// By then somebody must have been called.
+    #[serde(with = "time::serde::rfc3339")]
+    pub due_at: OffsetDateTime,
+    /// When the hub found that nobody had been called in time.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub overdue_at: Option<OffsetDateTime>,
+    /// Who was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_back: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged_by: Option<String>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub acknowledged_at: Option<OffsetDateTime>,
+}

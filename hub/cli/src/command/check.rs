@@ -53,7 +53,12 @@ fn problems_of(file: &Path) -> (Vec<Problem>, usize) {
             message: line.to_owned(),
         }));
     }
-    if let Err(error) = compose::rule_packs::westgard(&loaded.mappings_folder()) {
+    let folder = loaded.mappings_folder();
+    let packs = [
+        compose::rule_packs::westgard(&folder).err(),
+        compose::rule_packs::critical(&folder).err(),
+    ];
+    for error in packs.into_iter().flatten() {
         problems.push(Problem {
             file: loaded.mappings_folder(),
             line: None,

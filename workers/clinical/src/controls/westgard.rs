@@ -7,6 +7,12 @@ use serde::Deserialize;
 #[error("{0}")]
 pub struct InvalidPack(String);
 
+impl InvalidPack {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
 /// The rules in force and their version.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

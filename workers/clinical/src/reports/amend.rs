@@ -20,6 +20,7 @@ use super::incoming::said;
 use super::row::{Row, joined};
 use super::status;
 use crate::code_maps::CodeMaps;
+use crate::criticals::Suspects;
 
 /// What an amendment did to one report.
 #[derive(Debug, Default, Clone)]
@@ -119,6 +120,7 @@ pub(crate) async fn amend(
     tx: &mut Tx<'_>,
     wanted: &[(&Filing<'_>, Uuid)],
     maps: &CodeMaps,
+    suspects: &mut Suspects<'_>,
 ) -> Result<Vec<Amended>, sqlx::Error> {
     let mut ids: Vec<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
     ids.sort_unstable();
@@ -153,7 +155,7 @@ pub(crate) async fn amend(
             // a key that is on file belongs to another tenant only if digests collide
             return Err(sqlx::Error::RowNotFound);
         };
-        answers.push(written.compare(filing, report, &stored, maps));
+        answers.push(written.compare(filing, report, &stored, maps, suspects));
     }
     written.write(tx).await?;
     Ok(answers)
@@ -184,6 +186,7 @@ impl<'r> Writes<'r> {
         report: &StoredReport,
         stored: &[StoredResult],
         maps: &'r CodeMaps,
+        suspects: &mut Suspects<'_>,
     ) -> Amended {
         let now = filing.envelope.recorded_at;
         let fact_at = filing.envelope.occurred_at;
@@ -270,6 +273,7 @@ impl<'r> Writes<'r> {
             if row.waits_for_meaning() {
                 answer.held.push(index);
             }
+            suspects.look(&row, report.id, filing.slot);
             self.columns.push(place, row);
         }
 

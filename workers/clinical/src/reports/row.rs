@@ -127,6 +127,15 @@ impl<'r> Row<'r> {
                 && !matches!(self.value_kind, "attachment" | "absent")
     }
 
+    /// Term, unit and number of a measured value, as the tables convert it.
+    pub(crate) fn measured(&self) -> Option<(&str, &str, &str)> {
+        if self.value_kind != "quantity" {
+            return None;
+        }
+        let number = self.ucum_value.as_deref().or(self.value_text.as_deref())?;
+        Some((self.loinc?, self.ucum?, number))
+    }
+
     /// It is known whose it is: what is left to ask is what it means.
     pub(crate) fn has_patient(&mut self) {
         if self.waits_for_patient() {
