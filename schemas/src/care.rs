@@ -298,8 +298,10 @@ pub enum HoldReason {
     UnknownCode,
     /// The code is mapped but not with this unit.
     UnknownUnit,
-    /// The message names no patient identifier.
+    /// The message names no patient identifier, and no order explains its specimen.
     NoPatient,
+    /// The message names another patient than the orders on its specimen.
+    PatientMismatch,
 }
 
 impl HoldReason {
@@ -310,7 +312,14 @@ impl HoldReason {
             Self::UnknownCode => "unknown_code",
             Self::UnknownUnit => "unknown_unit",
             Self::NoPatient => "no_patient",
+            Self::PatientMismatch => "patient_mismatch",
         }
+    }
+
+    /// True when the question is whose the result is, and not what it means.
+    #[must_use]
+    pub fn is_about_patient(self) -> bool {
+        matches!(self, Self::NoPatient | Self::PatientMismatch)
     }
 }
 
@@ -427,6 +436,27 @@ pub struct ReportAmended {
 
 impl Body for ReportAmended {
     const NAME: &'static str = "clinical.report.amended";
+}
+
+/// Who said whose a report is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchedBy {
+    /// An order on its specimen, which came after it.
+    Order,
+    /// A person.
+    Claim,
+}
+
+/// `clinical.report.matched`: a report that was on nobody's chart is on its patient's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportMatched {
+    pub report_id: Uuid,
+    pub by: MatchedBy,
+}
+
+impl Body for ReportMatched {
+    const NAME: &'static str = "clinical.report.matched";
 }
 
 /// `clinical.encounter.changed`: the state of an encounter changed.

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, generate::SchemaSettings};
 
-use crate::{Body, care, commands, integration, patients};
+use crate::{Body, care, commands, controls, criticals, integration, patients};
 
 /// Fact or request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +107,10 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<care::OrderChanged>(Event, None, OrderGroup::Care),
     row::<care::ReportFiled>(Event, None, OrderGroup::Care),
     row::<care::ReportAmended>(Event, None, OrderGroup::Care),
+    row::<care::ReportMatched>(Event, None, OrderGroup::Care),
+    row::<controls::ControlRecorded>(Event, None, OrderGroup::Care),
+    row::<criticals::CriticalRaised>(Event, None, OrderGroup::Care),
+    row::<criticals::CriticalOverdue>(Event, None, OrderGroup::Care),
     row::<integration::ResultHeld>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::CodeMapped>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::MessageTranslated>(Event, Some(Owner::Integration), OrderGroup::Integration),
@@ -119,6 +123,13 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<commands::MergePatients>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::UnmergePatient>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::MapCode>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<commands::PlaceOrder>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<commands::CancelOrder>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<commands::ClaimReport>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<controls::DefineControl>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<controls::DecideControl>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<criticals::AcknowledgeCritical>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<criticals::EscalateCriticals>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::ResolveHeld>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::ResolveDead>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::SetChannelState>(Command, Some(Owner::Integration), OrderGroup::Integration),

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::care::{Code, Practitioner, Specimen};
 use crate::integration::DesiredState;
+use crate::patients::Identifier;
 use crate::{Body, ChannelId};
 
 /// `patients.patient.merge`: join two records of one person.
@@ -56,6 +58,74 @@ pub struct MapCode {
 
 impl Body for MapCode {
     const NAME: &'static str = "clinical.code.map";
+}
+
+/// `clinical.order.place`: order a test for a patient. Refused when a number on a tube carries another patient's open orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlaceOrder {
+    pub subject: Identifier,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visit_number: Option<String>,
+    /// The caller's number: patient, number and code together are one order, so a repeat places nothing twice.
+    /// Absent: the worker makes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placer_number: Option<String>,
+    /// LOINC (system `LN`), or the placer's own code.
+    pub code: Code,
+    /// `routine`, `urgent`, `stat`, `asap`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
+    /// The tubes it is to be done from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub specimens: Vec<Specimen>,
+    /// Channels whose instruments may do it. Empty: every channel that knows the test.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<ChannelId>,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_by: Option<Practitioner>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    pub actor: String,
+}
+
+impl Body for PlaceOrder {
+    const NAME: &'static str = "clinical.order.place";
+}
+
+/// `clinical.order.cancel`: revoke an order that is still open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CancelOrder {
+    pub order_id: Uuid,
+    pub reason: String,
+    pub actor: String,
+}
+
+impl Body for CancelOrder {
+    const NAME: &'static str = "clinical.order.cancel";
+}
+
+/// What agreed with the patient's record when a report was claimed, besides the identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondIdentifier {
+    BirthDate,
+    Name,
+}
+
+/// `clinical.report.claim`: say whose an unmatched report is. Sent only after two identifiers agreed with one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClaimReport {
+    pub report_id: Uuid,
+    pub subject: Identifier,
+    pub second: SecondIdentifier,
+    pub actor: String,
+}
+
+impl Body for ClaimReport {
+    const NAME: &'static str = "clinical.report.claim";
 }
 
 /// `integration.held.resolve`: close a held item without a mapping (accepted as it is, or rejected).

@@ -6,6 +6,8 @@
 pub mod care;
 pub mod catalogue;
 pub mod commands;
+pub mod controls;
+pub mod criticals;
 pub mod ids;
 pub mod integration;
 pub mod patch;

@@ -35,6 +35,21 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "audit_users",
         sql: include_str!("../sql/0005_audit_users.sql"),
     },
+    Migration {
+        version: 6,
+        name: "worklist",
+        sql: include_str!("../sql/0006_worklist.sql"),
+    },
+    Migration {
+        version: 7,
+        name: "controls",
+        sql: include_str!("../sql/0007_controls.sql"),
+    },
+    Migration {
+        version: 8,
+        name: "criticals",
+        sql: include_str!("../sql/0008_criticals.sql"),
+    },
 ];
 
 #[cfg(test)]

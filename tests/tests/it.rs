@@ -11,5 +11,6 @@ mod it {
     mod contract;
     mod guarantees;
     mod serial;
+    mod orders;
     mod ways;
 }

@@ -93,6 +93,41 @@ impl Written {
     }
 }
 
+impl Written {
+    /// 201 with the place of what is new, 200 when it stood already, or 202 with the place to ask.
+    pub(crate) fn respond_placed<T: Serialize>(
+        self,
+        view: impl FnOnce(Option<serde_json::Value>) -> Placed<T>,
+    ) -> Response {
+        let answer = match self {
+            Self::Applied(answer) => answer,
+            Self::Pending(id) => return accepted(id),
+        };
+        let Placed {
+            view,
+            location,
+            created,
+        } = view(answer);
+        let status = if created {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
+        let mut response = (status, Json(view)).into_response();
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+/// A thing that a write made, or found made.
+pub(crate) struct Placed<T> {
+    pub(crate) view: T,
+    pub(crate) location: String,
+    pub(crate) created: bool,
+}
+
 /// 202 with `Location`.
 fn accepted(command_id: Uuid) -> Response {
     let status_url = format!("/api/v1/commands/{command_id}");

@@ -18,7 +18,7 @@ const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `P
     left out. Times are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
     `traceparent` is continued and returned.";
 
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("sign-in", "Access tokens."),
     (
         "patients",
@@ -27,6 +27,7 @@ const TAGS: [(&str, &str); 10] = [
     ("results", "Encounters, orders, reports and results."),
     ("messages", "Everything that arrived, and what it did."),
     ("held", "What waits for a person."),
+    ("worklists", "What the laboratory must look at."),
     ("dead letters", "What could not be processed."),
     ("channels", "Links to outside systems."),
     (

@@ -5,3 +5,4 @@ pub(crate) mod care;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod patients;
+pub(crate) mod worklists;

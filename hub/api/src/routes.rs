@@ -17,12 +17,16 @@ use crate::{ApiLimits, docs_page, openapi};
 mod auth;
 mod care;
 mod channels;
+mod controls;
+mod criticals;
 mod dead;
 mod health;
 mod held;
 mod messages;
+mod orders;
 mod patients;
 mod records;
+mod unmatched;
 
 /// The whole HTTP surface of the hub.
 pub fn router(state: ApiState) -> Router {
@@ -51,8 +55,12 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(auth::routes())
             .merge(patients::routes())
             .merge(care::routes())
+            .merge(orders::routes())
             .merge(messages::routes())
             .merge(held::routes())
+            .merge(unmatched::routes())
+            .merge(controls::routes())
+            .merge(criticals::routes())
             .merge(dead::routes(limits))
             .merge(channels::routes())
             .merge(records::routes()),

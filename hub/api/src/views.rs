@@ -7,3 +7,4 @@ pub(crate) mod integration;
 pub(crate) mod messages;
 mod of_care;
 pub(crate) mod patients;
+pub(crate) mod worklists;

@@ -11,12 +11,16 @@ mod it {
     mod backbone;
     mod care;
     mod contract;
+    mod controls;
+    mod criticals;
     mod decisions;
     mod house;
     mod messages;
+    mod orders;
     mod problems;
     mod quiet;
     mod samples;
     mod serving;
     mod sign_in;
+    mod unmatched;
 }

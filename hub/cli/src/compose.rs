@@ -28,6 +28,8 @@ mod background;
 mod channels;
 mod maintenance;
 mod mapping_files;
+pub(crate) mod rule_packs;
+mod worklist;
 
 pub(crate) use api_backbone::ApiBackbone;
 
@@ -199,7 +201,11 @@ impl Hub {
                 handle: &background.handle(),
             };
             start.worker(worker_patient::PatientWorker);
-            start.worker(worker_clinical::ClinicalWorker);
+            start.worker(
+                worker_clinical::ClinicalWorker::new(Arc::clone(&mappings))
+                    .with_westgard(rule_packs::westgard(&loaded.mappings_folder())?)
+                    .with_critical_limits(rule_packs::critical(&loaded.mappings_folder())?),
+            );
             start.worker(worker_integration::IntegrationWorker);
             tasks.spawn_on(
                 Relay {
@@ -242,6 +248,19 @@ impl Hub {
                     stop.clone(),
                 ),
                 &background.handle(),
+            );
+        }
+        if roles.workers {
+            // an instrument waits: on the threads and connections that answer people, not behind the batches
+            tasks.spawn(
+                worklist::Responder {
+                    backbone: backbone.clone(),
+                    pool: api_pool.clone(),
+                    mappings: Arc::clone(&mappings),
+                    tenants: tenants.clone(),
+                    stop: stop.clone(),
+                }
+                .run(),
             );
         }
         let mut hub = Self {

@@ -13,6 +13,7 @@ mod file;
 mod index;
 mod load;
 mod loinc;
+mod orders;
 mod overlay;
 mod problem;
 mod rows;
@@ -101,6 +102,19 @@ impl Mappings {
     #[must_use]
     pub fn unit(&self, channel: &ChannelId, raw: &str) -> Option<&str> {
         self.tables.unit(channel, raw)
+    }
+
+    /// What the instrument of a channel calls an ordered test; several when a panel is ordered test by test. Empty: no table
+    /// knows a name for it, so it can't be sent. `system` is as ordered, empty when absent.
+    #[must_use]
+    pub fn instrument_codes(&self, channel: &ChannelId, system: &str, code: &str) -> Vec<String> {
+        self.tables.instrument_codes(channel, system, code)
+    }
+
+    /// Every ordered code that [`Mappings::instrument_codes`] may know a name for on this channel, whatever its system.
+    #[must_use]
+    pub fn orderable(&self, channel: &ChannelId) -> Vec<String> {
+        self.tables.orderable(channel)
     }
 
     /// SHA-256 over the names and bytes of the files, lower-case hex; empty when there are none.

@@ -129,7 +129,11 @@ async fn run(pool: &PgPool, size: usize, total: u64, offset: u64, at: OffsetDate
     let mut said = 0usize;
     for batch in &batches {
         let mut tx = Tx::begin(pool, &demo).await.unwrap();
-        for verdict in ClinicalWorker.apply(&mut tx, batch).await.unwrap() {
+        for verdict in ClinicalWorker::default()
+            .apply(&mut tx, batch)
+            .await
+            .unwrap()
+        {
             let Verdict::Applied { outgoing, .. } = verdict else {
                 panic!("{verdict:?}");
             };

@@ -32,6 +32,7 @@ pub(crate) struct Changes {
     pub(crate) encounters: usize,
     pub(crate) orders: usize,
     pub(crate) reports: usize,
+    pub(crate) controls: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -48,6 +49,13 @@ impl<'a> Batch<'a> {
     pub(crate) fn named(&self, name: &str) -> Vec<usize> {
         (0..self.envelopes.len())
             .filter(|&slot| self.envelopes[slot].name == name)
+            .collect()
+    }
+
+    /// Places of all messages of two names, in order.
+    pub(crate) fn named_either(&self, one: &str, other: &str) -> Vec<usize> {
+        (0..self.envelopes.len())
+            .filter(|&slot| [one, other].contains(&self.envelopes[slot].name.as_str()))
             .collect()
     }
 
@@ -96,6 +104,7 @@ impl<'a> Batch<'a> {
             ("encounters", self.changes.encounters),
             ("orders", self.changes.orders),
             ("reports", self.changes.reports),
+            ("controls", self.changes.controls),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

@@ -9,8 +9,11 @@ use std::collections::HashMap;
 use hub_core::{Refusal, Tx};
 use schemas::commands::MapCode;
 use schemas::integration::CodeMapped;
+use uuid::Uuid;
 
 use crate::batch::Batch;
+use crate::criticals::limits::CriticalLimits;
+use crate::criticals::{self, Suspects};
 use crate::{audit, body, decimal};
 
 /// One mapping.
@@ -99,7 +102,11 @@ async fn lock_for_mapping(tx: &mut Tx<'_>) -> Result<(), sqlx::Error> {
 }
 
 /// Carries out every `clinical.code.map` of the batch.
-pub(crate) async fn map(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), sqlx::Error> {
+pub(crate) async fn map(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    limits: &CriticalLimits,
+) -> Result<(), sqlx::Error> {
     let slots = batch.named(<MapCode as schemas::Body>::NAME);
     if slots.is_empty() {
         return Ok(());
@@ -108,7 +115,7 @@ pub(crate) async fn map(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), sq
     for slot in slots {
         let command = body::decode::<MapCode>(&batch.envelopes[slot]).and_then(checked);
         match command {
-            Ok(command) => map_one(tx, batch, slot, &command).await?,
+            Ok(command) => map_one(tx, batch, slot, &command, limits).await?,
             Err(refusal) => batch.refuse(slot, refusal),
         }
     }
@@ -155,6 +162,7 @@ async fn map_one(
     batch: &mut Batch<'_>,
     slot: usize,
     command: &MapCode,
+    limits: &CriticalLimits,
 ) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().clone();
     sqlx::query(
@@ -177,7 +185,7 @@ async fn map_one(
     .bind(&command.actor)
     .execute(tx.conn())
     .await?;
-    let released = release(tx, command).await?;
+    let (released, reports) = release(tx, command).await?;
     let released = u32::try_from(released).unwrap_or(u32::MAX);
 
     let mapped = CodeMapped {
@@ -193,6 +201,13 @@ async fn map_one(
     };
     let detail = serde_json::to_value(&mapped).ok();
     batch.say(slot, &mapped);
+    let mut suspects = Suspects::new(limits);
+    if limits.concern(&command.loinc) {
+        for report in reports {
+            suspects.add(report, slot);
+        }
+    }
+    criticals::raise(tx, batch, &suspects).await?;
     batch.answer(slot, serde_json::json!({ "released": released }));
     let cause = batch.envelopes[slot].id;
     audit::entry(
@@ -209,22 +224,22 @@ async fn map_one(
 /// Gives every result that waited for this mapping its meaning, in all versions; a result that also waits for a
 /// patient gets the meaning and keeps waiting. The value as sent stays as it is: `ucum_value` is computed by
 /// numeric, which is exact.
-async fn release(tx: &mut Tx<'_>, command: &MapCode) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(
+async fn release(tx: &mut Tx<'_>, command: &MapCode) -> Result<(i64, Vec<Uuid>), sqlx::Error> {
+    sqlx::query_as(
         "with explained as ( \
              update clinical.results as result set loinc = $5, loinc_display = $6, \
              ucum = case when $4::text is not null or result.unit is null or result.unit = $7 then $7 end, \
              ucum_value = case when $8::text is not null and result.value_kind = 'quantity' \
                  and result.value_text ~ '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)$' \
                  then (result.value_text::numeric * $8::numeric)::text end, \
-             held = nullif(result.held, case when result.held = 'no_patient' then '' else result.held end) \
+             held = nullif(result.held, case when result.held in ('no_patient', 'patient_mismatch') then '' else result.held end) \
              from clinical.reports as report \
              where report.id = result.report_id and report.channel = $1 \
-             and result.held in ('unknown_code', 'unknown_unit', 'no_patient') and result.code = $3 \
+             and result.held in ('unknown_code', 'unknown_unit', 'no_patient', 'patient_mismatch') and result.code = $3 \
              and coalesce(result.code_system, '') = $2 and ($4::text is null or result.unit = $4) \
-             and (result.held <> 'no_patient' or result.loinc is null) \
-             returning result.held) \
-         select count(*) from explained where held is null",
+             and (result.held not in ('no_patient', 'patient_mismatch') or result.loinc is null) \
+             returning result.held, result.report_id) \
+         select count(*) filter (where held is null), coalesce(array_agg(distinct report_id), '{}') from explained",
     )
     .bind(command.channel.as_str())
     .bind(&command.code_system)

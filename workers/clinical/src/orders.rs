@@ -1,88 +1,56 @@
-//! Orders: `clinical.order.reported`.
+//! Orders: `clinical.order.reported`, and the commands `clinical.order.place` and `clinical.order.cancel`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use hub_core::{Envelope, Refusal, Tx};
+use hub_core::Tx;
+use hub_core::mappings::Mappings;
 use schemas::Body;
 use schemas::care::{OrderChanged, OrderReported};
-use schemas::ids::care_key;
-use time::OffsetDateTime;
+use schemas::commands::PlaceOrder;
 use uuid::Uuid;
 
 use crate::batch::Batch;
-use crate::body;
 use crate::specimens::{self, SpecimenRow};
+use crate::{audit, body, tubes, unmatched};
 
+mod cancel;
+pub(crate) mod closing;
 pub(crate) mod complete;
+mod on_tubes;
+mod reported;
 mod stored;
 mod transition;
 
+use on_tubes::{Answer, Tubes};
+use reported::{Reported, number};
 use stored::{Order, Wanted};
 use transition::{OrderState, transition};
 
-struct Reported<'a> {
-    slot: usize,
-    envelope: &'a Envelope,
-    order: OrderReported,
-    key: Uuid,
-    ordered_at: Option<OffsetDateTime>,
-}
-
-impl<'a> Reported<'a> {
-    fn read(slot: usize, envelope: &'a Envelope) -> Result<Self, Refusal> {
-        let order: OrderReported = body::decode(envelope)?;
-        let ordered_at = body::time(order.ordered_at.as_deref(), "ordered_at")?;
-        Ok(Self {
-            slot,
-            envelope,
-            key: order_key(envelope, &order),
-            order,
-            ordered_at,
-        })
-    }
-
-    fn subject(&self) -> Option<Uuid> {
-        self.order.subject.as_ref().map(|subject| subject.key.0)
-    }
-}
-
-fn number(order: &OrderReported) -> Option<&str> {
-    [&order.placer_number, &order.filler_number]
-        .into_iter()
-        .flatten()
-        .map(String::as_str)
-        .find(|number| !number.is_empty())
-}
-
-/// Patient, number (the placer's, else the filler's) and code; without a number every event is its own order.
-fn order_key(envelope: &Envelope, order: &OrderReported) -> Uuid {
-    let Some(number) = number(order) else {
-        return care_key(&envelope.tenant, "order-event", &[&envelope.id.to_string()]);
-    };
-    let subject = order
-        .subject
-        .as_ref()
-        .map(|subject| subject.key.0.to_string())
-        .unwrap_or_default();
-    care_key(
-        &envelope.tenant,
-        "order",
-        &[&subject, number, &order.code.code],
-    )
-}
-
-/// Applies every `clinical.order.reported` of the batch.
-pub(crate) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), sqlx::Error> {
+/// Applies every `clinical.order.reported` and `clinical.order.place` of the batch, then the cancellations.
+pub(crate) async fn apply(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    maps: &Mappings,
+) -> Result<(), sqlx::Error> {
     let mut reported = Vec::new();
-    for slot in batch.named(OrderReported::NAME) {
+    for slot in batch.named_either(OrderReported::NAME, PlaceOrder::NAME) {
         match Reported::read(slot, &batch.envelopes[slot]) {
             Ok(one) => reported.push(one),
             Err(refusal) => batch.refuse(slot, refusal),
         }
     }
-    if reported.is_empty() {
-        return Ok(());
+    if !reported.is_empty() {
+        place(tx, batch, &reported, maps).await?;
     }
+    cancel::apply(tx, batch).await
+}
+
+async fn place(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    reported: &[Reported<'_>],
+    maps: &Mappings,
+) -> Result<(), sqlx::Error> {
     let wanted: Vec<Wanted<'_>> = reported
         .iter()
         .map(|one| Wanted {
@@ -100,21 +68,37 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), 
         id_of.insert(key, order.id);
         orders.insert(order.id, order);
     }
-    let new = answered_before(tx, &reported, &id_of).await?;
+    let new = answered_before(tx, reported, &id_of).await?;
+    let mut on_tubes = Tubes::claim(tx, reported, &id_of).await?;
 
     let mut changed = HashSet::new();
     let mut links = Vec::new();
     let mut rows = Vec::new();
-    for one in &reported {
+    let mut placed = Vec::new();
+    for one in reported {
         let before = id_of
             .get(&one.key)
             .and_then(|id| orders.get(id))
             .or_else(|| placed_in_this_batch(one, &orders))
             .cloned();
+        if one.placing.is_some() {
+            match on_tubes.answer_to(one, before.as_ref()) {
+                Answer::Place => {}
+                Answer::Stands(order) => {
+                    batch.answer(one.slot, answer(order, false));
+                    continue;
+                }
+                Answer::Refuse(refusal) => {
+                    batch.refuse(one.slot, refusal);
+                    continue;
+                }
+            }
+        }
         let mut after = applied(one, before.as_ref());
         if before.is_none() && new.contains(&one.slot) && after.state().is_open() {
             OrderState::Completed.as_str().clone_into(&mut after.status);
         }
+        on_tubes.note(one, &mut after);
         id_of.insert(one.key, after.id);
         for specimen in &one.order.specimens {
             if let Some(row) = SpecimenRow::of(one.envelope, specimen, one.subject()) {
@@ -126,6 +110,7 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), 
             batch.unchanged(one.slot);
             continue;
         }
+        let created = before.is_none();
         after.version = before.map_or(1, |before| before.version + 1);
         changed.insert(after.id);
         batch.changes.orders += 1;
@@ -136,12 +121,45 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), 
                 status: after.status.clone(),
             },
         );
+        if let Some(placing) = &one.placing {
+            batch.answer(one.slot, answer(&after, created));
+            placed.push((one.slot, placing, after.id));
+        }
         orders.insert(after.id, after);
     }
     let changed: Vec<&Order> = changed.iter().filter_map(|id| orders.get(id)).collect();
     stored::save(tx, &changed).await?;
     specimens::keep(tx, rows).await?;
-    specimens::link(tx, &links).await
+    specimens::link(tx, &links).await?;
+    let known: Vec<Uuid> = changed
+        .iter()
+        .filter(|order| order.version > 1)
+        .map(|order| order.id)
+        .collect();
+    tubes::settle(tx, &known).await?;
+    on_tubes.carry(tx).await?;
+    let released = unmatched::release(tx, batch, &on_tubes.opened()).await?;
+    closing::close(tx, batch, maps, &released).await?;
+    for (slot, placing, order) in placed {
+        let cause = batch.envelopes[slot].id;
+        audit::entry(
+            tx,
+            &placing.actor,
+            PlaceOrder::NAME,
+            &format!("order:{order}"),
+            &[cause],
+            None,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// What a waiting REST call is told.
+fn answer(order: &Order, created: bool) -> serde_json::Value {
+    serde_json::json!({
+        "order_id": order.id, "placer_number": order.placer_number, "status": order.status, "created": created,
+    })
 }
 
 /// An answer by filler number alone, or without a patient, to an order that the same batch placed.
@@ -217,6 +235,8 @@ fn applied(one: &Reported<'_>, before: Option<&Order>) -> Order {
                 .and_then(|person| serde_json::to_value(person).ok()),
             ordered_at: one.ordered_at,
             notes: body::lines(&said.notes),
+            targets: targets(one),
+            held: None,
             fact_at,
             version: 1,
             source_event: one.envelope.id,
@@ -242,6 +262,9 @@ fn applied(one: &Reported<'_>, before: Option<&Order>) -> Order {
         late,
     );
     after.subject_key = after.subject_key.or(one.subject());
+    if one.placing.is_some() {
+        after.targets = targets(one);
+    }
     if !late {
         let state = transition(Some(before.state()), said.control, said.status.as_deref());
         state.as_str().clone_into(&mut after.status);
@@ -251,6 +274,12 @@ fn applied(one: &Reported<'_>, before: Option<&Order>) -> Order {
         after.fact_at = fact_at;
     }
     after
+}
+
+/// Null: every channel that knows the test.
+fn targets(one: &Reported<'_>) -> Option<Vec<String>> {
+    let targets = &one.placing.as_ref()?.targets;
+    (!targets.is_empty()).then(|| targets.iter().map(ToString::to_string).collect())
 }
 
 /// What is said replaces; what a late message says only fills.

@@ -5,24 +5,32 @@
 //! by time of record and continue after a [`Cursor`]; each key is walked along its own index, so a page costs the same
 //! however much is on file.
 
+mod controls;
+mod criticals;
 mod cursor;
 mod encounters;
 mod numbers;
 mod orders;
 mod reports;
 mod results;
+mod unmatched;
+mod worklist;
 
+pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
+pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
 pub use cursor::{Cursor, InvalidCursor, Page};
 pub use encounters::{
     EncounterFilter, EncounterPlace, EncounterRow, encounter, encounters_for_subjects,
 };
 pub use numbers::{encounters_by_visit, orders_by_number, reports_by_specimen};
 pub use orders::{
-    OrderFilter, OrderRow, SpecimenRow, order, orders_for_subjects, specimens_by_number,
-    specimens_of_order,
+    OrderFilter, OrderRow, SpecimenRow, order, orders_for_specimen, orders_for_subjects,
+    specimens_by_number, specimens_of_order,
 };
 pub use reports::{ReportFilter, ReportRow, report, reports_for_subjects};
 pub use results::{
     ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,
     results_of_report,
 };
+pub use unmatched::{UnmatchedFilter, UnmatchedRow, unmatched, unmatched_report};
+pub use worklist::{PendingTest, known_numbers, oldest_pending, pending_on};

@@ -4,15 +4,21 @@
 //! correction, a completion, is found by the first of them not writing a row, and takes the slow way of [`amend`].
 
 use hub_core::Tx;
+use hub_core::mappings::Mappings;
 use schemas::Body;
-use schemas::care::{ReportAmended, ReportFiled};
+use schemas::care::{HoldReason, ReportAmended, ReportFiled};
 use schemas::integration::ResultHeld;
 
 use crate::batch::Batch;
 use crate::body;
 use crate::code_maps::{self, CodeMaps};
+use crate::controls::{self, westgard::Westgard};
+use crate::criticals::limits::CriticalLimits;
+use crate::criticals::{self, Suspects};
+use crate::orders::closing;
 use crate::orders::complete::{self, Done};
 use crate::specimens::{self, SpecimenRow};
+use crate::unmatched::{self, Waiting};
 
 mod amend;
 mod columns;
@@ -20,17 +26,30 @@ mod filing;
 mod find;
 pub(crate) mod incoming;
 mod key;
+mod matching;
 mod row;
 mod status;
 
 use amend::Amended;
 use columns::{Place, ReportColumns, ResultColumns};
-use filing::Filing;
-use incoming::said;
-use row::Row;
+pub(crate) use filing::Filing;
+pub(crate) use incoming::{Observation, said};
+pub(crate) use row::{Row, joined};
+pub(crate) use status::is_final;
+
+/// What results are filed by.
+pub(crate) struct Rules<'r> {
+    pub(crate) maps: &'r Mappings,
+    pub(crate) westgard: &'r Westgard,
+    pub(crate) limits: &'r CriticalLimits,
+}
 
 /// Files every `lis.result.received` of the batch.
-pub(crate) async fn file(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), sqlx::Error> {
+pub(crate) async fn file(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    rules: &Rules<'_>,
+) -> Result<(), sqlx::Error> {
     let slots = batch.named(schemas::care::ResultReceived::NAME);
     if slots.is_empty() {
         return Ok(());
@@ -46,12 +65,23 @@ pub(crate) async fn file(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), s
             Err(refusal) => batch.refuse(slot, refusal),
         }
     }
+    // before anything is matched: a control is nobody's
+    let (controls, mut filings): (Vec<_>, Vec<_>) =
+        filings.into_iter().partition(Filing::is_control);
+    controls::record(tx, batch, &controls, rules.westgard).await?;
+    let awaited = matching::settle(tx, &mut filings).await?;
     let maps = mappings_for(tx, &filings).await?;
+    let mut new_unmatched = Vec::new();
+    let mut suspects = Suspects::new(rules.limits);
     for wave in filing::waves(&filings) {
-        file_wave(tx, batch, &wave, &maps).await?;
+        let new = file_wave(tx, batch, &wave, &maps, &mut suspects).await?;
+        new_unmatched.extend(new.into_iter().filter_map(Waiting::of));
     }
     keep_specimens(tx, &filings).await?;
-    complete_orders(tx, batch, &filings).await
+    unmatched::enter(tx, &new_unmatched).await?;
+    criticals::raise(tx, batch, &suspects).await?;
+    complete_orders(tx, batch, &filings).await?;
+    closing::close(tx, batch, rules.maps, &awaited).await
 }
 
 /// The lock comes first: from here until commit no mapping can be made that these results would miss.
@@ -71,14 +101,15 @@ async fn mappings_for(tx: &mut Tx<'_>, filings: &[Filing<'_>]) -> Result<CodeMap
     CodeMaps::load(tx, &codes).await
 }
 
-/// One wave: no two filings in it are about the same report.
-async fn file_wave(
+/// One wave: no two filings in it are about the same report. Answers those whose report is new.
+async fn file_wave<'f, 'a>(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
-    wave: &[&Filing<'_>],
+    wave: &[&'f Filing<'a>],
     maps: &CodeMaps,
-) -> Result<(), sqlx::Error> {
-    let (corrections, mut candidates): (Vec<&Filing<'_>>, Vec<&Filing<'_>>) =
+    suspects: &mut Suspects<'_>,
+) -> Result<Vec<&'f Filing<'a>>, sqlx::Error> {
+    let (corrections, mut candidates): (Vec<&'f Filing<'a>>, Vec<&'f Filing<'a>>) =
         wave.iter().partition(|filing| filing.is_correction());
     let mut existing = Vec::new();
     if !corrections.is_empty() {
@@ -113,15 +144,15 @@ async fn file_wave(
             _ => true,
         });
     }
-    file_new(tx, batch, &candidates, maps).await?;
+    file_new(tx, batch, &candidates, maps, suspects).await?;
     if existing.is_empty() {
-        return Ok(());
+        return Ok(candidates);
     }
-    let answers = amend::amend(tx, &existing, maps).await?;
+    let answers = amend::amend(tx, &existing, maps, suspects).await?;
     for ((filing, _), answer) in existing.iter().zip(&answers) {
         say_amended(batch, filing, answer);
     }
-    Ok(())
+    Ok(candidates)
 }
 
 async fn file_new(
@@ -129,11 +160,13 @@ async fn file_new(
     batch: &mut Batch<'_>,
     filings: &[&Filing<'_>],
     maps: &CodeMaps,
+    suspects: &mut Suspects<'_>,
 ) -> Result<(), sqlx::Error> {
     let rows = filings.iter().map(|f| f.report.results.len()).sum();
     let mut columns = ResultColumns::for_rows(rows);
     for filing in filings {
         let mut held = Vec::new();
+        let mut waiting = 0;
         for (index, observation) in filing.report.results.iter().enumerate() {
             let row = Row::of(
                 filing.report.channel.as_str(),
@@ -141,7 +174,9 @@ async fn file_new(
                 filing.item_times[index],
                 maps,
             );
-            if row.held.is_some() {
+            suspects.look(&row, filing.new_id, filing.slot);
+            waiting += usize::from(row.held.is_some());
+            if row.waits_for_meaning() {
                 held.push(index);
             }
             columns.push(
@@ -160,7 +195,7 @@ async fn file_new(
             report_id: filing.new_id,
             version: 1,
             results: count(filing.report.results.len()),
-            held: count(held.len()),
+            held: count(waiting),
             status: said(filing.report.status.as_ref()).map(str::to_owned),
         };
         batch.say(filing.slot, &filed);
@@ -192,7 +227,11 @@ fn say_amended(batch: &mut Batch<'_>, filing: &Filing<'_>, answer: &Amended) {
 fn say_held(batch: &mut Batch<'_>, filing: &Filing<'_>, report_id: uuid::Uuid, held: &[usize]) {
     for &index in held {
         let result = &filing.report.results[index];
-        let Some(reason) = result.held else { continue };
+        // whose it is, is asked on the unmatched worklist; here, what it means
+        let reason = result
+            .held
+            .filter(|held| !held.is_about_patient())
+            .unwrap_or(HoldReason::UnknownCode);
         let owned = |text: Option<&str>| text.map(str::to_owned);
         batch.say(
             filing.slot,
@@ -215,8 +254,7 @@ async fn keep_specimens(tx: &mut Tx<'_>, filings: &[Filing<'_>]) -> Result<(), s
     let mut rows = Vec::new();
     for filing in filings {
         if let Some(specimen) = &filing.report.specimen {
-            let subject = filing.report.subject.as_ref().map(|subject| subject.key.0);
-            rows.extend(SpecimenRow::of(filing.envelope, specimen, subject));
+            rows.extend(SpecimenRow::of(filing.envelope, specimen, filing.subject));
         }
     }
     specimens::keep(tx, rows).await
@@ -229,13 +267,13 @@ async fn complete_orders(
 ) -> Result<(), sqlx::Error> {
     let done: Vec<Done<'_>> = filings
         .iter()
-        .filter(|filing| filing.is_final())
+        .filter(|filing| filing.is_final() && filing.unmatched.is_none())
         .map(|filing| Done {
             slot: filing.slot,
             placer: said(filing.report.placer_number.as_ref()),
             filler: said(filing.report.filler_number.as_ref()),
             code: filing.report.code.code.as_str(),
-            subject: filing.report.subject.as_ref().map(|subject| subject.key.0),
+            subject: filing.subject,
             fact_at: filing.envelope.occurred_at,
         })
         .collect();

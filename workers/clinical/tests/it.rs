@@ -4,9 +4,14 @@
 
 mod it {
     mod codes;
+    mod controls;
+    mod criticals;
     mod encounters;
+    mod matching;
     mod orders;
+    mod placing;
     mod queries;
     mod results;
     mod support;
+    mod worklist;
 }

@@ -12,5 +12,6 @@ pub use duplicates::{Duplicate, Merge, duplicates, merges};
 pub use patients::{Patient, PatientIdentifier, Person, get, record};
 pub use search::{Search, search};
 pub use subjects::{
-    SubjectKey, patients_of_keys, subject_keys_for_identifier, subject_keys_for_patient,
+    NamedIdentifier, PersonOfKey, SubjectKey, identifiers_named, patients_of_keys, people_of_keys,
+    subject_keys_for_identifier, subject_keys_for_patient,
 };

@@ -36,7 +36,13 @@ pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Re
             "a result message without OBR and OBX reports nothing; correct the sender",
         ));
     }
-    let subjects = mentioned(scope, &found.patients, occurred.as_ref(), output);
+    // control material is nobody: what stands in its PID is not a person
+    let controls = found.groups.iter().all(|group| is_control(scope, group));
+    let subjects = if controls {
+        vec![None; found.patients.len()]
+    } else {
+        mentioned(scope, &found.patients, occurred.as_ref(), output)
+    };
     for group in &found.groups {
         let about = group
             .patient
@@ -60,6 +66,22 @@ pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Re
     Ok(())
 }
 
+/// HL7 table 0369: control specimen.
+const CONTROL: &str = "Q";
+
+/// Control material by SPM-11, or, as Mindray sends it, by MSH-11 `Q` (specs/lab-devices.md §5).
+fn is_control(scope: &Scope<'_>, group: &Group<'_, '_>) -> bool {
+    let role = group
+        .tubes
+        .last()
+        .and_then(|tube| tube.spm)
+        .and_then(|spm| text(spm.peek(11).component(1)));
+    let processing = scope
+        .header()
+        .and_then(|msh| text(msh.peek(11).component(1)));
+    role.is_some_and(|role| role == CONTROL) || processing.is_some_and(|mode| mode == CONTROL)
+}
+
 fn report(
     scope: &Scope<'_>,
     group: &Group<'_, '_>,
@@ -72,14 +94,20 @@ fn report(
         // RE, observations to follow: all it can say in a result.
         orc.field(1);
     }
-    let subject = about.and_then(|(_, subject)| subject.clone());
+    let control = is_control(scope, group);
+    let subject = about
+        .filter(|_| !control)
+        .and_then(|(_, subject)| subject.clone());
     let obr = group.obr;
     let (code, _) = obr.map_or_else(Default::default, |s| coded(scope, "OBR-4", s.field(4)));
     // A result has one specimen; of several the one next to the OBR.
     if group.tubes.len() > 1 {
         scope.bad("SPM", "more than one specimen for one OBR");
     }
-    let specimen = specimen::specimen(scope, group.tubes.last().copied(), obr);
+    let mut specimen = specimen::specimen(scope, group.tubes.last().copied(), obr);
+    if control {
+        specimen.get_or_insert_default().role = Some(CONTROL.to_owned());
+    }
     let results = group
         .lines
         .iter()

@@ -228,6 +228,26 @@ fn a_result_without_patient_is_held_and_goes_by_its_specimen() {
 }
 
 #[test]
+fn control_material_is_told_by_its_specimen_or_its_header_and_is_nobody() {
+    let by_role = message(
+        "OUL^R22",
+        "PID|||QC^^^HOSP\nSPM|1|QC1||SER|||||||Q\nOBR|1|||GLU\nOBX|1|NM|GLU||99|mg/dL|||||F",
+    );
+    let by_header = message(
+        "ORU^R01",
+        "PID|||QC^^^HOSP\nOBR|1|7|8|GLU\nOBX|1|NM|GLU||99|mg/dL|||||F",
+    )
+    .replace("|P|2.5", "|Q|2.5");
+    for text in [by_role, by_header] {
+        let done = translate(text.replace('\n', "\r").as_bytes()).unwrap();
+        let all = bodies(&done);
+        assert_eq!(all.len(), 1, "nobody to report: {all:?}");
+        assert_eq!(all[0].1["specimen"]["role"], "Q");
+        assert!(all[0].1.get("subject").is_none());
+    }
+}
+
+#[test]
 fn the_number_on_the_tube_is_looked_for_where_the_channel_says() {
     let text =
         message("ORU^R01", "PID|||1\nOBR|1|BAR1|2|CBC\nOBX|1|NM|WBC||1|K/uL").replace('\n', "\r");

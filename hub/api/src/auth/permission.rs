@@ -38,6 +38,8 @@ permissions! {
     EncountersRead = "encounters:read",
     /// See orders.
     OrdersRead = "orders:read",
+    /// Place and cancel orders.
+    OrdersPlace = "orders:place",
     /// See results and reports.
     ResultsRead = "results:read",
     /// Find messages and what they did; not what stands in them.
@@ -48,6 +50,16 @@ permissions! {
     HeldRead = "held:read",
     /// Map codes, close held items.
     HeldResolve = "held:resolve",
+    /// See the laboratory's worklists.
+    WorklistsRead = "worklists:read",
+    /// Say whose an unmatched report is.
+    UnmatchedClaim = "unmatched:claim",
+    /// Say what control material should measure.
+    QcDefine = "qc:define",
+    /// Accept and reject control results.
+    QcDecide = "qc:decide",
+    /// Put on record that somebody was called about a critical value.
+    CriticalsAcknowledge = "criticals:acknowledge",
     /// See dead letters.
     DeadRead = "dead:read",
     /// Replay, resend or discard dead letters.

@@ -92,35 +92,62 @@ pub(crate) async fn results(
     })
 }
 
+/// Which orders; one of number, specimen and patient must be given.
+#[derive(Debug, Default)]
+pub(crate) struct OrderFilter {
+    /// Placer or filler number.
+    pub(crate) number: Option<String>,
+    pub(crate) specimen: Option<String>,
+    pub(crate) status: Option<String>,
+}
+
 pub(crate) async fn orders(
     tx: &mut Tx<'_>,
     keys: Option<&Keys>,
-    number: Option<&str>,
+    filter: &OrderFilter,
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Order>, Problem> {
     let page = page_of(cursor, limit)?;
-    let rows = match (keys, number) {
-        (Some(keys), _) => {
-            let filter = queries::OrderFilter {
-                number: number.map(str::to_owned),
-                ..queries::OrderFilter::default()
-            };
-            queries::orders_for_subjects(tx.conn(), &subjects(keys), &filter, page).await?
+    let wanted = queries::OrderFilter {
+        number: filter.number.clone(),
+        status: filter.status.clone(),
+        ..queries::OrderFilter::default()
+    };
+    let rows = match (keys, &filter.specimen, &filter.number) {
+        (Some(_), Some(_), _) => {
+            return Err(Problem::invalid(
+                "specimen",
+                "give either patient_identifier or specimen",
+            ));
         }
-        (None, Some(number)) => {
+        (Some(keys), None, _) => {
+            queries::orders_for_subjects(tx.conn(), &subjects(keys), &wanted, page).await?
+        }
+        (None, Some(specimen), _) => {
+            queries::orders_for_specimen(tx.conn(), specimen, &wanted, page).await?
+        }
+        (None, None, Some(number)) => {
             let mut rows = Vec::new();
             for id in queries::orders_by_number(tx.conn(), number, page).await? {
                 rows.extend(queries::order(tx.conn(), id).await?);
             }
             rows
         }
-        (None, None) => return Err(unscoped("patient_identifier", "number")),
+        (None, None, None) => return Err(unscoped("patient_identifier", "number or specimen")),
     };
     let keys = known_or_asked(tx, keys, rows.iter().map(|row| row.subject_key)).await?;
     let next = next(limit, &rows, queries::OrderRow::cursor);
+    // an order found by its number alone was not asked for its status yet
+    let fits = |row: &queries::OrderRow| {
+        filter
+            .status
+            .as_ref()
+            .is_none_or(|status| row.status == *status)
+    };
     let items = rows
         .into_iter()
+        .filter(fits)
         .map(|row| {
             let patient = patient_of(&keys, row.subject_key);
             Order::of(row, patient)
@@ -143,6 +170,12 @@ pub(crate) async fn order(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<OrderDetai
         order: Order::of(row, patient),
         specimens: specimens.into_iter().map(Specimen::of).collect(),
     }))
+}
+
+/// What decides the lane of a command about this order: its patient, as for the messages about it.
+pub(crate) async fn order_aggregate(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<String>, Problem> {
+    let row = queries::order(tx.conn(), id).await?;
+    Ok(row.map(|row| row.subject_key.unwrap_or(id).to_string()))
 }
 
 pub(crate) async fn encounters(
@@ -280,7 +313,7 @@ async fn known_or_asked(
     }
 }
 
-async fn patients_of(
+pub(crate) async fn patients_of(
     tx: &mut Tx<'_>,
     keys: impl IntoIterator<Item = Option<Uuid>>,
 ) -> Result<Keys, Problem> {

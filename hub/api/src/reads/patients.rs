@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use hub_core::Tx;
 use schemas::IdentifierKey;
+use schemas::patients::Identifier;
 use uuid::Uuid;
 use worker_patient::queries;
 
@@ -124,6 +125,48 @@ pub(crate) async fn duplicates(
     }
     duplicates.sort_by_key(|duplicate| std::cmp::Reverse(duplicate.score));
     Ok(Some(duplicates))
+}
+
+/// Whom an identifier means.
+pub(crate) enum Named {
+    One(Identifier),
+    /// Two systems gave one value to two people.
+    Several,
+    Nobody,
+}
+
+/// The person and the identifier as it was registered, so that what is written carries the key that others carry.
+pub(crate) async fn named(tx: &mut Tx<'_>, text: &str) -> Result<Named, Problem> {
+    let mut found = Vec::new();
+    for form in forms(text) {
+        found = queries::identifiers_named(tx.conn(), &form).await?;
+        if !found.is_empty() {
+            break;
+        }
+    }
+    let Some(first) = found.first() else {
+        return Ok(Named::Nobody);
+    };
+    if found
+        .iter()
+        .any(|other| other.patient_id != first.patient_id)
+    {
+        return Ok(Named::Several);
+    }
+    Ok(Named::One(Identifier {
+        key: IdentifierKey(first.key),
+        system: first.system.clone(),
+        value: first.value.clone(),
+        kind: first.kind.clone(),
+    }))
+}
+
+/// The standing record behind an identifier.
+pub(crate) async fn person_of(
+    tx: &mut Tx<'_>,
+    key: IdentifierKey,
+) -> Result<Option<queries::PersonOfKey>, Problem> {
+    Ok(queries::people_of_keys(tx.conn(), &[key.0]).await?.pop())
 }
 
 /// Keys of a person, those of merged records included; `None` when there is no such record.

@@ -17,7 +17,7 @@ use crate::backbone::BackboneError;
 use crate::extract::{Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
-use crate::reads::care::{self as reads, ResultFilter, Scope, Versions};
+use crate::reads::care::{self as reads, OrderFilter, ResultFilter, Scope, Versions};
 use crate::reads::patients::{self, Keys};
 use crate::state::ApiState;
 use crate::views::care::{
@@ -135,6 +135,10 @@ struct OrderSearch {
     patient_identifier: Option<String>,
     /// Placer or filler number.
     number: Option<String>,
+    /// Number of a specimen that the order is to be done from.
+    specimen: Option<String>,
+    /// `active`, `on_hold`, `revoked`, `completed`, `cancel_requested`, `unknown` or `entered_in_error`.
+    status: Option<String>,
     /// `next_cursor` of the page before.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
@@ -158,7 +162,12 @@ async fn orders(
         cursor: search.cursor,
         limit: search.limit,
     };
-    list_orders(&mut tx, keys.as_ref(), search.number.as_deref(), &listing).await
+    let filter = OrderFilter {
+        number: search.number,
+        specimen: search.specimen,
+        status: search.status,
+    };
+    list_orders(&mut tx, keys.as_ref(), &filter, &listing).await
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -357,10 +366,10 @@ pub(super) async fn list_results(
 pub(super) async fn list_orders(
     tx: &mut Tx<'_>,
     keys: Option<&Keys>,
-    number: Option<&str>,
+    filter: &OrderFilter,
     listing: &Listing,
 ) -> Result<Json<Page<Order>>, Problem> {
-    reads::orders(tx, keys, number, listing.cursor.as_ref(), listing.limit)
+    reads::orders(tx, keys, filter, listing.cursor.as_ref(), listing.limit)
         .await
         .map(Json)
 }

@@ -40,7 +40,7 @@ fn no_item() -> Problem {
 struct Search {
     /// `open` (as if absent), `resolved` or `all`.
     state: Option<String>,
-    /// `unknown_code`, `unknown_unit` or `no_patient`.
+    /// `unknown_code` or `unknown_unit`.
     reason: Option<String>,
     channel: Option<String>,
     /// Code as sent.

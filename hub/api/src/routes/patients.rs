@@ -18,7 +18,7 @@ use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
-use crate::reads::care::{ResultFilter, Scope};
+use crate::reads::care::{OrderFilter, ResultFilter, Scope};
 use crate::reads::patients::{self as reads, Keys, PatientFilter};
 use crate::state::ApiState;
 use crate::trace::Trace;
@@ -142,7 +142,7 @@ async fn orders(
 ) -> Result<Json<Page<Order>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = keys(&mut tx, id).await?;
-    care::list_orders(&mut tx, Some(&keys), None, &listing).await
+    care::list_orders(&mut tx, Some(&keys), &OrderFilter::default(), &listing).await
 }
 
 /// A patient's results

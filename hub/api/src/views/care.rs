@@ -126,9 +126,28 @@ pub(crate) struct Order {
     pub ordered_at: Option<OffsetDateTime>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Channels whose instruments may do it; absent: every one that knows the test.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
+    /// Why no instrument is told of it although it is open: `specimen_in_use`, another patient's order is on the number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     pub version: i32,
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+/// An order that was placed, or stood already.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "placer_number": "ORD-9", "status": "active", "created": true
+}))]
+pub(crate) struct OrderPlaced {
+    pub id: Uuid,
+    pub placer_number: String,
+    pub status: String,
+    /// False: it was placed before.
+    pub created: bool,
 }
 
 /// An order with its specimens.
@@ -302,7 +321,7 @@ pub(crate) struct LabResult {
     /// OBX-11 as sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Why it waits for a person: `unknown_code`, `unknown_unit` or `no_patient`. Absent: it does not.
+    /// Why it waits for a person: `unknown_code`, `unknown_unit`, `no_patient` or `patient_mismatch`. Absent: it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
     #[serde(

@@ -16,7 +16,7 @@ use worker_integration::queries;
 }))]
 pub(crate) struct HeldItem {
     pub id: i64,
-    /// `unknown_code`, `unknown_unit` or `no_patient`.
+    /// `unknown_code` or `unknown_unit`.
     pub reason: String,
     pub channel: String,
     /// Code system as sent, empty when none.

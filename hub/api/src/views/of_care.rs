@@ -8,7 +8,7 @@ use worker_clinical::queries::{
     EncounterPlace, EncounterRow, OrderRow, ReportRow, ResultRow, SpecimenRow,
 };
 
-use super::care::{Encounter, LabResult, Order, Place, Range, Report, Specimen};
+use super::care::{Encounter, LabResult, Order, OrderPlaced, Place, Range, Report, Specimen};
 
 /// A canonical value as the worker stored it; what does not have its shape is left out rather than guessed.
 fn canonical<T: DeserializeOwned>(stored: Option<serde_json::Value>) -> Option<T> {
@@ -73,8 +73,28 @@ impl Order {
             ordered_by: canonical(row.ordered_by),
             ordered_at: row.ordered_at,
             notes: parted(row.notes.as_deref(), '\n'),
+            targets: row.targets.unwrap_or_default(),
+            held: row.held,
             version: row.version,
             updated_at: row.updated_at,
+        }
+    }
+}
+
+impl OrderPlaced {
+    /// From what the clinical worker answers.
+    pub(crate) fn of(answer: Option<&serde_json::Value>) -> Self {
+        let member = |name| answer.and_then(|answer| answer.get(name));
+        let text = |name| {
+            member(name)
+                .and_then(serde_json::Value::as_str)
+                .unwrap_or_default()
+        };
+        Self {
+            id: text("order_id").parse().unwrap_or_default(),
+            placer_number: text("placer_number").to_owned(),
+            status: text("status").to_owned(),
+            created: member("created").and_then(serde_json::Value::as_bool) == Some(true),
         }
     }
 }

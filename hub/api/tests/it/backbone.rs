@@ -116,7 +116,7 @@ impl FakeBackbone {
         } else if ClinicalWorker::CONSUMES.contains(&name) {
             (
                 ClinicalWorker::NAME,
-                ClinicalWorker.apply(&mut tx, batch).await,
+                ClinicalWorker::default().apply(&mut tx, batch).await,
             )
         } else if IntegrationWorker::CONSUMES.contains(&name) {
             (

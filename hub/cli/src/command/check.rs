@@ -53,5 +53,17 @@ fn problems_of(file: &Path) -> (Vec<Problem>, usize) {
             message: line.to_owned(),
         }));
     }
+    let folder = loaded.mappings_folder();
+    let packs = [
+        compose::rule_packs::westgard(&folder).err(),
+        compose::rule_packs::critical(&folder).err(),
+    ];
+    for error in packs.into_iter().flatten() {
+        problems.push(Problem {
+            file: loaded.mappings_folder(),
+            line: None,
+            message: format!("{error:#}"),
+        });
+    }
     (problems, channels)
 }

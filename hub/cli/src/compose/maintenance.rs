@@ -6,7 +6,9 @@ use std::time::Duration;
 use hub_core::Tx;
 use hub_core::backbone::Backbone;
 use hub_core::backbone::reader::Reader;
+use hub_core::publish::{self, NewMessage};
 use hub_core::subject::{self, StreamName};
+use schemas::criticals::EscalateCriticals;
 use schemas::{ChannelId, TenantId};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +57,11 @@ pub(super) async fn run(
                         Err(_) => tracing::debug!(%channel, "ledger and stream could not be compared within a minute"),
                     }
                 }
+                for tenant in &tenants {
+                    if let Err(error) = escalate(&backbone, &pool, tenant).await {
+                        tracing::debug!(%error, "critical values can't be looked through now");
+                    }
+                }
             }
             _ = seal.tick() => for tenant in &tenants {
                 if let Err(error) = maintain::seal(&pool, tenant).await {
@@ -79,6 +86,22 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+/// Tells the clinical worker when critical values are due that nobody was called about.
+async fn escalate(backbone: &Backbone, pool: &PgPool, tenant: &TenantId) -> anyhow::Result<()> {
+    let mut tx = Tx::begin(pool, tenant).await?;
+    let due = worker_clinical::queries::any_critical_due(tx.conn()).await?;
+    tx.rollback().await?;
+    if due {
+        let now = time::OffsetDateTime::now_utc();
+        let body = EscalateCriticals {
+            at: now.format(&time::format_description::well_known::Rfc3339)?,
+        };
+        let message = NewMessage::command(tenant, "/maintenance", "criticals", &body);
+        publish::publish(backbone, &message, None).await?;
+    }
+    Ok(())
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -12,6 +12,8 @@ pub(super) struct MappingFile {
     #[serde(default)]
     pub(super) code: Vec<Spanned<CodeEntry>>,
     #[serde(default)]
+    pub(super) order: Vec<Spanned<OrderEntry>>,
+    #[serde(default)]
     pub(super) unit: Vec<Spanned<UnitEntry>>,
     #[serde(default)]
     pub(super) assigner: Vec<Spanned<AssignerEntry>>,
@@ -44,6 +46,25 @@ pub(super) struct CodeEntry {
 pub(super) struct UnitRuleEntry {
     pub(super) from: Spanned<String>,
     pub(super) factor: Spanned<String>,
+}
+
+/// `[[order]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OrderEntry {
+    pub(super) id: Spanned<String>,
+    /// As ordered.
+    #[serde(default)]
+    pub(super) code: OneOrMany,
+    pub(super) system: Option<OneOrMany>,
+    #[serde(default)]
+    pub(super) channels: Vec<Spanned<String>>,
+    /// What the instrument calls it.
+    #[serde(default)]
+    pub(super) instrument: OneOrMany,
+    /// In `site/`: the row of this id is not in force here.
+    #[serde(default)]
+    pub(super) remove: bool,
 }
 
 /// `[[unit]]`

@@ -6,6 +6,7 @@ use schemas::ChannelId;
 use schemas::care::Mapped;
 
 use super::loinc::{is_loinc, is_loinc_system};
+use super::orders::{self, OrderRows};
 use super::rows::MappingRow;
 use super::{Asked, Lookup};
 
@@ -27,6 +28,7 @@ pub(super) struct Tables {
     /// Places in `rows`, in their order.
     pub(super) by_code: HashMap<Box<str>, Vec<usize>>,
     pub(super) by_loinc: HashMap<Box<str>, Vec<usize>>,
+    pub(super) orders: OrderRows,
     /// The more exact entry first.
     pub(super) units: HashMap<Box<str>, Vec<Limited>>,
     pub(super) assigners: HashMap<Box<str>, Vec<Limited>>,
@@ -41,6 +43,7 @@ impl Default for Tables {
             rows: Vec::new(),
             by_code: HashMap::new(),
             by_loinc: HashMap::new(),
+            orders: OrderRows::default(),
             units: HashMap::new(),
             assigners: HashMap::new(),
             loinc_identity: true,
@@ -91,6 +94,44 @@ impl Tables {
                 factor: None,
             }
         }))
+    }
+
+    /// What the instrument of a channel calls an ordered test.
+    pub(super) fn instrument_codes(
+        &self,
+        channel: &ChannelId,
+        system: &str,
+        code: &str,
+    ) -> Vec<String> {
+        if let Some(row) = self.orders.find(channel, system, code) {
+            return row.instrument.clone();
+        }
+        if !is_loinc_system(system) {
+            return Vec::new();
+        }
+        orders::reversed(self.candidates(&self.by_loinc, code), channel)
+            .map(str::to_owned)
+            .into_iter()
+            .collect()
+    }
+
+    /// Every ordered code for which [`Tables::instrument_codes`] may have an answer.
+    pub(super) fn orderable(&self, channel: &ChannelId) -> Vec<String> {
+        let ordered = self
+            .orders
+            .rows
+            .iter()
+            .filter(|row| limited_to(&row.channels, channel))
+            .map(|row| row.code.as_str());
+        let own = self
+            .rows
+            .iter()
+            .filter(|row| row.channels.contains(channel))
+            .map(|row| row.loinc.as_str());
+        let mut codes: Vec<String> = ordered.chain(own).map(str::to_owned).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        codes
     }
 
     pub(super) fn unit(&self, channel: &ChannelId, raw: &str) -> Option<&str> {

@@ -13,6 +13,7 @@ use super::index::{Limited, Tables};
 use super::problem::{MappingError, MappingProblem};
 
 mod codes;
+mod orders;
 
 /// One file, read and parsed.
 struct Source {
@@ -58,6 +59,7 @@ pub(super) fn load_tables(folder: &Path) -> Result<Tables, MappingError> {
     units(&sources, &mut tables, &mut problems);
     assigners(&sources, &mut tables, &mut problems);
     codes::codes(&sources, &mut tables, &mut problems);
+    orders::orders(&sources, &mut tables, &mut problems);
     if problems.is_empty() {
         Ok(tables)
     } else {

@@ -1,5 +1,8 @@
 //! The form of a LOINC code.
 
+/// The name that tables have for LOINC (HL7 table 0396).
+pub(super) const LOINC: &str = "LN";
+
 /// Names under which senders give LOINC as the code system: HL7 table 0396, plain, OID, FHIR URI.
 const SYSTEM_NAMES: [&str; 5] = [
     "LN",

@@ -104,15 +104,15 @@ pub(crate) async fn by_results(
         return Ok(());
     }
     sqlx::query(
-        "update clinical.orders as orders set status = 'completed', version = version + 1, \
+        "update clinical.orders as orders set status = 'completed', held = null, version = version + 1, \
          fact_at = greatest(orders.fact_at, done.fact_at), updated_at = now() \
          from unnest($1::uuid[], $2::timestamptz[]) as done (id, fact_at) where orders.id = done.id",
     )
-    .bind(ids)
+    .bind(&ids)
     .bind(facts)
     .execute(tx.conn())
     .await?;
-    Ok(())
+    crate::tubes::settle(tx, &ids).await
 }
 
 /// A new order, by what its report would share with it.

@@ -26,6 +26,10 @@ pub(crate) struct Order {
     pub(crate) ordered_by: Option<serde_json::Value>,
     pub(crate) ordered_at: Option<OffsetDateTime>,
     pub(crate) notes: Option<String>,
+    /// Channels whose instruments may do it; none said = every one that knows the test.
+    pub(crate) targets: Option<Vec<String>>,
+    /// Why it is not offered to instruments although it is open.
+    pub(crate) held: Option<String>,
     pub(crate) fact_at: OffsetDateTime,
     pub(crate) version: i32,
     pub(crate) source_event: Uuid,
@@ -46,7 +50,7 @@ pub(crate) struct Wanted<'w> {
 }
 
 const COLUMNS: &str = "id, order_key, subject_key, visit_number, placer_number, filler_number, group_number, code, \
-    code_system, code_text, status, priority, ordered_by, ordered_at, notes, fact_at, version, source_event";
+    code_system, code_text, status, priority, ordered_by, ordered_at, notes, targets, held, fact_at, version, source_event";
 
 /// The orders that the messages mean, by the message's key: first by key, then (the filler answers with its own number,
 /// or names no patient) by number and code.
@@ -107,15 +111,21 @@ pub(crate) async fn save(tx: &mut Tx<'_>, orders: &[&Order]) -> Result<(), sqlx:
     sqlx::query(
         "insert into clinical.orders (tenant_id, id, order_key, subject_key, visit_number, placer_number, \
          filler_number, group_number, code, code_system, code_text, status, priority, ordered_by, ordered_at, \
-         notes, fact_at, version, source_event) \
-         select $1, * from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], \
+         notes, targets, held, fact_at, version, source_event) \
+         select $1, id, order_key, subject_key, visit_number, placer_number, filler_number, group_number, code, \
+         code_system, code_text, status, priority, ordered_by, ordered_at, notes, string_to_array(targets, ','), \
+         held, fact_at, version, source_event from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], \
          $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::jsonb[], \
-         $15::timestamptz[], $16::text[], $17::timestamptz[], $18::integer[], $19::uuid[]) \
+         $15::timestamptz[], $16::text[], $17::text[], $18::text[], $19::timestamptz[], $20::integer[], $21::uuid[]) \
+         as placed (id, order_key, subject_key, visit_number, placer_number, filler_number, group_number, code, \
+         code_system, code_text, status, priority, ordered_by, ordered_at, notes, targets, held, fact_at, version, \
+         source_event) \
          on conflict (id) do update set subject_key = excluded.subject_key, visit_number = excluded.visit_number, \
          placer_number = excluded.placer_number, filler_number = excluded.filler_number, \
          group_number = excluded.group_number, code_system = excluded.code_system, \
          code_text = excluded.code_text, status = excluded.status, priority = excluded.priority, \
          ordered_by = excluded.ordered_by, ordered_at = excluded.ordered_at, notes = excluded.notes, \
+         targets = excluded.targets, held = excluded.held, \
          fact_at = excluded.fact_at, version = excluded.version, updated_at = now()",
     )
     .bind(tenant.as_str())
@@ -134,6 +144,9 @@ pub(crate) async fn save(tx: &mut Tx<'_>, orders: &[&Order]) -> Result<(), sqlx:
     .bind(orders.iter().map(|o| o.ordered_by.clone()).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.ordered_at).collect::<Vec<_>>())
     .bind(texts(orders, |o| o.notes.as_deref()))
+    // an array of arrays must be a rectangle; ids of channels hold no comma
+    .bind(orders.iter().map(|o| Some(o.targets.as_ref()?.join(","))).collect::<Vec<_>>())
+    .bind(texts(orders, |o| o.held.as_deref()))
     .bind(orders.iter().map(|o| o.fact_at).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.version).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.source_event).collect::<Vec<_>>())

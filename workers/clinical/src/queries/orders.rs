@@ -27,6 +27,10 @@ pub struct OrderRow {
     pub ordered_at: Option<OffsetDateTime>,
     /// Lines joined by line feed.
     pub notes: Option<String>,
+    /// Channels whose instruments may do it; absent = every one that knows the test.
+    pub targets: Option<Vec<String>>,
+    /// Why it is not offered to instruments although it is open: `specimen_in_use`.
+    pub held: Option<String>,
     pub version: i32,
     pub source_event: Uuid,
     #[serde(with = "time::serde::rfc3339")]
@@ -76,7 +80,7 @@ pub struct OrderFilter {
 }
 
 const COLUMNS: &str = "id, subject_key, visit_number, placer_number, filler_number, group_number, code, code_system, \
-    code_text, status, priority, ordered_by, ordered_at, notes, version, source_event, created_at, updated_at";
+    code_text, status, priority, ordered_by, ordered_at, notes, targets, held, version, source_event, created_at, updated_at";
 
 const SPECIMEN_COLUMNS: &str = "specimen.id, specimen.number, specimen.filler_number, specimen.subject_key, \
     specimen.kind, specimen.body_site, specimen.role, specimen.container, specimen.condition, \
@@ -113,6 +117,37 @@ pub async fn orders_for_subjects(
         .bind(&filter.number)
         .bind(filter.from)
         .bind(filter.to)
+        .bind(page.rows())
+        .fetch_all(conn)
+        .await
+}
+
+/// Orders on the specimens with this number, newest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn orders_for_specimen(
+    conn: &mut PgConnection,
+    number: &str,
+    filter: &OrderFilter,
+    page: Page,
+) -> Result<Vec<OrderRow>, sqlx::Error> {
+    let start = page.start();
+    let query = format!(
+        "select {COLUMNS} from clinical.orders where id in ( \
+             select link.order_id from clinical.specimens as specimen \
+             join clinical.order_specimens as link on link.specimen_id = specimen.id where specimen.number = $1) \
+         and (created_at, id) < ($2, $3) and ($4::text is null or status = $4) and ($5::text is null or code = $5) \
+         and ($6::text is null or $6 in (placer_number, filler_number, group_number)) \
+         order by created_at desc, id desc limit $7"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(number)
+        .bind(start.at)
+        .bind(start.id)
+        .bind(&filter.status)
+        .bind(&filter.code)
+        .bind(&filter.number)
         .bind(page.rows())
         .fetch_all(conn)
         .await

@@ -47,7 +47,7 @@ pub struct ResultRow {
     pub status: Option<String>,
     pub device: Option<String>,
     pub notes: Option<String>,
-    /// Why it waits for a person: `unknown_code`, `unknown_unit`, `no_patient`.
+    /// Why it waits for a person: `unknown_code`, `unknown_unit`, `no_patient`, `patient_mismatch`.
     pub held: Option<String>,
     /// OBX-14, else OBR-7.
     #[serde(with = "time::serde::rfc3339::option")]

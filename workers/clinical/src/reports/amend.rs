@@ -20,6 +20,7 @@ use super::incoming::said;
 use super::row::{Row, joined};
 use super::status;
 use crate::code_maps::CodeMaps;
+use crate::criticals::Suspects;
 
 /// What an amendment did to one report.
 #[derive(Debug, Default, Clone)]
@@ -39,6 +40,8 @@ pub(crate) struct Amended {
 struct StoredReport {
     id: Uuid,
     version: i32,
+    /// On somebody's chart, whatever this message can tell of that.
+    charted: bool,
     status: Option<String>,
     notes: Option<String>,
     observed_at: Option<OffsetDateTime>,
@@ -117,11 +120,12 @@ pub(crate) async fn amend(
     tx: &mut Tx<'_>,
     wanted: &[(&Filing<'_>, Uuid)],
     maps: &CodeMaps,
+    suspects: &mut Suspects<'_>,
 ) -> Result<Vec<Amended>, sqlx::Error> {
     let mut ids: Vec<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     let reports: HashMap<Uuid, StoredReport> = sqlx::query_as::<_, StoredReport>(
-        "select id, version, status, notes, observed_at, issued_at, fact_at \
+        "select id, version, subject_key is not null as charted, status, notes, observed_at, issued_at, fact_at \
          from clinical.reports where id = any($1) order by id for update",
     )
     .bind(&ids)
@@ -151,7 +155,7 @@ pub(crate) async fn amend(
             // a key that is on file belongs to another tenant only if digests collide
             return Err(sqlx::Error::RowNotFound);
         };
-        answers.push(written.compare(filing, report, &stored, maps));
+        answers.push(written.compare(filing, report, &stored, maps, suspects));
     }
     written.write(tx).await?;
     Ok(answers)
@@ -182,6 +186,7 @@ impl<'r> Writes<'r> {
         report: &StoredReport,
         stored: &[StoredResult],
         maps: &'r CodeMaps,
+        suspects: &mut Suspects<'_>,
     ) -> Amended {
         let now = filing.envelope.recorded_at;
         let fact_at = filing.envelope.occurred_at;
@@ -216,12 +221,15 @@ impl<'r> Writes<'r> {
         let mut seen = HashMap::new();
         for (index, observation) in filing.report.results.iter().enumerate() {
             let observed_at = filing.item_times[index].or(moved);
-            let row = Row::of(
+            let mut row = Row::of(
                 filing.report.channel.as_str(),
                 observation,
                 observed_at,
                 maps,
             );
+            if report.charted {
+                row.has_patient();
+            }
             let key = item_key(
                 &mut seen,
                 row.code,
@@ -262,9 +270,10 @@ impl<'r> Writes<'r> {
                     }
                 }
             }
-            if row.held.is_some() {
+            if row.waits_for_meaning() {
                 answer.held.push(index);
             }
+            suspects.look(&row, report.id, filing.slot);
             self.columns.push(place, row);
         }
 

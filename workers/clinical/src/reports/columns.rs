@@ -207,8 +207,7 @@ impl<'r> ReportColumns<'r> {
         let report = &filing.report;
         self.id.push(filing.new_id);
         self.report_key.push(filing.identity.key);
-        self.subject_key
-            .push(report.subject.as_ref().map(|subject| subject.key.0));
+        self.subject_key.push(filing.subject);
         self.source_event.push(filing.envelope.id);
         self.received_at.push(filing.envelope.recorded_at);
         self.observed_at.push(filing.observed_at);

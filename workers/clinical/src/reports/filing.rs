@@ -11,6 +11,7 @@ use super::incoming::{Observation, Report, said};
 use super::key::{self, Identity};
 use super::status;
 use crate::body;
+use crate::unmatched::Reason;
 
 /// A report on its way into the tables.
 pub(crate) struct Filing<'a> {
@@ -27,6 +28,10 @@ pub(crate) struct Filing<'a> {
     pub(crate) item_times: Vec<Option<OffsetDateTime>>,
     /// Id the report gets if it is new.
     pub(crate) new_id: Uuid,
+    /// Whose chart it goes on: the patient that the message names, or the one of the order on its specimen.
+    pub(crate) subject: Option<Uuid>,
+    /// Why it goes on nobody's.
+    pub(crate) unmatched: Option<Reason>,
 }
 
 impl<'a> Filing<'a> {
@@ -57,7 +62,7 @@ impl<'a> Filing<'a> {
                 ),
             ));
         }
-        Ok(Self {
+        let mut filing = Self {
             slot,
             envelope,
             report,
@@ -66,7 +71,43 @@ impl<'a> Filing<'a> {
             issued_at,
             item_times,
             new_id: Uuid::now_v7(),
-        })
+            subject: None,
+            unmatched: None,
+        };
+        filing.subject = filing.named();
+        Ok(filing)
+    }
+
+    /// The patient that the message names.
+    pub(crate) fn named(&self) -> Option<Uuid> {
+        self.report.subject.as_ref().map(|subject| subject.key.0)
+    }
+
+    /// Control material, by the specimen's role (HL7 table 0369).
+    pub(crate) fn is_control(&self) -> bool {
+        let role = self
+            .report
+            .specimen
+            .as_ref()
+            .and_then(|tube| tube.role.as_deref());
+        role == Some("Q")
+    }
+
+    pub(crate) fn specimen_number(&self) -> Option<&str> {
+        key::specimen_number(&self.report)
+    }
+
+    /// The report goes where the orders on its specimen say, or waits for a person.
+    pub(crate) fn settle(&mut self, verdict: Result<Uuid, Reason>) {
+        for result in &mut self.report.results {
+            result.held = match (verdict, result.held) {
+                (Err(Reason::PatientMismatch), _) => Some(HoldReason::PatientMismatch),
+                (Ok(_), Some(HoldReason::NoPatient)) => result.without_question_of_patient(),
+                (_, held) => held,
+            };
+        }
+        self.subject = verdict.ok();
+        self.unmatched = verdict.err();
     }
 
     /// True when it says that something on file was wrong (OBR-25 or an OBX-11 of C, X, W or D).
@@ -99,7 +140,7 @@ impl<'a> Filing<'a> {
         self.report.results.iter().any(|result| match result.held {
             None => false,
             Some(HoldReason::UnknownCode | HoldReason::UnknownUnit) => true,
-            Some(HoldReason::NoPatient) => result.mapped.is_none(),
+            Some(HoldReason::NoPatient | HoldReason::PatientMismatch) => result.mapped.is_none(),
         })
     }
 }

@@ -32,10 +32,9 @@ pub(crate) async fn by_thread(
     let (mut places, mut subjects, mut numbers, mut codes, mut channels) =
         (vec![], vec![], vec![], vec![], vec![]);
     for (place, filing) in corrections.iter().enumerate() {
-        if let (Some(subject), Some(number)) = (&filing.report.subject, key::number(&filing.report))
-        {
+        if let (Some(subject), Some(number)) = (filing.subject, key::number(&filing.report)) {
             places.push(place as i64);
-            subjects.push(subject.key.0);
+            subjects.push(subject);
             numbers.push(number);
             codes.push(filing.report.code.code.as_str());
             channels.push(filing.report.channel.as_str());

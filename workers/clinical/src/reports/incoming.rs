@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use hub_core::{Envelope, Refusal};
-use schemas::care::ResultReceived;
+use schemas::care::{HoldReason, ResultReceived};
 use schemas::{Body, IdentifierKey};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -124,7 +124,17 @@ pub(crate) struct Observation<'a> {
     #[serde(borrow, default)]
     pub(crate) mapped: Option<Mapped<'a>>,
     #[serde(default)]
-    pub(crate) held: Option<schemas::care::HoldReason>,
+    pub(crate) held: Option<HoldReason>,
+}
+
+impl Observation<'_> {
+    /// Why it waits once it is known whose it is: for what its code means, if no table said so. Pictures, documents and what
+    /// has no value mean nothing that a code would tell.
+    pub(crate) fn without_question_of_patient(&self) -> Option<HoldReason> {
+        let meant =
+            self.mapped.is_some() || matches!(self.value.kind.as_str(), "attachment" | "absent");
+        (!meant).then_some(HoldReason::UnknownCode)
+    }
 }
 
 /// One report as received.

@@ -98,9 +98,7 @@ impl<'r> Row<'r> {
             row.set_ucum(said(mapped.ucum.as_ref()), said(mapped.factor.as_ref()));
         }
         if row.held.is_some()
-            && row
-                .loinc
-                .is_none_or(|_| row.held != Some(HoldReason::NoPatient))
+            && row.loinc.is_none_or(|_| !row.waits_for_patient())
             && let Some(mapping) = maps.find(
                 channel,
                 row.code_system.unwrap_or_default(),
@@ -109,12 +107,40 @@ impl<'r> Row<'r> {
             )
         {
             // a result without a patient gets its meaning and waits on
-            row.held = row.held.filter(|held| *held == HoldReason::NoPatient);
+            row.held = row.held.filter(|held| held.is_about_patient());
             row.loinc = Some(&mapping.loinc);
             row.loinc_display = mapping.display.as_deref();
             row.set_ucum(mapping.ucum_for(row.unit), mapping.factor.as_deref());
         }
         row
+    }
+
+    pub(crate) fn waits_for_patient(&self) -> bool {
+        self.held.is_some_and(HoldReason::is_about_patient)
+    }
+
+    /// True when somebody must say what its code or unit means, whoever the patient is.
+    pub(crate) fn waits_for_meaning(&self) -> bool {
+        self.held.is_some_and(|held| !held.is_about_patient())
+            || self.waits_for_patient()
+                && self.loinc.is_none()
+                && !matches!(self.value_kind, "attachment" | "absent")
+    }
+
+    /// Term, unit and number of a measured value, as the tables convert it.
+    pub(crate) fn measured(&self) -> Option<(&str, &str, &str)> {
+        if self.value_kind != "quantity" {
+            return None;
+        }
+        let number = self.ucum_value.as_deref().or(self.value_text.as_deref())?;
+        Some((self.loinc?, self.ucum?, number))
+    }
+
+    /// It is known whose it is: what is left to ask is what it means.
+    pub(crate) fn has_patient(&mut self) {
+        if self.waits_for_patient() {
+            self.held = self.waits_for_meaning().then_some(HoldReason::UnknownCode);
+        }
     }
 
     fn set_ucum(&mut self, ucum: Option<&'r str>, factor: Option<&str>) {

@@ -18,6 +18,11 @@ pub(crate) fn rank(status: &str) -> u8 {
     }
 }
 
+/// The last word for now: an order may be closed by it.
+pub(crate) fn is_final(status: &str) -> bool {
+    rank(status) > PRELIMINARY
+}
+
 /// C corrected, X cannot be obtained, W wrong patient or wrong entry, D deleted.
 pub(crate) fn corrects(status: &str) -> bool {
     rank(status) == CORRECTED

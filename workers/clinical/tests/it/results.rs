@@ -253,7 +253,7 @@ async fn tenants_never_meet() {
     for name in ["north", "south"] {
         let tenant = tenant(name);
         let mut tx = Tx::begin(database.pool(), &tenant).await.unwrap();
-        let verdicts = ClinicalWorker
+        let verdicts = ClinicalWorker::default()
             .apply(&mut tx, &[envelope(&tenant, "/channel/x/lab", &body)])
             .await
             .unwrap();

@@ -10,10 +10,10 @@ use test_support::{TestDatabase, event, tenant};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
-use worker_clinical::ClinicalWorker;
 use worker_clinical::queries::{
     Page, ReportRow, ResultFilter, ResultRow, Versions, reports_for_subjects, results_for_subjects,
 };
+use worker_clinical::{ClinicalWorker, CriticalLimits};
 
 pub(crate) const NOON: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 
@@ -118,9 +118,15 @@ pub(crate) fn order(control: OrderControl, placer: &str) -> OrderReported {
     }
 }
 
+/// The values of most tests are made up: what is critical is tested by itself.
+fn without_limits() -> CriticalLimits {
+    CriticalLimits::parse("version = \"none\"\ncall_minutes = 1").unwrap()
+}
+
 pub(crate) struct Ward {
     pub(crate) database: TestDatabase,
     pub(crate) tenant: TenantId,
+    pub(crate) worker: ClinicalWorker,
 }
 
 impl Ward {
@@ -128,6 +134,7 @@ impl Ward {
         Self {
             database: TestDatabase::new().await,
             tenant: tenant("demo"),
+            worker: ClinicalWorker::default().with_critical_limits(without_limits()),
         }
     }
 
@@ -138,7 +145,7 @@ impl Ward {
     /// One batch in one transaction.
     pub(crate) async fn apply(&self, batch: &[Envelope]) -> Vec<Verdict> {
         let mut tx = self.tx().await;
-        let verdicts = ClinicalWorker.apply(&mut tx, batch).await.unwrap();
+        let verdicts = self.worker.apply(&mut tx, batch).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(verdicts.len(), batch.len());
         verdicts

@@ -21,11 +21,7 @@ pub async fn subject_keys_for_identifier(
     conn: &mut PgConnection,
     identifier: &str,
 ) -> Result<Vec<SubjectKey>, sqlx::Error> {
-    let (system, value) = match identifier.trim().split_once('|') {
-        Some(("", value)) => (None, value),
-        Some((system, value)) => (Some(system), value),
-        None => (None, identifier.trim()),
-    };
+    let (system, value) = asked(identifier);
     sqlx::query_as(
         "with people as (
              select distinct patients.standing(i.patient_id) as id
@@ -81,4 +77,80 @@ pub async fn patients_of_keys(
     .bind(keys)
     .fetch_all(conn)
     .await
+}
+
+/// An identifier as it was registered, and the standing record of its person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct NamedIdentifier {
+    pub key: Uuid,
+    pub system: String,
+    pub value: String,
+    pub kind: Option<String>,
+    pub patient_id: Uuid,
+}
+
+/// Identifiers of this value (or `system|value`): two systems may give one value to two people.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn identifiers_named(
+    conn: &mut PgConnection,
+    identifier: &str,
+) -> Result<Vec<NamedIdentifier>, sqlx::Error> {
+    let (system, value) = asked(identifier);
+    sqlx::query_as(
+        "select key, system, value, kind, patients.standing(patient_id) as patient_id
+         from patients.identifiers where value = $1 and ($2::text is null or system = $2) order by created_at, key",
+    )
+    .bind(value)
+    .bind(system)
+    .fetch_all(conn)
+    .await
+}
+
+/// An identifier and as much of its person as an instrument may print.
+#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+pub struct PersonOfKey {
+    pub key: Uuid,
+    pub system: String,
+    pub value: String,
+    pub kind: Option<String>,
+    /// Standing record.
+    pub patient_id: Uuid,
+    /// `HumanName`.
+    pub name: Option<serde_json::Value>,
+    pub birth_date: Option<String>,
+    pub sex: Option<String>,
+}
+
+/// The person behind each identifier key that is registered.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn people_of_keys(
+    conn: &mut PgConnection,
+    keys: &[Uuid],
+) -> Result<Vec<PersonOfKey>, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(
+        "select i.key, i.system, i.value, i.kind, p.id as patient_id, p.name, p.birth_date, p.sex
+         from patients.identifiers i
+         cross join lateral (select patients.standing(i.patient_id) as id) as standing
+         join patients.patients p on p.id = standing.id
+         where i.key = any($1)",
+    )
+    .bind(keys)
+    .fetch_all(conn)
+    .await
+}
+
+/// `system|value`, `|value` or `value`.
+fn asked(identifier: &str) -> (Option<&str>, &str) {
+    match identifier.trim().split_once('|') {
+        Some(("", value)) => (None, value),
+        Some((system, value)) => (Some(system), value),
+        None => (None, identifier.trim()),
+    }
 }

@@ -1,0 +1,189 @@
+//! The laboratory's worklists, through `worker_clinical::queries`.
+
+use hub_core::Tx;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+use worker_clinical::queries::{
+    self, ControlFilter, CriticalFilter, UnmatchedFilter, UnmatchedRow,
+};
+
+use crate::page::{Cursor, Limit, Page};
+use crate::problem::Problem;
+use crate::reads::care::patients_of;
+use crate::reads::patients::Keys;
+use crate::views::worklists::{Control, ControlTarget, Critical, Unmatched};
+
+pub(crate) async fn unmatched(
+    tx: &mut Tx<'_>,
+    mut filter: UnmatchedFilter,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Unmatched>, Problem> {
+    filter.after = place(cursor)?;
+    filter.limit = limit.rows();
+    let rows = queries::unmatched(tx.conn(), &filter).await?;
+    let next = rows
+        .last()
+        .filter(|_| limit.is_full(rows.len()))
+        .map(UnmatchedRow::key)
+        .and_then(key);
+    let named = rows.iter().flat_map(|row| [row.named_key, row.subject_key]);
+    let keys = patients_of(tx, named).await?;
+    Ok(Page::of(rows, next, |row| Unmatched::of(row, &keys)))
+}
+
+pub(crate) async fn unmatched_report(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+) -> Result<Option<Unmatched>, Problem> {
+    let Some(row) = queries::unmatched_report(tx.conn(), id).await? else {
+        return Ok(None);
+    };
+    let keys = patients_of(tx, [row.named_key, row.subject_key]).await?;
+    Ok(Some(Unmatched::of(row, &keys)))
+}
+
+/// A time and an id, as a cursor carries them.
+fn key((at, id): (OffsetDateTime, Uuid)) -> Option<(String, Uuid)> {
+    Some((at.format(&Rfc3339).ok()?, id))
+}
+
+fn place(cursor: Option<&Cursor>) -> Result<Option<(OffsetDateTime, Uuid)>, Problem> {
+    Cursor::key::<(String, Uuid)>(cursor)?
+        .map(|(at, id)| {
+            OffsetDateTime::parse(&at, &Rfc3339)
+                .map(|at| (at, id))
+                .map_err(|_| Cursor::refused())
+        })
+        .transpose()
+}
+
+impl Unmatched {
+    fn of(row: UnmatchedRow, keys: &Keys) -> Self {
+        let patient = |key: Option<Uuid>| key.and_then(|key| keys.get(&key).copied().flatten());
+        Self {
+            report_id: row.report_id,
+            reason: row.reason,
+            channel: row.channel,
+            specimen_number: row.specimen_number,
+            named_patient_id: patient(row.named_key),
+            patient_id: patient(row.subject_key),
+            code: row.code,
+            code_text: row.code_text,
+            tests: row.tests,
+            state: row.state,
+            resolved_by: row.resolved_by,
+            resolved_at: row.resolved_at,
+            observed_at: row.observed_at,
+            at: row.at,
+        }
+    }
+}
+
+pub(crate) async fn controls(
+    tx: &mut Tx<'_>,
+    mut filter: ControlFilter,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Control>, Problem> {
+    filter.after = Cursor::key(cursor)?;
+    filter.limit = limit.rows();
+    let rows = queries::controls(tx.conn(), &filter).await?;
+    let next = rows
+        .last()
+        .filter(|_| limit.is_full(rows.len()))
+        .map(|row| row.id);
+    Ok(Page::of(rows, next, |row| Control {
+        id: row.id,
+        run_id: row.run_id,
+        channel: row.channel,
+        material: row.material,
+        lot: row.lot,
+        level: row.level,
+        code: row.code,
+        code_text: row.code_text,
+        loinc: row.loinc,
+        value: row.value_text,
+        unit: row.unit,
+        mean: row.mean_text,
+        sd: row.sd_text,
+        z: row.z,
+        verdict: row.verdict,
+        rules: row.rules,
+        judged_by: row.judged_by,
+        state: row.state,
+        decided_by: row.decided_by,
+        decided_at: row.decided_at,
+        comment: row.comment,
+        observed_at: row.observed_at,
+    }))
+}
+
+pub(crate) async fn control_targets(
+    tx: &mut Tx<'_>,
+    channel: Option<&str>,
+) -> Result<Page<ControlTarget>, Problem> {
+    let rows = queries::control_targets(tx.conn(), channel).await?;
+    let items = rows
+        .into_iter()
+        .map(|row| ControlTarget {
+            channel: row.channel,
+            material: row.material,
+            code: row.code,
+            lot: row.lot,
+            level: row.level,
+            mean: row.mean_text,
+            sd: row.sd_text,
+            unit: row.unit,
+            defined_by: row.actor,
+            changed_at: row.changed_at,
+        })
+        .collect();
+    Ok(Page::whole(items))
+}
+
+pub(crate) async fn criticals(
+    tx: &mut Tx<'_>,
+    mut filter: CriticalFilter,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Critical>, Problem> {
+    filter.after = Cursor::key(cursor)?;
+    filter.limit = limit.rows();
+    let rows = queries::criticals(tx.conn(), &filter).await?;
+    let next = rows
+        .last()
+        .filter(|_| limit.is_full(rows.len()))
+        .map(|row| row.id);
+    let keys = patients_of(tx, rows.iter().map(|row| row.subject_key)).await?;
+    Ok(Page::of(rows, next, |row| Critical {
+        id: row.id,
+        report_id: row.report_id,
+        item: row.item,
+        version: row.version,
+        current: row.current,
+        patient_id: row
+            .subject_key
+            .and_then(|key| keys.get(&key).copied().flatten()),
+        channel: row.channel,
+        specimen_number: row.specimen_number,
+        loinc: row.loinc,
+        loinc_display: row.loinc_display,
+        comparator: row.comparator,
+        value: row.value,
+        ucum: row.ucum,
+        side: row.side,
+        limit: row.limit_text,
+        judged_by: row.judged_by,
+        state: row.state,
+        raised_at: row.raised_at,
+        due_at: row.due_at,
+        overdue_at: row.overdue_at,
+        told: row.told,
+        read_back: row.read_back,
+        comment: row.comment,
+        acknowledged_by: row.acknowledged_by,
+        acknowledged_at: row.acknowledged_at,
+    }))
+}

@@ -1,0 +1,173 @@
+//! Answers instruments that ask what is to be done (`ask.<tenant>.worklist`): from pending orders, in the words of the
+//! tables of the channel that asks. Reads only; what becomes of an order its results tell.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use hub_core::backbone::Backbone;
+use hub_core::mappings::MappingStore;
+use hub_core::retry::Pauses;
+use hub_core::{Tx, subject};
+use schemas::TenantId;
+use schemas::worklist::WorklistQuestion;
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+mod answer;
+
+/// Every tenant's questions.
+const SUBJECT: &str = "ask.*.worklist";
+/// Processes share the questions.
+const GROUP: &str = "worklist";
+/// Questions answered at one time: fewer than the pool has connections, so that people get theirs.
+const AT_ONCE: usize = 4;
+/// Instruments give a host query one to five seconds (specs/lab-devices.md §2.3); a later answer is to nobody.
+const DEADLINE: Duration = Duration::from_millis(2_000);
+/// Numbers in one question: a rack holds ten, a tray a hundred.
+const MOST_NUMBERS: usize = 1_000;
+
+/// The task that answers.
+pub(super) struct Responder {
+    pub(super) backbone: Backbone,
+    pub(super) pool: PgPool,
+    pub(super) mappings: Arc<MappingStore>,
+    pub(super) tenants: Vec<TenantId>,
+    pub(super) stop: CancellationToken,
+}
+
+/// A question as it came.
+struct Asked {
+    subject: String,
+    reply: Option<String>,
+    body: Bytes,
+}
+
+/// Why a question got no answer; the instrument asks again.
+#[derive(Debug, thiserror::Error)]
+enum Silence {
+    #[error("the question can't be read")]
+    Unreadable,
+    #[error("it names more than {MOST_NUMBERS} specimens")]
+    TooMany,
+    #[error("no answer within {DEADLINE:?}")]
+    Late,
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("the answer does not serialise")]
+    Unwritable(#[from] serde_json::Error),
+}
+
+impl Silence {
+    /// Label of the counter.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Unreadable | Self::TooMany => "refused",
+            Self::Late => "late",
+            Self::Database(_) | Self::Unwritable(_) => "failed",
+        }
+    }
+}
+
+impl Responder {
+    /// Runs until `stop`; questions in hand are answered.
+    pub(super) async fn run(self) {
+        let this = Arc::new(self);
+        let mut pauses = Pauses::for_backbone();
+        while !this.stop.is_cancelled() {
+            match this
+                .backbone
+                .client()
+                .queue_subscribe(SUBJECT, GROUP.to_owned())
+                .await
+            {
+                Ok(questions) => {
+                    pauses = Pauses::for_backbone();
+                    let questions = questions.map(|message| Asked {
+                        subject: message.subject.to_string(),
+                        reply: message.reply.map(|reply| reply.to_string()),
+                        body: message.payload,
+                    });
+                    Arc::clone(&this).answer_all(questions).await;
+                }
+                Err(error) => tracing::warn!(%error, "instruments' questions can't be heard yet"),
+            }
+            if !pauses.wait(&this.stop).await {
+                return;
+            }
+        }
+    }
+
+    async fn answer_all(self: Arc<Self>, mut questions: impl Stream<Item = Asked> + Unpin) {
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        let mut at_work = JoinSet::new();
+        loop {
+            while at_work.try_join_next().is_some() {}
+            let question = tokio::select! {
+                () = self.stop.cancelled() => break,
+                next = questions.next() => match next {
+                    Some(question) => question,
+                    None => break,
+                },
+            };
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+                break;
+            };
+            let this = Arc::clone(&self);
+            at_work.spawn(async move {
+                this.reply(question).await;
+                drop(place);
+            });
+        }
+        while at_work.join_next().await.is_some() {}
+    }
+
+    async fn reply(&self, asked: Asked) {
+        let Asked {
+            subject,
+            reply,
+            body,
+        } = asked;
+        let (Some(tenant), Some(reply)) = (subject::tenant_of_subject(&subject), reply) else {
+            return;
+        };
+        if !self.tenants.contains(&tenant) {
+            return;
+        }
+        let began = Instant::now();
+        let answer = match tokio::time::timeout(DEADLINE, self.answer(&tenant, &body)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Silence::Late),
+        };
+        metrics::histogram!("hub_worklist_answer_seconds").record(began.elapsed().as_secs_f64());
+        match answer {
+            Ok(bytes) => {
+                metrics::counter!("hub_worklist_questions_total", "outcome" => "answered")
+                    .increment(1);
+                if let Err(error) = self.backbone.client().publish(reply, bytes.into()).await {
+                    tracing::warn!(%error, "an answer to an instrument could not be sent");
+                }
+            }
+            Err(silence) => {
+                metrics::counter!("hub_worklist_questions_total", "outcome" => silence.outcome())
+                    .increment(1);
+                tracing::warn!(%tenant, reason = %silence, "an instrument's question is not answered");
+            }
+        }
+    }
+
+    async fn answer(&self, tenant: &TenantId, body: &[u8]) -> Result<Vec<u8>, Silence> {
+        let question: WorklistQuestion =
+            serde_json::from_slice(body).map_err(|_| Silence::Unreadable)?;
+        if question.specimens.len() > MOST_NUMBERS {
+            return Err(Silence::TooMany);
+        }
+        let mut tx = Tx::begin(&self.pool, tenant).await?;
+        let answer = answer::answer(&mut tx, &self.mappings.current(), &question).await?;
+        tx.rollback().await?;
+        Ok(serde_json::to_vec(&answer)?)
+    }
+}

@@ -1,0 +1,171 @@
+//! The way of an order: placed over REST or by message, asked for by an instrument, closed by its result.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tests::{HubProcess, HubSettings, Mllp, Rest, Servers, adt, encode, eventually, unique};
+
+const SOON: Duration = Duration::from_secs(20);
+
+struct Lab {
+    hub: HubProcess,
+    nats: async_nats::Client,
+    rest: Rest,
+    // after the hub: fields are dropped in this order
+    _servers: Servers,
+}
+
+impl Lab {
+    /// A hub whose channel `lab` calls glucose `580` and the lipid panel `CHOL` and `TRIG`.
+    async fn start() -> Self {
+        let servers = Servers::start().await;
+        let settings = HubSettings::new(&servers);
+        std::fs::write(
+            settings.mappings.join("site/lab.toml"),
+            "[[code]]\nid = \"lab-glu\"\ncode = \"580\"\nchannels = [\"lab\"]\nloinc = \"2345-7\"\n\
+             [[order]]\nid = \"lab-lipid\"\ncode = \"LIPID\"\nchannels = [\"lab\"]\ninstrument = [\"CHOL\", \"TRIG\"]\n",
+        )
+        .unwrap();
+        let hub = HubProcess::start(&servers, &settings).await;
+        let rest = hub.sign_in().await;
+        let nats = async_nats::connect(servers.nats.url()).await.unwrap();
+        Self {
+            hub,
+            nats,
+            rest,
+            _servers: servers,
+        }
+    }
+
+    async fn ask(&self, specimens: &[&str]) -> Vec<Value> {
+        let question = json!({ "channel": "lab", "specimens": specimens, "limit": 10 });
+        let asked = self
+            .nats
+            .request("ask.demo.worklist", question.to_string().into());
+        let answer = tokio::time::timeout(Duration::from_secs(5), asked)
+            .await
+            .expect("an answer in time")
+            .expect("somebody answers");
+        let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+        answer["specimens"].as_array().unwrap().clone()
+    }
+
+    async fn patient(&self) -> String {
+        let patient = unique("MRN");
+        let sent = Mllp::connect(self.hub.mllp("lab"))
+            .await
+            .send(&adt("A04", &unique("C"), &patient))
+            .await;
+        assert_eq!(sent.code, "AA");
+        let path = format!("/api/v1/patients?identifier={}", encode(&patient));
+        eventually("the patient is registered", SOON, || async {
+            (!self.rest.items(&path).await.is_empty()).then_some(())
+        })
+        .await;
+        patient
+    }
+
+    async fn place(&self, patient: &str, code: Value, tube: &str) -> String {
+        let order = json!({
+            "patient_identifier": patient, "code": code, "specimen": { "number": tube, "kind": { "code": "SER" } },
+            "priority": "stat",
+        });
+        let (status, answer) = self.rest.post("/api/v1/orders", &order).await;
+        assert_eq!(status, 201, "{answer}");
+        answer["id"].as_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn an_instrument_that_asks_is_told_what_is_ordered_in_its_own_words() {
+    let lab = Lab::start().await;
+    let (patient, tube) = (lab.patient().await, unique("S"));
+    assert_eq!(lab.ask(&[&tube]).await[0]["standing"], "unknown");
+    let glucose = lab
+        .place(&patient, json!({ "code": "2345-7", "system": "LN" }), &tube)
+        .await;
+    lab.place(&patient, json!({ "code": "LIPID" }), &tube).await;
+    lab.place(&patient, json!({ "code": "CULTURE" }), &tube)
+        .await;
+
+    let began = Instant::now();
+    let answer = lab.ask(&[&tube, "nothing-of-this-name"]).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(answer[0]["standing"], "pending", "{}", answer[0]);
+    assert_eq!(answer[0]["number"], tube.as_str());
+    assert_eq!(
+        answer[0]["patient"]["identifier"]["value"],
+        patient.as_str()
+    );
+    assert!(answer[0]["patient"]["name"]["family"].is_string());
+    let codes: Vec<&Value> = answer[0]["tests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|test| &test["instrument_codes"])
+        .collect();
+    assert_eq!(
+        codes,
+        [&json!(["580"]), &json!(["CHOL", "TRIG"]), &json!([])]
+    );
+    assert_eq!(answer[1]["standing"], "unknown");
+    assert_eq!(lab.ask(&[]).await.len(), 1, "everything that waits");
+
+    let cancel = format!("/api/v1/orders/{glucose}/cancel");
+    lab.rest
+        .command(&cancel, &json!({ "reason": "not needed" }))
+        .await;
+    let answer = lab.ask(&[&tube]).await;
+    assert_eq!(answer[0]["tests"][0]["action"], "cancel");
+    let metrics = lab.rest.text("/metrics").await;
+    assert!(
+        metrics.contains("hub_worklist_questions_total"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn a_result_that_knows_only_its_tube_finds_the_patient_and_closes_the_order() {
+    let lab = Lab::start().await;
+    let (patient, tube, early) = (lab.patient().await, unique("S"), unique("S"));
+    let glucose = json!({ "code": "2345-7", "system": "LN" });
+    let order = lab.place(&patient, glucose.clone(), &tube).await;
+    let mut peer = Mllp::connect(lab.hub.mllp("lab")).await;
+    for number in [&tube, &early] {
+        assert_eq!(peer.send(nameless(&unique("C"), number)).await.code, "AA");
+    }
+    let results = lab.rest.results(&patient, 1).await;
+    assert_eq!(results[0]["specimen_number"], tube.as_str());
+    assert!(results[0]["held"].is_null(), "{}", results[0]);
+    let path = format!("/api/v1/orders/{order}");
+    eventually("the order is closed", SOON, || async {
+        (lab.rest.get(&path).await["status"] == "completed").then_some(())
+    })
+    .await;
+    assert_eq!(lab.ask(&[&tube]).await[0]["standing"], "nothing");
+
+    // the other waits for somebody to say whose it is; an order for its tube says so
+    let list = "/api/v1/worklists/unmatched";
+    let waiting = eventually("the other is on the worklist", SOON, || async {
+        lab.rest.items(list).await.into_iter().next()
+    })
+    .await;
+    assert_eq!(waiting["specimen_number"], early.as_str());
+    lab.place(&patient, glucose, &early).await;
+    lab.rest.results(&patient, 2).await;
+    assert!(lab.rest.items(list).await.is_empty());
+}
+
+/// An analyzer's result without a patient identifier.
+fn nameless(control: &str, tube: &str) -> String {
+    format!(
+        "MSH|^~\\&|LIS|LAB|HUB|HOSP|20260301120000||ORU^R01|{control}|P|2.5.1\r\
+         OBR|1||{control}|CHEM^Chemistry^L|||20260301115500||||||||||||||||||F\r\
+         OBX|1|NM|580^Glucose^L||5.4|mg/dL|||||F\r\
+         SPM|1|{tube}||SER\r"
+    )
+}

@@ -1,0 +1,150 @@
+//! Which tubes the orders of a batch get, and what a command is told that can't have its own.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use hub_core::{Refusal, Tx};
+use uuid::Uuid;
+
+use super::reported::Reported;
+use super::stored::Order;
+use super::transition::OrderState;
+use crate::tubes::{self, Carried};
+
+/// Why an order that is open is not offered to instruments (`clinical.orders.held`).
+const IN_USE: &str = "specimen_in_use";
+
+/// What a command comes to.
+pub(super) enum Answer<'o> {
+    Place,
+    /// It was carried out before: the order stands as it was asked for.
+    Stands(&'o Order),
+    Refuse(Refusal),
+}
+
+/// Numbers on tubes as this batch may use them, and what it puts on them.
+#[derive(Default)]
+pub(super) struct Tubes<'r> {
+    holders: BTreeMap<&'r str, Uuid>,
+    claimed: HashSet<String>,
+    /// Numbers that orders meant by commands are on already.
+    before: HashMap<Uuid, HashSet<String>>,
+    rows: BTreeMap<(Uuid, &'r str), Carried>,
+    /// The message that spoke last of a number.
+    slots: BTreeMap<&'r str, usize>,
+}
+
+impl<'r> Tubes<'r> {
+    /// Of two patients in one batch the first has the number.
+    pub(super) async fn claim(
+        tx: &mut Tx<'_>,
+        reported: &'r [Reported<'_>],
+        known: &HashMap<Uuid, Uuid>,
+    ) -> Result<Self, sqlx::Error> {
+        let mut holders = BTreeMap::new();
+        let mut asked = Vec::new();
+        for one in reported {
+            if one.placing.is_some() {
+                asked.extend(known.get(&one.key).copied());
+            }
+            let Some(subject) = one.subject().filter(|_| one.may_open()) else {
+                continue;
+            };
+            for number in tubes::numbers(&one.order.specimens) {
+                holders.entry(number).or_insert(subject);
+            }
+        }
+        Ok(Self {
+            claimed: tubes::claim(tx, &holders).await?,
+            before: tubes::of_orders(tx, &asked).await?,
+            holders,
+            rows: BTreeMap::new(),
+            slots: BTreeMap::new(),
+        })
+    }
+
+    fn in_use(&self, one: &Reported<'_>) -> bool {
+        tubes::numbers(&one.order.specimens).any(|number| {
+            self.holders.get(number).copied() != one.subject() || !self.claimed.contains(number)
+        })
+    }
+
+    /// A repeat of a command finds its order; a command that says something else under the same number is refused.
+    pub(super) fn answer_to<'o>(
+        &self,
+        one: &Reported<'_>,
+        before: Option<&'o Order>,
+    ) -> Answer<'o> {
+        let standing = before
+            .filter(|order| !matches!(order.state(), OrderState::Revoked | OrderState::Unknown));
+        if let Some(order) = standing {
+            let asked: HashSet<&str> = tubes::numbers(&one.order.specimens).collect();
+            return if self.on(order.id) == asked {
+                Answer::Stands(order)
+            } else {
+                Answer::Refuse(Refusal::new(
+                    "clinical.order_exists",
+                    "this patient has an order with this number and code, on other specimens",
+                ))
+            };
+        }
+        if self.in_use(one) {
+            return Answer::Refuse(Refusal::new(
+                "clinical.specimen_in_use",
+                "the specimen number carries open orders of another patient",
+            ));
+        }
+        Answer::Place
+    }
+
+    fn on(&self, order: Uuid) -> HashSet<&str> {
+        let stored = self.before.get(&order).into_iter().flatten();
+        let noted = self.rows.keys().filter(|(id, _)| *id == order);
+        stored
+            .map(String::as_str)
+            .chain(noted.map(|(_, number)| *number))
+            .collect()
+    }
+
+    /// Takes down what the message puts on tubes. What a source system orders on a number of another patient stands, and is
+    /// held: no instrument is told of it.
+    pub(super) fn note(&mut self, one: &'r Reported<'_>, after: &mut Order) {
+        let open = after.state().is_open();
+        let mut numbers = tubes::numbers(&one.order.specimens).peekable();
+        let (Some(subject), Some(_)) = (one.subject(), numbers.peek()) else {
+            if !open {
+                after.held = None;
+            }
+            return;
+        };
+        if open && self.in_use(one) {
+            after.held = Some(IN_USE.to_owned());
+            return;
+        }
+        after.held = None;
+        let state = match after.state() {
+            _ if open => "open",
+            OrderState::Completed => "done",
+            _ => "off",
+        };
+        for number in numbers {
+            self.slots.insert(number, one.slot);
+            self.rows
+                .insert((after.id, number), Carried { subject, state });
+        }
+    }
+
+    /// Numbers that this batch put open orders on, whose they are, and the message that did it.
+    pub(super) fn opened(&self) -> BTreeMap<&'r str, (Uuid, usize)> {
+        self.rows
+            .iter()
+            .filter(|(_, row)| row.state == "open")
+            .filter_map(|((_, number), row)| {
+                Some((*number, (row.subject, *self.slots.get(number)?)))
+            })
+            .collect()
+    }
+
+    pub(super) async fn carry(&self, tx: &mut Tx<'_>) -> Result<(), sqlx::Error> {
+        tubes::carry(tx, &self.rows).await
+    }
+}

@@ -1,0 +1,229 @@
+//! Reports that are on nobody's chart: why, and how they come onto one. An order for their specimen that comes after them, or
+//! a person who claims them, says whose they are; nothing else does, and nothing is forgotten by age.
+
+use std::collections::BTreeMap;
+
+use hub_core::mappings::Mappings;
+use hub_core::{Refusal, Tx};
+use schemas::Body;
+use schemas::care::{MatchedBy, ReportMatched};
+use schemas::commands::ClaimReport;
+use uuid::Uuid;
+
+use crate::batch::Batch;
+use crate::orders::closing;
+use crate::reports::Filing;
+use crate::{audit, body};
+
+/// Why a report is on nobody's chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// It names neither a patient nor a specimen.
+    NoSpecimen,
+    /// No order has named its specimen.
+    UnknownSpecimen,
+    /// Orders on its specimen were revoked, or completed long ago or for several patients.
+    NoOpenOrder,
+    /// It names another patient than the orders on its specimen.
+    PatientMismatch,
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSpecimen => "no_specimen",
+            Self::UnknownSpecimen => "unknown_specimen",
+            Self::NoOpenOrder => "no_open_order",
+            Self::PatientMismatch => "patient_mismatch",
+        }
+    }
+}
+
+/// A new report that waits.
+pub(crate) struct Waiting<'f> {
+    report_id: Uuid,
+    reason: Reason,
+    channel: &'f str,
+    number: Option<&'f str>,
+    named: Option<Uuid>,
+}
+
+impl<'f> Waiting<'f> {
+    pub(crate) fn of(filing: &'f Filing<'_>) -> Option<Self> {
+        Some(Self {
+            report_id: filing.new_id,
+            reason: filing.unmatched?,
+            channel: filing.report.channel.as_str(),
+            number: filing.specimen_number(),
+            named: filing.named(),
+        })
+    }
+}
+
+/// Puts new reports on the worklist.
+pub(crate) async fn enter(tx: &mut Tx<'_>, waiting: &[Waiting<'_>]) -> Result<(), sqlx::Error> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let tenant = tx.tenant().clone();
+    sqlx::query(
+        "insert into clinical.unmatched_reports (tenant_id, report_id, reason, channel, specimen_number, named_key) \
+         select $1, * from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[])",
+    )
+    .bind(tenant.as_str())
+    .bind(waiting.iter().map(|one| one.report_id).collect::<Vec<_>>())
+    .bind(waiting.iter().map(|one| one.reason.as_str()).collect::<Vec<_>>())
+    .bind(waiting.iter().map(|one| one.channel).collect::<Vec<_>>())
+    .bind(waiting.iter().map(|one| one.number).collect::<Vec<_>>())
+    .bind(waiting.iter().map(|one| one.named).collect::<Vec<_>>())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// What a result waits for once its patient is known.
+const MEANING: &str = "case when result.loinc is null and result.value_kind not in ('attachment', 'absent') \
+     then 'unknown_code' end";
+
+/// Orders came: the reports of the last week that waited for their specimens go on the charts of their patients. Older ones
+/// may be of a tube that had the number before, and wait for a person. Answers the numbers released.
+pub(crate) async fn release(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    opened: &BTreeMap<&str, (Uuid, usize)>,
+) -> Result<BTreeMap<String, usize>, sqlx::Error> {
+    let mut numbers = BTreeMap::new();
+    if opened.is_empty() {
+        return Ok(numbers);
+    }
+    let query = format!(
+        "with matched as ( \
+             update clinical.unmatched_reports as item set state = 'matched', subject_key = opened.subject_key, \
+             resolved_by = 'worker/clinical', resolved_at = now() \
+             from unnest($1::text[], $2::uuid[]) as opened (number, subject_key) \
+             where item.specimen_number = opened.number and item.state = 'open' \
+             and item.reason in ('unknown_specimen', 'no_open_order') and item.at > now() - interval '7 days' \
+             returning item.report_id, item.specimen_number, item.subject_key), \
+         charted as ( \
+             update clinical.reports as report set subject_key = matched.subject_key, version = report.version + 1, \
+             updated_at = now() from matched where report.id = matched.report_id), \
+         known as ( \
+             update clinical.results as result set held = {MEANING} from matched \
+             where result.report_id = matched.report_id and result.held in ('no_patient', 'patient_mismatch')) \
+         select report_id, specimen_number from matched order by report_id"
+    );
+    let released: Vec<(Uuid, String)> = sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(opened.keys().copied().collect::<Vec<_>>())
+        .bind(
+            opened
+                .values()
+                .map(|(subject, _)| *subject)
+                .collect::<Vec<_>>(),
+        )
+        .fetch_all(tx.conn())
+        .await?;
+    for (report_id, number) in released {
+        let Some((_, slot)) = opened.get(number.as_str()) else {
+            continue;
+        };
+        batch.say(
+            *slot,
+            &ReportMatched {
+                report_id,
+                by: MatchedBy::Order,
+            },
+        );
+        batch.changes.reports += 1;
+        numbers.insert(number, *slot);
+    }
+    Ok(numbers)
+}
+
+/// Carries out every `clinical.report.claim` of the batch.
+pub(crate) async fn claim(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    maps: &Mappings,
+) -> Result<(), sqlx::Error> {
+    for slot in batch.named(ClaimReport::NAME) {
+        match body::decode::<ClaimReport>(&batch.envelopes[slot]) {
+            Ok(command) => claim_one(tx, batch, maps, slot, &command).await?,
+            Err(refusal) => batch.refuse(slot, refusal),
+        }
+    }
+    Ok(())
+}
+
+async fn claim_one(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    maps: &Mappings,
+    slot: usize,
+    command: &ClaimReport,
+) -> Result<(), sqlx::Error> {
+    let id = command.report_id;
+    let query = format!(
+        "with claimed as ( \
+             update clinical.unmatched_reports set state = 'claimed', subject_key = $2, resolved_by = $3, \
+             resolved_at = now() where report_id = $1 and state = 'open' \
+             returning report_id, specimen_number, reason), \
+         charted as ( \
+             update clinical.reports as report set subject_key = $2, version = report.version + 1, updated_at = now() \
+             from claimed where report.id = claimed.report_id), \
+         known as ( \
+             update clinical.results as result set held = {MEANING} from claimed \
+             where result.report_id = claimed.report_id and result.held in ('no_patient', 'patient_mismatch')) \
+         select specimen_number, reason from claimed"
+    );
+    let claimed: Option<(Option<String>, String)> = sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(id)
+        .bind(command.subject.key.0)
+        .bind(&command.actor)
+        .fetch_optional(tx.conn())
+        .await?;
+    let Some((number, reason)) = claimed else {
+        let known: bool = sqlx::query_scalar(
+            "select exists (select from clinical.unmatched_reports where report_id = $1)",
+        )
+        .bind(id)
+        .fetch_one(tx.conn())
+        .await?;
+        batch.refuse(
+            slot,
+            if known {
+                Refusal::new(
+                    "clinical.unmatched_not_open",
+                    "the report was matched before",
+                )
+            } else {
+                Refusal::new(
+                    "clinical.unmatched_unknown",
+                    "no unmatched report has this id",
+                )
+            },
+        );
+        return Ok(());
+    };
+    batch.say(
+        slot,
+        &ReportMatched {
+            report_id: id,
+            by: MatchedBy::Claim,
+        },
+    );
+    batch.answer(
+        slot,
+        serde_json::json!({ "report_id": id, "state": "claimed" }),
+    );
+    audit::entry(
+        tx,
+        &command.actor,
+        ClaimReport::NAME,
+        &format!("report:{id}"),
+        &[batch.envelopes[slot].id],
+        Some(serde_json::json!({ "reason": reason, "second": command.second, "subject": command.subject.key })),
+    )
+    .await?;
+    let awaited = number.into_iter().map(|number| (number, slot)).collect();
+    closing::close(tx, batch, maps, &awaited).await
+}
