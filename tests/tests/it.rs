@@ -10,7 +10,7 @@ mod it {
     mod bad_input;
     mod contract;
     mod guarantees;
-    mod serial;
     mod orders;
+    mod serial;
     mod ways;
 }
