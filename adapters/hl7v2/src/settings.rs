@@ -78,6 +78,9 @@ pub struct AckSettings {
     pub accept_text: bool,
     /// MLLP release 2: send a commit block after the durable write, before the acknowledgement. Default: false.
     pub commit_blocks: bool,
+    /// A message whose MSH-15 and MSH-16 want no answer is answered as in original mode: Snibe Maglumi says NE twice and waits
+    /// all the same, and so do simple clients. Default: false, as the standard has it.
+    pub answer_always: bool,
 }
 
 impl Hl7v2Settings {

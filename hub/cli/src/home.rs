@@ -194,7 +194,7 @@ fn settings_text(
          \n[api]\naddress = {api}\ntoken_secret = {secret}\n\
          \n[mappings]\nfolder = {mappings}\n\
          \n[[tenant]]\nid = \"{TENANT}\"\nname = \"Demo hospital\"\n\
-         \n[[channel]]\nid = \"{CHANNEL}\"\ntenant = \"{TENANT}\"\nkind = \"hl7v2\"\n[channel.settings.server]\nlisten = {mllp}\n\
+         \n[[channel]]\nid = \"{CHANNEL}\"\ntenant = \"{TENANT}\"\nkind = \"hl7v2\"\n[channel.settings.server]\nlisten = {mllp}\n[channel.settings.ack]\nanswer_always = true\n\
          \n[[channel]]\nid = \"{ASTM_CHANNEL}\"\ntenant = \"{TENANT}\"\nkind = \"astm\"\n[channel.settings.server]\nlisten = {astm}\n",
         nats_url = quoted(&nats.url()),
         monitor = quoted(&nats.monitor_url()),

@@ -101,7 +101,10 @@ pub(crate) fn write(
         Fate::NotStored(_) => Outcome::NotStored,
         Fate::Refused(_) => Outcome::Refused,
     };
-    let due = ack::decide(header, outcome);
+    let mut due = ack::decide(header, outcome);
+    if settings.ack.answer_always && due == ack::Due::default() {
+        due = ack::decide(None, outcome);
+    }
     let commit_block = settings.ack.commit_blocks.then(|| {
         Bytes::from_static(if outcome == Outcome::Stored {
             &[frame::COMMIT_ACK]
@@ -190,5 +193,17 @@ mod tests {
             &settings(),
         );
         assert!(find(&answer[0], b"MSA|AE|77").is_some());
+    }
+
+    #[test]
+    fn who_wants_no_answer_gets_one_only_where_the_channel_says_so() {
+        let text = b"MSH|^~\\&|Maglumi User|||LIS|20240829145631||OUL^R22|7|P|2.5||||NE|NE\r";
+        let header = Header::read(text).unwrap();
+        let mut settings = Hl7v2Settings::listening(([127, 0, 0, 1], 0).into());
+        assert!(write(Some(&header), &Fate::Stored, &settings).is_empty());
+        settings.ack.answer_always = true;
+        let answers = write(Some(&header), &Fate::Stored, &settings);
+        assert_eq!(answers.len(), 1);
+        assert!(find(&answers[0], b"MSA|AA|7").is_some());
     }
 }
