@@ -13,13 +13,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Work that is done so much later than its message arrived is late. Far below the 2 s in which a result is to be seen.
-const LATE: Duration = Duration::from_millis(300);
+const LATE: Duration = Duration::from_millis(400);
 /// How often it is judged: several batches of each stage.
 const WINDOW: Duration = Duration::from_millis(500);
-/// How long it is tried whether the whole machine is enough now.
-const TRIAL: Duration = Duration::from_millis(750);
-/// Time until the first trial; twice as long after each that fails.
-const NARROW_FIRST: Duration = Duration::from_secs(8);
+/// For how long it is watched whether the whole machine is enough, before it is said that it is not.
+const TRIAL: Duration = Duration::from_secs(1);
+/// Getting later by this part of the time that passes is too much for the machine. A jump is not: it is worked off.
+const GROWTH: f64 = 0.1;
+/// Time until the next trial; twice as long after each that fails.
+const NARROW_FIRST: Duration = Duration::from_secs(12);
 const NARROW_LONGEST: Duration = Duration::from_secs(60);
 /// Nobody waits longer for a turn: who holds it may itself wait for a database that is away.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -130,14 +132,13 @@ struct Judge {
     lags: BTreeMap<&'static str, Duration>,
     /// How long it is narrow the next time.
     narrow_for: Duration,
-    /// It is being tried whether the whole machine is enough.
-    trial: bool,
+    /// Since when it is watched whether the whole machine is enough, and how late it was then.
+    watched: Option<(Instant, Duration)>,
 }
 
 struct Window {
     began: Instant,
     stored: u64,
-    lag: Duration,
 }
 
 impl Judge {
@@ -147,11 +148,10 @@ impl Judge {
             window: Window {
                 began: now,
                 stored: 0,
-                lag: Duration::ZERO,
             },
             lags: BTreeMap::new(),
             narrow_for: NARROW_FIRST,
-            trial: false,
+            watched: None,
         }
     }
 
@@ -178,7 +178,7 @@ impl Judge {
     ) -> Option<bool> {
         self.lags.insert(stage, lag);
         let length = now.saturating_duration_since(self.window.began);
-        if length < if self.trial { TRIAL } else { WINDOW } {
+        if length < WINDOW {
             return None;
         }
         let lag = self.lag();
@@ -187,27 +187,34 @@ impl Judge {
         if !late || !arriving {
             self.narrow_for = NARROW_FIRST;
         }
+        if !late {
+            self.watched = None;
+        }
         let change = match self.narrow_since {
-            None => {
-                // later than at the window's beginning, although nobody had to wait for a turn
-                (late && arriving && lag >= self.window.lag).then_some(true)
+            None if late => {
+                let (since, then) = *self.watched.get_or_insert((now, lag));
+                let watched = now.saturating_duration_since(since);
+                let grown = lag > then + watched.mul_f64(GROWTH);
+                (arriving && grown && watched >= TRIAL).then_some(true)
             }
+            None => None,
             Some(since) => {
                 let waited = now.saturating_duration_since(since) >= self.narrow_for;
                 (!arriving || waited).then_some(false)
             }
         };
-        self.window = Window {
-            began: now,
-            stored,
-            lag,
-        };
-        self.trial = change == Some(false);
-        if let Some(narrow) = change {
-            if !narrow {
-                self.narrow_for = (self.narrow_for * 2).min(NARROW_LONGEST);
+        self.window = Window { began: now, stored };
+        match change {
+            Some(true) => {
+                self.narrow_since = Some(now);
+                self.watched = None;
             }
-            self.narrow_since = narrow.then_some(now);
+            Some(false) => {
+                self.narrow_since = None;
+                self.narrow_for = (self.narrow_for * 2).min(NARROW_LONGEST);
+                self.watched = Some((now, lag));
+            }
+            None => {}
         }
         change
     }
@@ -278,7 +285,7 @@ mod tests {
     #[test]
     fn too_much_is_narrowed_within_seconds_and_stays_so() {
         let mut machine = Machine::new();
-        machine.play(4.0, 4500.0, (3000.0, 2000.0));
+        machine.play(5.0, 4500.0, (3000.0, 2000.0));
         assert!(machine.narrow);
         assert!(machine.play(60.0, 4500.0, (3000.0, 2000.0)) > 54.0);
     }
