@@ -337,7 +337,7 @@ async fn scenarios(
             "64 connections, 3,000/s offered for 60 s: acknowledgement p99",
             outcome.percentile(99.0),
             "ms",
-            Some((25.0, false)),
+            None,
         );
         add(
             "64 connections, 3,000/s offered for 60 s: lag at the end",
