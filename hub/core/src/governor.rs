@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Work that is done so much later than its message arrived is late. Far below the 2 s in which a result is to be seen.
-const LATE: Duration = Duration::from_millis(400);
+const LATE: Duration = Duration::from_millis(300);
 /// How often it is judged: several batches of each stage.
 const WINDOW: Duration = Duration::from_millis(500);
 /// For how long it is watched whether the whole machine is enough, before it is said that it is not.
 const TRIAL: Duration = Duration::from_secs(1);
 /// Getting later by this part of the time that passes is too much for the machine. A jump is not: it is worked off.
 const GROWTH: f64 = 0.1;
-/// Time until the next trial; twice as long after each that fails.
+/// Time until the next trial; four times as long after each that fails.
 const NARROW_FIRST: Duration = Duration::from_secs(12);
 const NARROW_LONGEST: Duration = Duration::from_secs(60);
 /// Nobody waits longer for a turn: who holds it may itself wait for a database that is away.
@@ -211,7 +211,7 @@ impl Judge {
             }
             Some(false) => {
                 self.narrow_since = None;
-                self.narrow_for = (self.narrow_for * 2).min(NARROW_LONGEST);
+                self.narrow_for = (self.narrow_for * 4).min(NARROW_LONGEST);
                 self.watched = Some((now, lag));
             }
             None => {}
