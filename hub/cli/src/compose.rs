@@ -236,7 +236,14 @@ impl Hub {
                     + 7,
             );
             tasks.spawn_on(
-                maintenance::run(behind.clone(), pool.clone(), links, inbox_age, stop.clone()),
+                maintenance::run(
+                    behind.clone(),
+                    pool.clone(),
+                    governor.clone(),
+                    links,
+                    inbox_age,
+                    stop.clone(),
+                ),
                 &background.handle(),
             );
             tasks.spawn_on(

@@ -36,6 +36,7 @@ pub async fn ledger_gaps(
 }
 
 /// Records of a range of which the ledger of the connection's tenant has rows, with how many, in order.
+/// Sets for the rest of the transaction that a statement takes one core only.
 ///
 /// # Errors
 /// The database is out of reach.
@@ -43,6 +44,9 @@ pub async fn ledger_records(
     conn: &mut PgConnection,
     range: RangeInclusive<i64>,
 ) -> Result<Vec<LedgerRecord>, sqlx::Error> {
+    sqlx::query("set local max_parallel_workers_per_gather = 0")
+        .execute(&mut *conn)
+        .await?;
     sqlx::query_as(
         "select stream_seq, count(distinct record_index) as rows from integration.messages
          where stream_seq between $1 and $2 group by stream_seq order by stream_seq",
