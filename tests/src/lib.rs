@@ -15,6 +15,7 @@
 //! process whatever happens to it; what a killed run left behind is removed by the next.
 
 mod astm;
+mod collector;
 mod hub;
 mod messages;
 mod mllp;
@@ -27,6 +28,7 @@ mod spawn;
 mod wait;
 
 pub use astm::{Astm, astm_frame};
+pub use collector::{Collector, Exported, Mood, parents_missing};
 pub use hub::{HubProcess, PASSWORD, hub_binary};
 pub use messages::{adt, adt_named, oru, stamp, unique};
 pub use mllp::{Answer, Mllp, frame, parse_answers};

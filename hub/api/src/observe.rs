@@ -8,6 +8,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use hub_core::telemetry::{Kind, Span, Value, export};
+use time::OffsetDateTime;
 use tracing::Instrument as _;
 
 use crate::problem::Problem;
@@ -19,6 +21,9 @@ pub(crate) struct ActorSlot(pub(crate) Arc<OnceLock<String>>);
 
 /// Route of a request that no route matches: paths are the caller's words and stay out of labels.
 const UNMATCHED: &str = "unmatched";
+
+/// Asked by machines every few seconds: spans of these would only hide others.
+const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 pub(crate) async fn observe(
     State(time_limit): State<Duration>,
@@ -57,6 +62,22 @@ pub(crate) async fn observe(
 
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
+    if !UNTRACED.contains(&route.as_str()) {
+        export::record(trace.context, || {
+            let began = OffsetDateTime::now_utc() - elapsed;
+            let span = Span::new(trace.context, trace.caller, Kind::Server, method, began)
+                .on(Value::Route(route.clone()))
+                .with("http.request.method", Value::Word(method))
+                .with("http.route", Value::Route(route.clone()))
+                .with("http.response.status_code", Value::whole(status));
+            // what the caller did wrong is no failure of ours (OpenTelemetry, HTTP spans)
+            if status >= 500 {
+                span.failed("http.server_error")
+            } else {
+                span
+            }
+        });
+    }
     metrics::counter!("hub_api_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
         .increment(1);
     metrics::histogram!("hub_api_request_seconds", "method" => method, "route" => route.clone())

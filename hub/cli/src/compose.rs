@@ -13,7 +13,7 @@ use hub_core::mappings::MappingStore;
 use hub_core::relay::Relay;
 use hub_core::retry::Pauses;
 use hub_core::subject::StreamName;
-use hub_core::telemetry::MetricsHandle;
+use hub_core::telemetry::{MetricsHandle, export};
 use hub_core::worker::runner::{STOP_DEADLINE, WorkerRunner};
 use hub_core::{Worker, claim, db};
 use schemas::TenantId;
@@ -78,6 +78,7 @@ impl Roles {
 pub(crate) struct Hub {
     stop: CancellationToken,
     tasks: TaskTracker,
+    export: Option<export::Export>,
     _background: background::Background,
     /// Where the API listens, if this process has it.
     pub api_address: Option<SocketAddr>,
@@ -152,6 +153,15 @@ impl Hub {
             tracing::warn!(%error, "RAW does not stand yet");
         }
         let background = background::Background::start()?;
+        let export = loaded
+            .config
+            .telemetry
+            .target()
+            .map_err(|faults| {
+                let said: Vec<String> = faults.into_iter().map(|(_, fault)| fault).collect();
+                anyhow::anyhow!("[telemetry] {}", said.join("; "))
+            })?
+            .and_then(|target| export::start(&target, &background.handle()));
         // connections of its own, on its own threads
         let behind = background
             .run({
@@ -273,6 +283,7 @@ impl Hub {
         let mut hub = Self {
             stop,
             tasks,
+            export,
             _background: background,
             api_address: None,
             one_time_password: None,
@@ -338,7 +349,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Stops everything: no new work, what is in flight is finished, within eight seconds.
+    /// Stops everything: no new work, what is in flight is finished, within eight seconds; then spans that wait for their
+    /// collector have one more.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -350,6 +362,9 @@ impl Hub {
                 tasks = self.tasks.len(),
                 "stopping with work in flight; it is repeated at the next start"
             );
+        }
+        if let Some(export) = self.export {
+            export.finish().await;
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use crate::subject::StreamName;
+use crate::telemetry::settings::TelemetrySettings;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,6 +21,8 @@ pub struct Config {
     pub api: ApiSettings,
     #[serde(default)]
     pub mappings: MappingSettings,
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
     /// One customer each.
     #[serde(rename = "tenant", default)]
     pub tenants: Vec<TenantSettings>,
@@ -420,6 +423,12 @@ impl Loaded {
                 "[nats] certificate_file and key_file belong together".to_owned(),
             ));
         }
+        for (at, message) in config.telemetry.target().err().unwrap_or_default() {
+            found.push(match at {
+                Some(at) => self.problem_at(at, message),
+                None => self.problem_of_file(message),
+            });
+        }
         found
     }
 
@@ -482,6 +491,11 @@ mod tests {
                 format!("{GOOD}[[channel]]\nid = \"lab\"\ntenant = \"demo\"\nkind = \"hl7v2\"\n"),
                 Some(10),
                 "stands twice",
+            ),
+            (
+                format!("[telemetry]\notlp_sample = 0.5\notlp_endpoint = \"https://otel\"\n{GOOD}"),
+                Some(3),
+                "over TLS",
             ),
         ];
         for (text, line, words) in cases {

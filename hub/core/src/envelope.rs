@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::failure::Refusal;
 
 /// Where a message stands in its stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Position {
     /// Stream sequence of the stored record.
     pub seq: u64,

@@ -47,3 +47,15 @@ pub enum IngestError {
     #[error("the hub is stopping; send again later")]
     Stopping,
 }
+
+impl IngestError {
+    /// One word for traces: what the store says of itself stays out of them.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Busy(_) => "edge.busy",
+            Self::Timeout(_) => "edge.timeout",
+            Self::Refused(_) => "edge.store",
+            Self::Stopping => "edge.stopping",
+        }
+    }
+}

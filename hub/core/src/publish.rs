@@ -14,6 +14,7 @@ use crate::claim;
 use crate::lane::lane_of;
 use crate::record::{self, Part, Record};
 use crate::subject::{self, StreamName};
+use crate::telemetry::{Kind, Span, SpanContext, Value, export};
 use crate::translator::runner::Shared;
 use crate::worker::CommandOutcome;
 
@@ -86,16 +87,19 @@ pub async fn publish(
     message: &NewMessage,
     reply_to: Option<&str>,
 ) -> Result<u64, PublishError> {
-    let now = OffsetDateTime::now_utc()
-        .format(&Rfc3339)
-        .unwrap_or_default();
+    let began = OffsetDateTime::now_utc();
+    let now = began.format(&Rfc3339).unwrap_or_default();
     let id = message.id.to_string();
     let mut part = Part::new(message.body.clone());
     part.attribute("ce-id", &id);
     part.attribute("ce-subject", &message.aggregate);
     part.attribute("ce-time", &now);
-    let trace = crate::telemetry::child_traceparent(message.traceparent.as_deref(), message.id);
-    part.attribute("traceparent", &trace);
+    let parent = SpanContext::of(message.traceparent.as_deref());
+    let trace = parent.map_or_else(
+        || SpanContext::root(message.id),
+        |parent| parent.child("publish", message.id.as_u128()),
+    );
+    part.attribute("traceparent", &trace.traceparent());
     if let Some(reply_to) = reply_to {
         part.attribute("hub-reply-to", reply_to);
     }
@@ -113,10 +117,20 @@ pub async fn publish(
         lane_of(message.aggregate.as_bytes()),
         message.name,
     );
-    backbone
-        .publish(subject, headers, payload, Some(&id))
-        .await
-        .map(|published| published.seq)
+    let published = backbone.publish(subject, headers, payload, Some(&id)).await;
+    export::record(trace, || {
+        let parent = parent.map(|parent| parent.span());
+        let span = Span::new(trace, parent, Kind::Producer, "publish", began)
+            .on(Value::Word(message.name))
+            .with("hub.tenant", Value::Tenant(message.tenant.clone()))
+            .with("hub.message_type", Value::Word(message.name))
+            .with("hub.message_id", Value::Id(message.id));
+        match &published {
+            Ok(_) => span.with("hub.outcome", Value::Word("stored")),
+            Err(_) => span.failed("publish.store"),
+        }
+    });
+    published.map(|published| published.seq)
 }
 
 /// Publishes a command durably and waits up to `wait` for its outcome; `None` when the worker is busy or down.

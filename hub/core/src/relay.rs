@@ -7,13 +7,18 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use schemas::TenantId;
 use sqlx::{PgPool, Row as _};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::backbone::{Backbone, PublishError, ToPublish};
 use crate::db::Tx;
 use crate::governor::Governor;
+use crate::record::Record;
 use crate::retry::Pauses;
+use crate::telemetry::{Kind, Span, SpanContext, Value, export};
 
 /// Rows published at once.
 const BATCH: i64 = 256;
@@ -92,15 +97,19 @@ impl Relay {
         let mut ids: Vec<i64> = Vec::with_capacity(rows.len());
         let mut run: Vec<ToPublish> = Vec::new();
         let mut run_of = String::new();
+        let mut spans = Vec::new();
         for row in &rows {
             ids.push(row.try_get(0)?);
             let subject: String = row.try_get(1)?;
             let pairs: Vec<(String, String)> =
                 serde_json::from_value(row.try_get(2)?).unwrap_or_default();
-            let body: Vec<u8> = row.try_get(3)?;
+            let body: bytes::Bytes = row.try_get::<Vec<u8>, _>(3)?.into();
             let mut headers = HeaderMap::new();
             for (name, value) in pairs {
                 headers.append(name.as_str(), value.as_str());
+            }
+            if export::is_on() {
+                spans.append(&mut relayed(&headers, &body, tenant));
             }
             // one atomic batch a stream, in the order they were said
             let stream = subject.split('.').next().unwrap_or_default().to_owned();
@@ -111,7 +120,7 @@ impl Relay {
             run.push(ToPublish {
                 subject,
                 headers,
-                payload: body.into(),
+                payload: body,
             });
         }
         if !run.is_empty() {
@@ -122,6 +131,9 @@ impl Relay {
             .execute(tx.conn())
             .await?;
         tx.commit().await?;
+        for (trace, span) in spans {
+            export::record(trace, || span.ended_now());
+        }
         metrics::counter!("hub_relay_published_total").increment(ids.len() as u64);
         Ok(ids.len() as u64)
     }
@@ -141,4 +153,34 @@ impl Relay {
             .await
             .map(|_| ())
     }
+}
+
+/// A span for each message of a row: from when it was said to when it is published. It stands beside what the message
+/// causes, under the span that said it, as a message carries one context only.
+fn relayed(
+    headers: &HeaderMap,
+    body: &bytes::Bytes,
+    tenant: &TenantId,
+) -> Vec<(SpanContext, Span)> {
+    let Ok(record) = Record::decode(Some(headers.clone()), body.clone()) else {
+        return Vec::new();
+    };
+    let span_of = |part| {
+        let said = SpanContext::of(record.attribute(part, "traceparent"))?;
+        if !said.is_sampled() {
+            return None;
+        }
+        let id = Uuid::parse_str(record.attribute(part, "ce-id")?).ok()?;
+        let said_at =
+            OffsetDateTime::parse(record.attribute(part, "hub-recorded-at")?, &Rfc3339).ok()?;
+        let name = Value::message_type(record.attribute(part, "ce-type")?);
+        let trace = said.child("relay", id.as_u128());
+        let span = Span::new(trace, Some(said.span()), Kind::Producer, "relay", said_at)
+            .on(name.clone())
+            .with("hub.tenant", Value::Tenant(tenant.clone()))
+            .with("hub.message_type", name)
+            .with("hub.message_id", Value::Id(id));
+        Some((trace, span))
+    };
+    record.parts.iter().filter_map(span_of).collect()
 }

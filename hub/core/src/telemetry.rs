@@ -1,8 +1,17 @@
-//! Structured logs, Prometheus metrics and W3C trace context. Nothing here may carry patient data.
+//! Structured logs, Prometheus metrics, W3C trace context and the export of spans. Nothing here may carry patient data.
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
-use uuid::Uuid;
+
+mod context;
+pub mod export;
+pub mod settings;
+mod span;
+mod wire;
+
+pub use context::SpanContext;
+pub(crate) use span::waited_ms;
+pub use span::{Kind, Span, Value};
 
 /// Renders the metrics of this process (Prometheus text format).
 pub use metrics_exporter_prometheus::PrometheusHandle as MetricsHandle;
@@ -53,69 +62,4 @@ pub fn start_metrics() -> Option<PrometheusHandle> {
         .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_size".into()), SIZES))
         .and_then(PrometheusBuilder::install_recorder)
         .ok()
-}
-
-/// Trace context of a message that came without one: the trace id is the message's own id, so a trace is
-/// found from the message and the message from its trace.
-#[must_use]
-pub fn root_traceparent(id: Uuid) -> String {
-    let (_, low) = id.as_u64_pair();
-    format!("00-{}-{low:016x}-01", id.simple())
-}
-
-/// Trace context of what follows: same trace, a span of its own.
-#[must_use]
-pub fn child_traceparent(parent: Option<&str>, id: Uuid) -> String {
-    let (_, span) = id.as_u64_pair();
-    match parent.and_then(trace_id) {
-        Some(trace) => format!("00-{trace}-{span:016x}-01"),
-        None => root_traceparent(id),
-    }
-}
-
-/// Trace id of a well-formed `traceparent` (W3C Trace Context §3.2).
-#[must_use]
-pub fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut fields = traceparent.split('-');
-    let (version, trace, span, flags) = (
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-    );
-    let hex = |text: &str, len: usize| {
-        text.len() == len
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let zero = |text: &str| text.bytes().all(|b| b == b'0');
-    (hex(version, 2)
-        && version != "ff"
-        && hex(trace, 32)
-        && !zero(trace)
-        && hex(span, 16)
-        && !zero(span)
-        && hex(flags, 2))
-    .then_some(trace)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trace_is_kept_and_a_bad_one_replaced() {
-        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let child = child_traceparent(Some(parent), Uuid::from_u128(7));
-        assert_eq!(trace_id(&child), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
-        for bad in [
-            "",
-            "00-1-2-3",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-        ] {
-            assert_eq!(trace_id(bad), None, "{bad}");
-        }
-    }
 }

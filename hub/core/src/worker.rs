@@ -12,6 +12,7 @@ use crate::failure::Refusal;
 pub mod lanes;
 pub mod runner;
 mod sources;
+mod spans;
 mod transaction;
 pub use transaction::CommandOutcome;
 

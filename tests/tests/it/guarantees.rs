@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
 use serde_json::json;
 use tests::{
-    ChannelToml, HubProcess, HubSettings, Mllp, PASSWORD, Rest, Servers, adt, adt_named, encode,
-    eventually, oru, shared, stamp, unique,
+    ChannelToml, Collector, HubProcess, HubSettings, Mllp, Mood, PASSWORD, Rest, Servers, adt,
+    adt_named, encode, eventually, oru, shared, stamp, unique,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -627,6 +627,8 @@ async fn g8_patient_data_is_in_no_log_line_no_metric_and_no_subject() {
     settings
         .environment
         .push(("HUB_LOG".to_owned(), "debug".to_owned()));
+    let collector = Collector::start(Mood::Taking).await;
+    settings.more = collector.settings();
     let hub = HubProcess::start(&servers, &settings).await;
     let rest = hub.sign_in().await;
     // nothing of this may be seen anywhere but in the stores
@@ -755,6 +757,7 @@ async fn g8_patient_data_is_in_no_log_line_no_metric_and_no_subject() {
         ("the metrics", metrics),
         ("subjects and headers", subjects),
         ("reasons of dead letters", dead),
+        ("exported spans", collector.text().await),
     ];
     for (place, text) in places {
         assert!(!text.is_empty(), "{place} is empty");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use schemas::{ChannelId, RawId, TenantId};
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use crate::backbone::{Backbone, PublishError};
 use crate::envelope::Position;
 use crate::governor::Governor;
 use crate::record::{self, Part};
+use crate::telemetry::{Kind, Span, SpanContext, Value, export};
 use crate::{claim, subject};
 
 /// Type of a raw arrival (`ce-type`).
@@ -41,6 +43,8 @@ impl Default for IngestOptions {
 struct Waiting {
     received: Received,
     id: RawId,
+    /// Of the span that ends when the peer can be answered.
+    trace: SpanContext,
     answer: oneshot::Sender<Result<Stored, IngestError>>,
 }
 
@@ -93,10 +97,36 @@ impl Ingest {
             (None, Some((parent, request))) => RawId::child(parent, request, &received.bytes),
             (None, None) => RawId::of(&self.tenant, &self.channel, &received.bytes),
         };
+        let trace = SpanContext::root(id.0);
+        let (received_at, bytes) = (received.received_at, received.bytes.len());
+        let outcome = self.wait_for_storage(received, id, trace).await;
+        export::record(trace, || {
+            let span = Span::new(trace, None, Kind::Server, "receive", received_at)
+                .with("hub.tenant", Value::Tenant(self.tenant.clone()))
+                .with("hub.channel", Value::Channel(self.channel.clone()))
+                .with("hub.message_id", Value::Id(id.0))
+                .with("hub.bytes", Value::whole(bytes));
+            match &outcome {
+                Ok(_) => span.with("hub.outcome", Value::Word("stored")),
+                Err(error) => span
+                    .with("hub.outcome", Value::Word("not_stored"))
+                    .failed(error.code()),
+            }
+        });
+        outcome
+    }
+
+    async fn wait_for_storage(
+        &self,
+        received: Received,
+        id: RawId,
+        trace: SpanContext,
+    ) -> Result<Stored, IngestError> {
         let (answer, stored) = oneshot::channel();
         match self.queue.try_send(Waiting {
             received,
             id,
+            trace,
             answer,
         }) {
             Ok(()) => {}
@@ -208,10 +238,12 @@ impl Committer {
             .record(started.elapsed().as_secs_f64());
         match outcome {
             Ok(published) => {
-                self.governor.stored(kept.len());
+                let messages = kept.len();
+                self.governor.stored(messages);
                 metrics::counter!("hub_messages_stored_total", "channel" => self.channel.to_string()).increment(kept.len() as u64);
                 for (index, waiting) in kept.into_iter().enumerate() {
                     let index = u16::try_from(index).expect("a record has at most 64 messages");
+                    self.trace_write(&waiting, started.elapsed(), messages);
                     let position = Position {
                         seq: published.seq,
                         index,
@@ -236,6 +268,24 @@ impl Committer {
         }
     }
 
+    /// The durable write, which a message shares with those that waited at the same moment.
+    fn trace_write(&self, waiting: &Waiting, took: Duration, messages: usize) {
+        export::record(waiting.trace, || {
+            let began = OffsetDateTime::now_utc() - took;
+            let write = waiting.trace.child("store", waiting.id.0.as_u128());
+            Span::new(
+                write,
+                Some(waiting.trace.span()),
+                Kind::Producer,
+                "store",
+                began,
+            )
+            .with("hub.tenant", Value::Tenant(self.tenant.clone()))
+            .with("hub.channel", Value::Channel(self.channel.clone()))
+            .with("hub.messages_together", Value::whole(messages))
+        });
+    }
+
     async fn part(&self, waiting: &Waiting) -> Result<Part, IngestError> {
         let received = &waiting.received;
         let mut part = if received.bytes.len() > claim::LIMIT {
@@ -253,10 +303,7 @@ impl Committer {
             "ce-time",
             &received.received_at.format(&Rfc3339).unwrap_or_default(),
         );
-        part.attribute(
-            "traceparent",
-            &crate::telemetry::root_traceparent(waiting.id.0),
-        );
+        part.attribute("traceparent", &waiting.trace.traceparent());
         if let Some(peer) = &received.peer {
             part.attribute("hub-peer", peer);
         }

@@ -32,7 +32,7 @@ use crate::mappings::{MappingStore, Mappings};
 use crate::record::{self, Part, Record};
 use crate::retry::Pauses;
 use crate::subject::{self, StreamName};
-use crate::telemetry::child_traceparent;
+use crate::telemetry::{Kind, Span, SpanContext, Value, export, waited_ms};
 
 /// Header of a checkpoint: everything of the channel up to this RAW sequence is translated.
 const CHECKPOINT: &str = "hub-raw-seq";
@@ -224,11 +224,14 @@ impl<T: Translator> TranslatorRunner<T> {
             let _turn = self.governor.turn().await;
             let started = std::time::Instant::now();
             let maps = self.mappings.current();
-            let (made, dead) = self.translate_batch(&batch, &maps);
+            let (made, dead, spans) = self.translate_batch(&batch, &maps);
             metrics::histogram!("hub_translate_seconds", "channel" => label.clone())
                 .record(started.elapsed().as_secs_f64());
             match self.publish(made, dead, last_seq, checkpoint).await {
                 Ok(events_seq) => {
+                    for (trace, span) in spans {
+                        export::record(trace, || span.ended_now());
+                    }
                     checkpoint = Checkpoint {
                         raw_seq: last_seq,
                         events_seq,
@@ -283,17 +286,45 @@ impl<T: Translator> TranslatorRunner<T> {
         }
     }
 
-    fn translate_batch(&self, batch: &[RawMessage], maps: &Mappings) -> (Made, Vec<ToPublish>) {
+    fn translate_batch(
+        &self,
+        batch: &[RawMessage],
+        maps: &Mappings,
+    ) -> (Made, Vec<ToPublish>, Vec<(SpanContext, Span)>) {
         let mut made = Made::default();
         let mut dead = Vec::new();
+        let mut spans = Vec::new();
         for raw in batch {
+            let parent = SpanContext::of(raw.traceparent.as_deref());
+            let trace = translation_of(raw, parent);
+            let began = OffsetDateTime::now_utc();
             let (translation, refusal) = self.translate_one(raw, maps);
-            if let Some((stage, refusal)) = refusal {
-                dead.push(self.dead_letter(raw, stage, &refusal));
+            if export::records(trace) {
+                let span = Span::new(
+                    trace,
+                    parent.map(|p| p.span()),
+                    Kind::Consumer,
+                    "translate",
+                    began,
+                )
+                .with("hub.tenant", Value::Tenant(self.tenant.clone()))
+                .with("hub.channel", Value::Channel(self.channel.clone()))
+                .with("hub.message_id", Value::Id(raw.id.0))
+                .with("hub.queue_ms", waited_ms(raw.received_at, began))
+                .with("hub.outcome", Value::Word(translation.outcome.as_str()))
+                .with("hub.events", Value::whole(translation.events.len()));
+                let span = match &refusal {
+                    Some((_, refusal)) => span.failed(refusal.code),
+                    None => span,
+                };
+                spans.push((trace, span));
             }
-            made.add(&self.tenant, raw, translation, &self.channel);
+            if let Some((stage, refusal)) = refusal {
+                dead.push(self.dead_letter(raw, stage, &refusal, trace));
+            }
+            made.add(raw, translation, &self.channel, trace);
         }
-        (made, dead)
+        (made, dead, spans)
     }
 
     fn translate_one(
@@ -353,7 +384,13 @@ impl<T: Translator> TranslatorRunner<T> {
         }
     }
 
-    fn dead_letter(&self, raw: &RawMessage, stage: Stage, refusal: &crate::Refusal) -> ToPublish {
+    fn dead_letter(
+        &self,
+        raw: &RawMessage,
+        stage: Stage,
+        refusal: &crate::Refusal,
+        trace: SpanContext,
+    ) -> ToPublish {
         let body = DeadLettered {
             stage,
             by: format!("translator.{}", self.channel),
@@ -378,9 +415,7 @@ impl<T: Translator> TranslatorRunner<T> {
         part.attribute("ce-subject", &raw.id.to_string());
         part.attribute("ce-time", &rfc3339(raw.received_at));
         part.attribute("hub-causation", &raw.id.to_string());
-        if let Some(trace) = &raw.traceparent {
-            part.attribute("traceparent", trace);
-        }
+        part.attribute("traceparent", &trace.traceparent());
         let (headers, payload) = record::encode(
             &shared_attributes::<DeadLettered>(
                 &self.tenant,
@@ -447,6 +482,15 @@ impl<T: Translator> TranslatorRunner<T> {
             .await
             .map(|published| published.seq)
     }
+}
+
+/// Context of a translation: its own for each arrival, and the same when it is repeated after a crash.
+fn translation_of(raw: &RawMessage, parent: Option<SpanContext>) -> SpanContext {
+    let arrival = (u128::from(raw.position.seq) << 16) | u128::from(raw.position.index);
+    parent.map_or_else(
+        || SpanContext::root(raw.id.0),
+        |parent| parent.child("translate", raw.id.0.as_u128() ^ arrival),
+    )
 }
 
 /// How long ago something was stored; a clock that went back says zero.
@@ -548,11 +592,12 @@ struct Run {
 impl Made {
     fn add(
         &mut self,
-        tenant: &TenantId,
         raw: &RawMessage,
         translation: Translation,
         channel: &ChannelId,
+        trace: SpanContext,
     ) {
+        let traceparent = trace.traceparent();
         let received_at = rfc3339(raw.received_at);
         let raw_id = raw.id.to_string();
         let mut types = Vec::with_capacity(translation.events.len());
@@ -575,10 +620,7 @@ impl Made {
                 None => part.attribute("ce-time", &received_at),
             }
             part.attribute("hub-causation", &raw_id);
-            part.attribute(
-                "traceparent",
-                &child_traceparent(raw.traceparent.as_deref(), id),
-            );
+            part.attribute("traceparent", &traceparent);
             let runs = self.lanes.entry((lane, group)).or_default();
             let fits = runs.last().is_some_and(|run| {
                 run.name == event.name
@@ -629,7 +671,10 @@ impl Made {
         part.attribute("ce-subject", channel.as_str());
         part.attribute("ce-time", &received_at);
         part.attribute("hub-causation", &raw_id);
-        let _ = tenant;
+        // a row for every message of the hub: these bytes are written only where somebody sees them
+        if export::records(trace) {
+            part.attribute("traceparent", &traceparent);
+        }
         self.ledger.push(part);
     }
 

@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::lanes::SOURCES;
+use super::spans::Spans;
 use super::{Destination, Outgoing, Verdict, Worker};
 use crate::backbone::settings_bucket;
 use crate::db::Tx;
@@ -20,7 +21,6 @@ use crate::failure::Refusal;
 use crate::lane::lane_of;
 use crate::record::{self, Part};
 use crate::subject;
-use crate::telemetry::child_traceparent;
 use crate::translator::runner::Shared;
 
 /// Why a transaction did not commit.
@@ -88,8 +88,12 @@ pub(crate) async fn apply<W: Worker>(
     messages: &[Envelope],
     advances: &[Advance],
 ) -> Result<Committed, TxError> {
+    let mut spans = Spans::begin::<W>();
     let mut tx = Tx::begin(pool, tenant).await?;
     let (fresh, repeats) = enter_inbox::<W>(&mut tx, messages).await?;
+    if repeats > 0 {
+        spans.repeated(messages, &fresh);
+    }
     let mut committed = Committed {
         repeats,
         ..Committed::default()
@@ -107,10 +111,11 @@ pub(crate) async fn apply<W: Worker>(
                 got: verdicts.len(),
             });
         }
-        settle::<W>(&mut tx, &fresh, verdicts, &mut committed).await?;
+        settle::<W>(&mut tx, &fresh, verdicts, &mut committed, &mut spans).await?;
     }
     advance::<W>(&mut tx, advances).await?;
     tx.commit().await?;
+    spans.committed();
     Ok(committed)
 }
 
@@ -121,6 +126,7 @@ pub(crate) async fn refuse<W: Worker>(
     refusal: &Refusal,
     advances: &[Advance],
 ) -> Result<Committed, TxError> {
+    let mut spans = Spans::begin::<W>();
     let mut tx = Tx::begin(pool, &message.tenant).await?;
     let mut committed = Committed::default();
     let (fresh, _) = enter_inbox::<W>(&mut tx, std::slice::from_ref(message)).await?;
@@ -130,11 +136,13 @@ pub(crate) async fn refuse<W: Worker>(
             &fresh,
             vec![Verdict::Refused(refusal.clone())],
             &mut committed,
+            &mut spans,
         )
         .await?;
     }
     advance::<W>(&mut tx, advances).await?;
     tx.commit().await?;
+    spans.committed();
     Ok(committed)
 }
 
@@ -178,14 +186,17 @@ async fn settle<W: Worker>(
     messages: &[Envelope],
     verdicts: Vec<Verdict>,
     committed: &mut Committed,
+    spans: &mut Spans,
 ) -> Result<(), sqlx::Error> {
-    let mut outgoing = Vec::new();
+    let mut outgoing: Vec<Outgoing> = Vec::new();
     let mut unchanged = Vec::new();
     let mut parked = Vec::new();
     let mut answers: Vec<(Uuid, &'static str, serde_json::Value)> = Vec::new();
     for (message, verdict) in messages.iter().zip(verdicts) {
         let is_command = schemas::CatalogueEntry::find(&message.name)
             .is_some_and(|entry| entry.kind == MessageKind::Command);
+        let trace = spans.settled(message, &verdict);
+        let first_said = outgoing.len();
         match verdict {
             Verdict::Applied {
                 outgoing: said,
@@ -241,6 +252,12 @@ async fn settle<W: Worker>(
                     parked.push(message.id);
                     outgoing.push(dead_letter::<W>(message, &refusal));
                 }
+            }
+        }
+        if outgoing.len() > first_said {
+            let traceparent = trace.traceparent();
+            for said in &mut outgoing[first_said..] {
+                said.traceparent = Some(traceparent.clone());
             }
         }
     }
@@ -346,10 +363,9 @@ async fn enter_outbox<W: Worker>(
             if let Some(correlation) = message.correlation {
                 part.attribute("hub-correlation", &correlation.to_string());
             }
-            part.attribute(
-                "traceparent",
-                &child_traceparent(message.traceparent.as_deref(), message.id),
-            );
+            if let Some(traceparent) = &message.traceparent {
+                part.attribute("traceparent", traceparent);
+            }
         }
         let slot = open.get(&subject).copied().filter(|slot| {
             let row = &rows[*slot].1;
