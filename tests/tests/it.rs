@@ -10,6 +10,7 @@ mod it {
     mod bad_input;
     mod contract;
     mod guarantees;
+    mod lab_corpus;
     mod orders;
     mod serial;
     mod ways;
