@@ -1,6 +1,6 @@
 //! What became of the messages of a file, as REST shows it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -235,6 +235,12 @@ impl Outcome {
         }
     }
 
+    /// What came of a further message of the file.
+    pub(super) fn join(&mut self, further: Self) {
+        self.ends.extend(further.ends);
+        self.unmatched.extend(further.unmatched);
+    }
+
     /// Whether nothing at all can be seen of the file.
     pub(super) fn is_empty(&self) -> bool {
         self.ends.is_empty()
@@ -266,7 +272,11 @@ impl Outcome {
                     .or_default() += 1;
                 continue;
             };
-            patients.order(rest, number).await;
+            if !patients.order(rest, number).await {
+                let said = "reports whose number carries orders of another patient: to be claimed";
+                *ends.entry(said.to_owned()).or_default() += 1;
+                continue;
+            }
             let detail = eventually(
                 &format!("report {report} of {number} is on a chart"),
                 SOON,
@@ -349,18 +359,20 @@ fn counted(count: usize, word: &str) -> String {
 /// Who the tubes of the corpus belong to; invented here, one a number.
 pub(super) struct Patients {
     address: std::net::SocketAddr,
-    tubes: HashSet<String>,
+    /// Whether something could be ordered on it.
+    tubes: HashMap<String, bool>,
 }
 
 impl Patients {
     pub(super) fn new(address: std::net::SocketAddr) -> Self {
-        let tubes = HashSet::new();
+        let tubes = HashMap::new();
         Self { address, tubes }
     }
 
-    async fn order(&mut self, rest: &Rest, number: &str) {
-        if !self.tubes.insert(number.to_owned()) {
-            return;
+    /// Whether an order could be placed on the tube; not where the corpus has orders of somebody else on it.
+    async fn order(&mut self, rest: &Rest, number: &str) -> bool {
+        if let Some(placed) = self.tubes.get(number) {
+            return *placed;
         }
         let patient = unique("LAB");
         let sent = Mllp::connect(self.address)
@@ -375,6 +387,12 @@ impl Patients {
         .await;
         let order = json!({ "patient_identifier": patient, "code": { "code": "CORPUS" }, "specimen": { "number": number } });
         let (status, answer) = rest.post("/api/v1/orders", &order).await;
-        assert_eq!(status, 201, "{number}: {answer}");
+        let placed = status == 201;
+        assert!(
+            placed || answer["code"] == "clinical.specimen_in_use",
+            "{number}: {answer}"
+        );
+        self.tubes.insert(number.to_owned(), placed);
+        placed
     }
 }

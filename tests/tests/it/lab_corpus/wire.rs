@@ -125,27 +125,25 @@ pub(super) async fn once(line: &mut Line, bytes: &[u8], answered: bool) -> Heard
     heard
 }
 
-/// Every message of the file in a frame of its own; a batch is one message.
-pub(super) async fn hl7(line: &mut Line, bytes: &[u8]) -> Heard {
+/// One message.
+pub(super) async fn hl7(line: &mut Line, message: &[u8]) -> Heard {
     let mut heard = Heard::default();
-    for message in messages(bytes) {
-        line.write(&frame(&message)).await;
-        let Some(answer) = acknowledgement(line).await else {
-            heard.answers.push("no answer".to_owned());
-            continue;
-        };
-        let (mut answers, _) = parse_answers(&answer);
-        let one = answers.remove(0);
-        let kind = one.field("MSH", 9);
-        heard
-            .answers
-            .push(if kind.starts_with("ACK") || kind.is_empty() {
-                one.code
-            } else {
-                let short: Vec<&str> = kind.split('^').take(2).collect();
-                format!("{} {}", short.join("^"), one.code)
-            });
-    }
+    line.write(&frame(message)).await;
+    let Some(answer) = acknowledgement(line).await else {
+        heard.answers.push("no answer".to_owned());
+        return heard;
+    };
+    let (mut answers, _) = parse_answers(&answer);
+    let one = answers.remove(0);
+    let kind = one.field("MSH", 9);
+    heard
+        .answers
+        .push(if kind.starts_with("ACK") || kind.is_empty() {
+            one.code
+        } else {
+            let short: Vec<&str> = kind.split('^').take(2).collect();
+            format!("{} {}", short.join("^"), one.code)
+        });
     heard
 }
 
@@ -228,8 +226,8 @@ fn framed(number: usize, text: &[u8], last: bool) -> Vec<u8> {
     .concat()
 }
 
-/// Messages of a file. Framing bytes that a capture kept are taken off.
-fn messages(bytes: &[u8]) -> Vec<Vec<u8>> {
+/// Messages of a file; a batch is one. Framing bytes that a capture kept are taken off.
+pub(super) fn messages(bytes: &[u8]) -> Vec<Vec<u8>> {
     let content: Vec<u8> = bytes
         .iter()
         .copied()
