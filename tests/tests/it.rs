@@ -11,6 +11,7 @@ mod it {
     mod contract;
     mod guarantees;
     mod lab_corpus;
+    mod lab_faults;
     mod orders;
     mod serial;
     mod ways;

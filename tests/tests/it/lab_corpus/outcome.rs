@@ -1,15 +1,18 @@
 //! What became of the messages of a file, as REST shows it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tests::{Mllp, Rest, adt, eventually, unique};
+use serde_json::Value;
+use tests::{Rest, eventually};
+
+use super::orders::Patients;
 
 const SOON: Duration = Duration::from_secs(30);
 const RESULT: &str = "lis.result.received";
 
-/// Rows of the ledger and of the worklists that were there before the file.
+/// Rows of the ledger and of the worklists that were there before.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     arrivals: HashSet<String>,
@@ -17,33 +20,77 @@ pub(super) struct Seen {
     waiting: HashSet<String>,
 }
 
+/// When everything that was sent is in the ledger.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Until<'a> {
+    /// A message that came after it.
+    Marker(&'a str),
+    Messages(usize),
+}
+
+/// Reports and their results, by how the results ended.
+#[derive(Debug, Default)]
+struct Tally {
+    reports: usize,
+    results: usize,
+    ends: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    fn add<'v>(&mut self, results: impl Iterator<Item = &'v Value>, waits_for: Option<&str>) {
+        self.reports += 1;
+        for result in results {
+            self.results += 1;
+            *self.ends.entry(end_of(result, waits_for)).or_default() += 1;
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.reports += other.reports;
+        self.results += other.results;
+        for (end, count) in other.ends {
+            *self.ends.entry(end).or_default() += count;
+        }
+    }
+
+    fn text(&self) -> Option<String> {
+        let ends = self.ends.iter().map(|(end, count)| match self.results {
+            all if all == *count => end.clone(),
+            _ => format!("{count} {end}"),
+        });
+        let ends: Vec<String> = ends.collect();
+        let (reports, results) = (
+            counted(self.reports, "report"),
+            counted(self.results, "result"),
+        );
+        (self.reports > 0).then(|| format!("{reports}, {results}: {}", ends.join(", ")))
+    }
+}
+
 /// What became of a file.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// Words for the page, in the order of the messages, equal ones counted.
-    ends: Vec<String>,
-    /// Reports that wait on nobody's chart: id, and the number on the tube.
-    pub(super) unmatched: Vec<(String, Option<String>)>,
-}
-
-/// All arrivals on a channel that are not known yet, oldest first.
-async fn arrivals(rest: &Rest, channel: &str, seen: &mut Seen) -> Vec<Value> {
-    let mut rows = rest
-        .all_items(&format!("/api/v1/messages?channel={channel}&limit=500"))
-        .await;
-    rows.retain(|row| {
-        seen.arrivals
-            .insert(format!("{}{}", row["id"], row["received_at"]))
-    });
-    rows.reverse();
-    rows
+    /// Patients, encounters and orders that were made or changed.
+    made: BTreeMap<String, usize>,
+    /// On a chart.
+    filed: Tally,
+    /// On nobody's chart.
+    waiting: Tally,
+    /// Reports that say what was said before.
+    repeated: usize,
+    /// Control results, by verdict.
+    controls: BTreeMap<String, usize>,
+    /// Words about messages that are none of these.
+    said: Vec<String>,
+    /// The reports of `waiting`: id, and the number on the tube.
+    unmatched: Vec<(String, Option<String>)>,
 }
 
 impl Outcome {
-    /// Waits until the marker (or so many messages) is in the ledger and everything before it has had its effect.
+    /// Waits until all is in the ledger and has had its effect, and looks what there is that was not there before.
     pub(super) async fn of(rest: &Rest, channel: &str, until: Until<'_>, seen: &mut Seen) -> Self {
         let list = format!("/api/v1/messages?channel={channel}&limit=500");
-        eventually(
+        let mut rows = eventually(
             &format!("{channel}: {until:?} in the ledger"),
             SOON,
             || async {
@@ -52,298 +99,276 @@ impl Outcome {
                     Until::Marker(id) => rows.iter().any(|row| row["control_id"] == id),
                     Until::Messages(count) => rows.len() >= seen.arrivals.len() + count,
                 };
-                there.then_some(())
+                there.then_some(rows)
             },
         )
         .await;
-        let mut rows = arrivals(rest, channel, seen).await;
+        rows.retain(|row| {
+            seen.arrivals
+                .insert(format!("{}{}", row["id"], row["received_at"]))
+        });
         if let Until::Marker(id) = until {
             rows.retain(|row| row["control_id"] != id);
         }
         let mut outcome = Self::default();
-        for row in &rows {
-            outcome.add(rest, row, seen).await;
+        for row in rows.iter().rev() {
+            outcome.message(rest, row, seen).await;
         }
-        outcome.waiting(rest, channel, seen).await;
+        outcome.worklist(rest, channel, seen).await;
         outcome.controls(rest, channel, seen).await;
         outcome
     }
 
-    async fn add(&mut self, rest: &Rest, row: &Value, seen: &Seen) {
+    async fn message(&mut self, rest: &Rest, row: &Value, seen: &Seen) {
         let id = row["id"].as_str().unwrap();
-        match row["outcome"].as_str().unwrap() {
-            "duplicate" => self.ends.push("duplicate of a message before".to_owned()),
-            "dead" => {
-                let letter = eventually("its dead letter", SOON, || async {
-                    let lineage = rest.get(&format!("/api/v1/messages/{id}/lineage")).await;
-                    lineage["dead_letters"].as_array()?.first().cloned()
-                })
-                .await;
-                let letter = rest.get(&format!("/api/v1/dead-letters/{letter}")).await;
-                let kept = if letter["stage"] == "edge" {
-                    "kept as broken"
-                } else {
-                    "refused"
-                };
-                self.ends
-                    .push(format!("{kept} `{}`", letter["reason"].as_str().unwrap()));
-            }
+        let said = match row["outcome"].as_str().unwrap() {
+            "duplicate" => "duplicate of a message before".to_owned(),
+            "dead" => dead(rest, id).await,
             "not_translated" => {
                 let detail = rest.get(&format!("/api/v1/messages/{id}")).await;
                 let kind = detail["message_type"].as_str().unwrap_or_default();
-                let why = if kind.contains('^') {
-                    format!("`{kind}`")
-                } else {
-                    detail["notes"]
-                        .as_array()
-                        .unwrap()
-                        .last()
-                        .and_then(Value::as_str)
-                        .unwrap_or("no reason is said")
-                        .to_owned()
+                let notes = detail["notes"].as_array().unwrap();
+                let why = match (kind.contains('^'), notes.last().and_then(Value::as_str)) {
+                    (true, _) => format!("`{kind}`"),
+                    (false, note) => note.expect("why there is nothing").to_owned(),
                 };
-                self.ends.push(format!("kept, nothing to file: {why}"));
+                format!("kept, nothing to file: {why}")
             }
-            _ => self.effects(rest, id, seen).await,
-        }
+            _ => return self.effects(rest, row, seen).await,
+        };
+        self.said.push(said);
     }
 
     /// What a translated message did.
-    async fn effects(&mut self, rest: &Rest, id: &str, seen: &Seen) {
+    async fn effects(&mut self, rest: &Rest, row: &Value, seen: &Seen) {
+        let path = format!("/api/v1/messages/{}/lineage", row["id"].as_str().unwrap());
         let lineage = eventually("every event is applied", SOON, || async {
-            let lineage = rest.get(&format!("/api/v1/messages/{id}/lineage")).await;
-            let events = lineage["events"].as_array().unwrap();
-            let applied = |event: &Value| !event["applied"].as_array().unwrap().is_empty();
-            events.iter().all(applied).then_some(lineage)
+            let lineage = rest.get(&path).await;
+            let pending = |event: &Value| list(&event["applied"]).next().is_none();
+            let applied = !list(&lineage["events"]).any(pending);
+            applied.then_some(lineage)
         })
         .await;
-        let mut did: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut reports = Vec::new();
-        for effect in lineage["effects"].as_array().unwrap() {
-            match effect["kind"].as_str().unwrap() {
-                "report" => reports.push(effect),
-                kind => *did.entry(kind).or_default() += 1,
-            }
-        }
-        let made = did.iter().map(|(kind, count)| counted(*count, kind));
-        let mut words: Vec<String> = made.collect();
-        let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-        let (mut filed, mut results) = (0, 0);
-        for report in &reports {
-            let detail = report_detail(rest, report["id"].as_str().unwrap()).await;
-            if let Some(reason) = waiting_for(rest, &detail).await {
-                // a new one is said by its worklist
-                if seen.waiting.contains(report["id"].as_str().unwrap()) {
-                    let added = of_event(&detail, &report["event_id"]).count();
-                    let results = counted(added, "result");
-                    words.push(format!(
-                        "{results} for a report that waits: unmatched `{reason}`"
-                    ));
-                }
+        let mut explained = false;
+        for effect in list(&lineage["effects"]) {
+            let kind = effect["kind"].as_str().unwrap();
+            if kind != "report" {
+                explained = true;
+                *self.made.entry(kind.to_owned()).or_default() += 1;
                 continue;
             }
-            filed += 1;
-            for result in of_event(&detail, &report["event_id"]) {
-                results += 1;
-                *ends.entry(end_of(result, None)).or_default() += 1;
+            let report = report(rest, effect["id"].as_str().unwrap()).await;
+            // what waits is said by its worklist
+            if waits_for(rest, &report).await.is_none() {
+                explained = true;
+                let event = &effect["event_id"];
+                self.filed.add(
+                    list(&report["results"]).filter(|one| one["source_event"] == *event),
+                    None,
+                );
             }
         }
-        if filed > 0 {
-            words.push(on_chart(filed, results, &ends));
-        }
-        let events = lineage["events"].as_array().unwrap();
-        let unchanged = events.iter().filter(|event| {
-            let mut applied = event["applied"].as_array().unwrap().iter();
-            event["type"] == RESULT && applied.all(|one| one["outcome"] == "unchanged")
-        });
-        let unchanged = unchanged.count();
-        if unchanged > 0 {
-            words.push(format!(
-                "{} said before: nothing new",
-                counted(unchanged, "report")
-            ));
-        }
-        for letter in lineage["dead_letters"].as_array().unwrap() {
+        for letter in list(&lineage["dead_letters"]) {
             let letter = rest.get(&format!("/api/v1/dead-letters/{letter}")).await;
-            words.push(format!(
+            explained = true;
+            self.said.push(format!(
                 "an event refused `{}`",
                 letter["reason"].as_str().unwrap()
             ));
         }
-        // results that are on no chart are said by the worklists
-        if words.is_empty() && !events.iter().any(|event| event["type"] == RESULT) {
-            let mut kinds: Vec<&str> = events
-                .iter()
-                .filter_map(|event| event["type"].as_str())
-                .collect();
-            kinds.dedup();
-            words.push(format!(
-                "applied, no row of its own: `{}`",
-                kinds.join("`, `")
+        let mut applied = Vec::new();
+        for event in list(&lineage["events"]) {
+            let kind = event["type"].as_str().unwrap();
+            let changed = list(&event["applied"]).any(|one| one["outcome"] != "unchanged");
+            match (kind, changed) {
+                (RESULT, false) => self.repeated += 1,
+                (RESULT, true) => self.added(rest, row, event, seen).await,
+                _ => applied.push(kind),
+            }
+        }
+        applied.dedup();
+        if !explained && !applied.is_empty() {
+            self.said.push(format!(
+                "`{}`: nothing that was not known",
+                applied.join("`, `")
             ));
         }
-        if !words.is_empty() {
-            self.ends.push(words.join(", "));
-        }
     }
 
-    /// Reports that came with the file and are on nobody's chart.
-    async fn waiting(&mut self, rest: &Rest, channel: &str, seen: &mut Seen) {
-        let list = format!("/api/v1/worklists/unmatched?state=all&channel={channel}&limit=500");
-        let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-        let (mut reports, mut results) = (0, 0);
-        for row in rest.all_items(&list).await {
-            let id = row["report_id"].as_str().unwrap();
-            if !seen.waiting.insert(id.to_owned()) {
+    /// Results for a report that waited before this message.
+    async fn added(&mut self, rest: &Rest, row: &Value, event: &Value, seen: &Seen) {
+        for waiting in worklist(rest, row["channel"].as_str().unwrap()).await {
+            let id = waiting["report_id"].as_str().unwrap();
+            if !seen.waiting.contains(id) {
                 continue;
             }
-            reports += 1;
-            let detail = report_detail(rest, id).await;
-            let number = detail["specimen_number"].as_str().map(str::to_owned);
-            self.unmatched.push((id.to_owned(), number));
-            for result in detail["results"].as_array().unwrap() {
-                results += 1;
-                *ends
-                    .entry(end_of(result, row["reason"].as_str()))
-                    .or_default() += 1;
+            let report = report(rest, id).await;
+            let added = list(&report["results"])
+                .filter(|one| one["source_event"] == event["id"])
+                .count();
+            if added > 0 {
+                let reason = waiting["reason"].as_str().unwrap();
+                let results = counted(added, "result");
+                self.said.push(format!(
+                    "{results} for a report that waits: unmatched `{reason}`"
+                ));
             }
-        }
-        if reports > 0 {
-            self.ends.push(on_chart(reports, results, &ends));
         }
     }
 
-    /// Control results that came with the file.
-    async fn controls(&mut self, rest: &Rest, channel: &str, seen: &mut Seen) {
-        let all = rest
-            .all_items(&format!(
-                "/api/v1/worklists/qc?state=all&channel={channel}&limit=500"
-            ))
-            .await;
-        let mut verdicts: BTreeMap<String, usize> = BTreeMap::new();
-        for control in all
-            .iter()
-            .filter(|one| seen.controls.insert(one["id"].as_i64().unwrap()))
-        {
-            *verdicts
-                .entry(control["verdict"].as_str().unwrap().to_owned())
-                .or_default() += 1;
+    /// Reports that are new on the worklist.
+    async fn worklist(&mut self, rest: &Rest, channel: &str, seen: &mut Seen) {
+        for row in worklist(rest, channel).await {
+            let id = row["report_id"].as_str().unwrap();
+            if seen.waiting.insert(id.to_owned()) {
+                let report = report(rest, id).await;
+                let number = report["specimen_number"].as_str().map(str::to_owned);
+                self.unmatched.push((id.to_owned(), number));
+                self.waiting
+                    .add(list(&report["results"]), row["reason"].as_str());
+            }
         }
-        for (verdict, count) in verdicts {
-            self.ends
-                .push(format!("QC: {} ({verdict})", counted(count, "result")));
+    }
+
+    /// Control results that are new.
+    async fn controls(&mut self, rest: &Rest, channel: &str, seen: &mut Seen) {
+        let path = format!("/api/v1/worklists/qc?state=all&channel={channel}&limit=500");
+        for control in rest.all_items(&path).await {
+            if seen.controls.insert(control["id"].as_i64().unwrap()) {
+                let verdict = control["verdict"].as_str().unwrap().to_owned();
+                *self.controls.entry(verdict).or_default() += 1;
+            }
         }
     }
 
     /// What came of a further message of the file.
     pub(super) fn join(&mut self, further: Self) {
-        self.ends.extend(further.ends);
+        self.filed.join(further.filed);
+        self.waiting.join(further.waiting);
+        self.repeated += further.repeated;
+        self.said.extend(further.said);
         self.unmatched.extend(further.unmatched);
-    }
-
-    /// Whether nothing at all can be seen of the file.
-    pub(super) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// For the page; equal ends one after the other are counted.
-    pub(super) fn text(&self) -> String {
-        let mut text: Vec<(usize, &str)> = Vec::new();
-        for end in &self.ends {
-            match text.last_mut() {
-                Some((count, last)) if *last == end => *count += 1,
-                _ => text.push((1, end)),
-            }
+        for (kind, count) in further.made {
+            *self.made.entry(kind).or_default() += count;
         }
-        let said = text.iter().map(|(count, end)| match count {
-            1 => (*end).to_owned(),
-            _ => format!("{count} × ({end})"),
-        });
-        said.collect::<Vec<_>>().join("; ")
+        for (verdict, count) in further.controls {
+            *self.controls.entry(verdict).or_default() += count;
+        }
+    }
+
+    /// For the page; empty when nothing at all can be seen.
+    pub(super) fn text(&self) -> String {
+        let made = self.made.iter().map(|(kind, count)| counted(*count, kind));
+        let made: Vec<String> = made.collect();
+        let mut parts = vec![made.join(", ")];
+        parts.extend(self.filed.text());
+        parts.extend(self.waiting.text());
+        if self.repeated > 0 {
+            parts.push(format!(
+                "{} said before: nothing new",
+                counted(self.repeated, "report")
+            ));
+        }
+        for (verdict, count) in &self.controls {
+            parts.push(format!("QC: {} (`{verdict}`)", counted(*count, "result")));
+        }
+        let mut said: BTreeMap<&str, usize> = BTreeMap::new();
+        for one in &self.said {
+            *said.entry(one).or_default() += 1;
+        }
+        parts.extend(said.iter().map(|(words, count)| match count {
+            1 => (*words).to_owned(),
+            _ => format!("{count} × ({words})"),
+        }));
+        parts.retain(|part| !part.is_empty());
+        parts.join("; ")
     }
 
     /// Orders something on each tube that waits: what its results become then.
-    pub(super) async fn with_orders(&self, rest: &Rest, patients: &mut Patients) -> String {
+    pub(super) async fn once_ordered(&self, rest: &Rest, patients: &mut Patients) -> String {
         let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-        for (report, number) in &self.unmatched {
+        let mut claims: BTreeMap<&str, usize> = BTreeMap::new();
+        for (id, number) in &self.unmatched {
             let Some(number) = number else {
-                *ends
-                    .entry("reports without a number: to be claimed".to_owned())
-                    .or_default() += 1;
+                *claims.entry("no number").or_default() += 1;
                 continue;
             };
             if !patients.order(rest, number).await {
-                let said = "reports whose number carries orders of another patient: to be claimed";
-                *ends.entry(said.to_owned()).or_default() += 1;
+                *claims
+                    .entry("the number carries orders of another patient")
+                    .or_default() += 1;
                 continue;
             }
-            let detail = eventually(
-                &format!("report {report} of {number} is on a chart"),
+            let found = eventually(
+                &format!("report {id} of {number} is on a chart"),
                 SOON,
                 || async {
-                    let detail = rest.get(&format!("/api/v1/reports/{report}")).await;
-                    waiting_for(rest, &detail).await.is_none().then_some(detail)
+                    let report = report(rest, id).await;
+                    waits_for(rest, &report).await.is_none().then_some(report)
                 },
             )
             .await;
-            for result in detail["results"].as_array().unwrap() {
-                if result["current"] == true {
-                    *ends.entry(end_of(result, None)).or_default() += 1;
-                }
+            for result in list(&found["results"]).filter(|one| one["current"] == true) {
+                *ends.entry(end_of(result, None)).or_default() += 1;
             }
         }
         let said = ends.iter().map(|(end, count)| format!("{count} {end}"));
-        said.collect::<Vec<_>>().join(", ")
+        let mut text = said.collect::<Vec<_>>().join(", ");
+        for (why, count) in claims {
+            let joint = if text.is_empty() { "" } else { "; " };
+            write!(
+                text,
+                "{joint}{} to be claimed: {why}",
+                counted(count, "report")
+            )
+            .unwrap();
+        }
+        text
     }
 }
 
-/// When a file is through.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Until<'a> {
-    Marker(&'a str),
-    Messages(usize),
+/// Why a message is a dead letter.
+async fn dead(rest: &Rest, id: &str) -> String {
+    let path = format!("/api/v1/messages/{id}/lineage");
+    let number = eventually("its dead letter", SOON, || async {
+        let lineage = rest.get(&path).await;
+        list(&lineage["dead_letters"]).next().cloned()
+    })
+    .await;
+    let letter = rest.get(&format!("/api/v1/dead-letters/{number}")).await;
+    let (reason, detail) = (
+        letter["reason"].as_str().unwrap(),
+        letter["detail"].as_str().unwrap(),
+    );
+    if letter["stage"] == "edge" {
+        format!("kept as broken: {detail}")
+    } else {
+        format!("refused `{reason}`")
+    }
 }
 
-async fn report_detail(rest: &Rest, id: &str) -> Value {
+async fn report(rest: &Rest, id: &str) -> Value {
     rest.get(&format!("/api/v1/reports/{id}")).await
 }
 
-/// The results of a report that one event brought.
-fn of_event<'a>(report: &'a Value, event: &'a Value) -> impl Iterator<Item = &'a Value> {
-    let results = report["results"].as_array().unwrap().iter();
-    results.filter(move |result| result["source_event"] == *event)
-}
-
-fn on_chart(reports: usize, results: usize, ends: &BTreeMap<String, usize>) -> String {
-    let ends = ends.iter().map(|(end, count)| match results {
-        one if one == *count => end.clone(),
-        _ => format!("{count} {end}"),
-    });
-    let ends: Vec<String> = ends.collect();
-    format!(
-        "{}, {}: {}",
-        counted(reports, "report"),
-        counted(results, "result"),
-        ends.join(", ")
-    )
+/// Everything that ever waited on a channel, oldest first.
+async fn worklist(rest: &Rest, channel: &str) -> Vec<Value> {
+    let path = format!("/api/v1/worklists/unmatched?state=all&channel={channel}&limit=500");
+    rest.all_items(&path).await
 }
 
 /// Why a report waits, when it is on nobody's chart.
-async fn waiting_for(rest: &Rest, report: &Value) -> Option<String> {
-    let list = format!(
-        "/api/v1/worklists/unmatched?channel={}&limit=500",
-        report["channel"].as_str().unwrap()
-    );
-    let rows = rest.all_items(&list).await;
-    let row = rows.iter().find(|row| row["report_id"] == report["id"])?;
+async fn waits_for(rest: &Rest, report: &Value) -> Option<String> {
+    let rows = worklist(rest, report["channel"].as_str().unwrap()).await;
+    let mut open = rows.iter().filter(|row| row["state"] == "open");
+    let row = open.find(|row| row["report_id"] == report["id"])?;
     Some(row["reason"].as_str().unwrap().to_owned())
 }
 
 /// A result in words.
-fn end_of(result: &Value, waits: Option<&str>) -> String {
-    let held = result["held"].as_str();
-    match (waits, held) {
-        (Some(reason), Some(held)) if held != "no_patient" => {
+fn end_of(result: &Value, waits_for: Option<&str>) -> String {
+    match (waits_for, result["held"].as_str()) {
+        (Some(reason), Some(held)) if held != "no_patient" && held != reason => {
             format!("unmatched `{reason}` and held `{held}`")
         }
         (Some(reason), _) => format!("unmatched `{reason}`"),
@@ -352,47 +377,10 @@ fn end_of(result: &Value, waits: Option<&str>) -> String {
     }
 }
 
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
 fn counted(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Who the tubes of the corpus belong to; invented here, one a number.
-pub(super) struct Patients {
-    address: std::net::SocketAddr,
-    /// Whether something could be ordered on it.
-    tubes: HashMap<String, bool>,
-}
-
-impl Patients {
-    pub(super) fn new(address: std::net::SocketAddr) -> Self {
-        let tubes = HashMap::new();
-        Self { address, tubes }
-    }
-
-    /// Whether an order could be placed on the tube; not where the corpus has orders of somebody else on it.
-    async fn order(&mut self, rest: &Rest, number: &str) -> bool {
-        if let Some(placed) = self.tubes.get(number) {
-            return *placed;
-        }
-        let patient = unique("LAB");
-        let sent = Mllp::connect(self.address)
-            .await
-            .send(adt("A04", &unique("C"), &patient))
-            .await;
-        assert_eq!(sent.code, "AA");
-        let path = format!("/api/v1/patients?identifier={patient}");
-        eventually("the patient is registered", SOON, || async {
-            (!rest.items(&path).await.is_empty()).then_some(())
-        })
-        .await;
-        let order = json!({ "patient_identifier": patient, "code": { "code": "CORPUS" }, "specimen": { "number": number } });
-        let (status, answer) = rest.post("/api/v1/orders", &order).await;
-        let placed = status == 201;
-        assert!(
-            placed || answer["code"] == "clinical.specimen_in_use",
-            "{number}: {answer}"
-        );
-        self.tubes.insert(number.to_owned(), placed);
-        placed
-    }
 }
