@@ -1,6 +1,7 @@
 //! What goes wrong between an instrument and its host: noise, storms, silence, pulled cables, and samples that say nothing
 //! of whose they are. A kill while a frame is unacknowledged is in `astm.rs`, damaged serial blocks in `serial.rs`.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -19,26 +20,19 @@ const SOON: Duration = Duration::from_secs(30);
 const SILENCE_MS: u64 = 700;
 
 /// A hub with two instruments that speak ASTM (`one`, `two`) and one that speaks HL7 (`lab`).
-struct Lab {
+struct World {
     hub: HubProcess,
-    rest: Rest,
     // after the hub: fields are dropped in this order
     _servers: Servers,
 }
 
-impl Lab {
-    /// The one that is running, or a new one.
-    async fn shared() -> Arc<Self> {
-        static LAB: Mutex<Weak<Lab>> = Mutex::const_new(Weak::new());
-        let mut lab = LAB.lock().await;
-        if let Some(running) = lab.upgrade() {
-            return running;
-        }
-        let started = Arc::new(Self::start().await);
-        *lab = Arc::downgrade(&started);
-        started
-    }
+/// One test's view of the hub that all tests here share.
+struct Lab {
+    world: Arc<World>,
+    rest: Rest,
+}
 
+impl World {
     async fn start() -> Self {
         let servers = Servers::start().await;
         let link = format!("[channel.settings.link]\nreceive_timeout_ms = {SILENCE_MS}\n");
@@ -47,16 +41,36 @@ impl Lab {
             .channel(astm("one"))
             .channel(astm("two"));
         let hub = HubProcess::start(&servers, &settings).await;
-        let rest = hub.sign_in().await;
         Self {
             hub,
-            rest,
             _servers: servers,
         }
     }
+}
+
+impl Lab {
+    async fn open() -> Self {
+        static WORLD: Mutex<Weak<World>> = Mutex::const_new(Weak::new());
+        let world = {
+            let mut known = WORLD.lock().await;
+            if let Some(running) = known.upgrade() {
+                running
+            } else {
+                let started = Arc::new(World::start().await);
+                *known = Arc::downgrade(&started);
+                started
+            }
+        };
+        let rest = world.hub.sign_in().await;
+        Self { world, rest }
+    }
+
+    fn address(&self, channel: &str) -> SocketAddr {
+        self.world.hub.mllp(channel)
+    }
 
     async fn line(&self, channel: &str) -> Astm {
-        Astm::connect(self.hub.mllp(channel)).await
+        Astm::connect(self.address(channel)).await
     }
 
     /// The row of the worklist for a report with this number, once it is there.
@@ -75,10 +89,7 @@ impl Lab {
     async fn patient(&self, family: &str) -> String {
         let patient = unique("MRN");
         let message = adt_named("A04", &unique("C"), &patient, family);
-        let sent = Mllp::connect(self.hub.mllp("lab"))
-            .await
-            .send(message)
-            .await;
+        let sent = Mllp::connect(self.address("lab")).await.send(message).await;
         assert_eq!(sent.code, "AA");
         let path = format!("/api/v1/patients?identifier={}", encode(&patient));
         eventually("the patient is registered", SOON, || async {
@@ -127,7 +138,7 @@ const AT: &str = "20260115120400";
 #[tokio::test]
 async fn a_storm_of_enquiries_is_answered_and_disturbs_neither_the_line_nor_its_neighbour() {
     const STORM: usize = 5_000;
-    let lab = Lab::shared().await;
+    let lab = Lab::open().await;
     let mut line = lab.line("one").await;
     let mut neighbour = lab.line("two").await;
     let (stormy, calm) = (unique("MRN"), unique("MRN"));
@@ -157,7 +168,7 @@ async fn a_storm_of_enquiries_is_answered_and_disturbs_neither_the_line_nor_its_
 
 #[tokio::test]
 async fn silence_in_mid_frame_is_reported_with_what_had_come_and_the_repeat_is_filed_once() {
-    let lab = Lab::shared().await;
+    let lab = Lab::open().await;
     let (patient, tube) = (unique("MRN"), unique("T"));
     let records = message(&unique("C"), &patient, &tube, "7.4", AT);
     let mut line = lab.line("one").await;
@@ -198,7 +209,7 @@ async fn silence_in_mid_frame_is_reported_with_what_had_come_and_the_repeat_is_f
 
 #[tokio::test]
 async fn a_cable_pulled_between_the_last_acknowledgement_and_eot_loses_and_doubles_nothing() {
-    let lab = Lab::shared().await;
+    let lab = Lab::open().await;
     let (patient, tube) = (unique("MRN"), unique("T"));
     let records = message(&unique("C"), &patient, &tube, "7.4", AT);
     let mut line = lab.line("one").await;
@@ -222,7 +233,7 @@ async fn a_cable_pulled_between_the_last_acknowledgement_and_eot_loses_and_doubl
 
 #[tokio::test]
 async fn a_cable_pulled_before_the_end_of_a_message_leaves_what_is_whole_and_says_so() {
-    let lab = Lab::shared().await;
+    let lab = Lab::open().await;
     let (patient, tube) = (unique("MRN"), unique("T"));
     let records = message(&unique("C"), &patient, &tube, "7.4", AT);
     let mut line = lab.line("one").await;

@@ -118,7 +118,7 @@ async fn play(address: SocketAddr, instrument: usize, messages: Vec<Vec<String>>
 }
 
 async fn every_message_is_filed_once_or_reported(count: usize) {
-    let lab = Lab::shared().await;
+    let lab = Lab::open().await;
     let run = unique("N");
     let value = |n: usize| format!("{}.{}", n % 90 + 1, n % 10);
     let patient = |n: usize| format!("{run}P{}", n / PER_PATIENT);
@@ -133,7 +133,7 @@ async fn every_message_is_filed_once_or_reported(count: usize) {
             AT,
         ));
     }
-    let address = lab.hub.mllp("one");
+    let address = lab.address("one");
     let played = lines
         .into_iter()
         .enumerate()

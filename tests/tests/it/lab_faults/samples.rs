@@ -7,11 +7,11 @@ use super::{AT, Lab, message};
 
 #[tokio::test]
 async fn what_an_instrument_sends_again_the_next_day_under_new_numbers_changes_nothing() {
-    let lab = Lab::shared().await;
+    let lab = Lab::open().await;
     let patient = unique("MRN");
     let tubes: Vec<String> = (0..5).map(|_| unique("T")).collect();
     let mut line = lab.line("one").await;
-    let mut peer = Mllp::connect(lab.hub.mllp("lab")).await;
+    let mut peer = Mllp::connect(lab.address("lab")).await;
     for (day, at) in [AT, "20260116070000", "20260117070000"]
         .into_iter()
         .enumerate()
@@ -43,7 +43,7 @@ async fn what_an_instrument_sends_again_the_next_day_under_new_numbers_changes_n
 
 #[tokio::test]
 async fn two_instruments_with_the_same_specimen_number_each_keep_their_results() {
-    let lab = Lab::shared().await;
+    let lab = Lab::open().await;
     let patient = lab.patient("Rao").await;
     let tube = unique("T");
     lab.order(&patient, &tube).await;
@@ -72,13 +72,13 @@ async fn two_instruments_with_the_same_specimen_number_each_keep_their_results()
 
 #[tokio::test]
 async fn a_sample_without_name_and_number_waits_in_plain_sight_until_somebody_claims_it() {
-    let lab = Lab::shared().await;
+    let lab = Lab::open().await;
     let patient = lab.patient("Claimed").await;
     // values by which these are found again
     let (astm, oru) = ("3.91", "3.92");
     let mut line = lab.line("one").await;
     line.session(&message(&unique("C"), "", "", astm, AT)).await;
-    let sent = Mllp::connect(lab.hub.mllp("lab"))
+    let sent = Mllp::connect(lab.address("lab"))
         .await
         .send(hl7(&unique("C"), "", "", oru, AT))
         .await;
@@ -93,11 +93,11 @@ async fn a_sample_without_name_and_number_waits_in_plain_sight_until_somebody_cl
         assert!(row["tests"].to_string().contains("WBC"), "{row}");
         let claim = format!("/api/v1/worklists/unmatched/{id}/claim");
         // one identifier is not enough, and the second must be his
-        let (status, _) = lab
+        let (status, answer) = lab
             .rest
             .post(&claim, &json!({ "patient_identifier": patient }))
             .await;
-        assert_eq!(status, 422);
+        assert!((400..500).contains(&status), "{status} {answer}");
         let stranger = json!({ "patient_identifier": patient, "birth_date": "1901-01-01" });
         let (status, answer) = lab.rest.post(&claim, &stranger).await;
         assert!((400..500).contains(&status), "{status} {answer}");
@@ -117,7 +117,7 @@ async fn a_sample_without_name_and_number_waits_in_plain_sight_until_somebody_cl
 
 #[tokio::test]
 async fn a_name_or_the_end_of_a_number_in_the_specimen_field_finds_nobody() {
-    let lab = Lab::shared().await;
+    let lab = Lab::open().await;
     let family = unique("Kulkarni");
     let patient = lab.patient(&family).await;
     let tube = unique("ACC-S1-");
