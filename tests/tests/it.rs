@@ -10,6 +10,8 @@ mod it {
     mod bad_input;
     mod contract;
     mod guarantees;
+    mod lab_corpus;
+    mod lab_faults;
     mod orders;
     mod serial;
     mod traces;

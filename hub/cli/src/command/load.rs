@@ -8,8 +8,11 @@ use std::time::Duration;
 use anyhow::bail;
 
 mod generator;
+mod instrument;
+mod lab;
 mod message;
 mod observe;
+mod subject;
 mod table;
 
 use crate::rest::Rest;

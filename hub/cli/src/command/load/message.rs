@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 /// (code, text, value, unit, range) as an analyzer sends them.
-const RESULTS: [(&str, &str, &str, &str, &str); 12] = [
+pub(super) const RESULTS: [(&str, &str, &str, &str, &str); 12] = [
     ("WBC", "Leukocytes", "7.2", "10*3/uL", "4.0-11.0"),
     ("RBC", "Erythrocytes", "4.61", "10*6/uL", "4.0-5.5"),
     ("HGB", "Haemoglobin", "13.4", "g/dL", "12.0-16.0"),

@@ -1,32 +1,33 @@
-//! The whole table of figures, measured on servers of our own in a temporary folder: nats-server that syncs every
-//! write, Postgres, and this program as a child, all on this machine together with the sender.
+//! The whole table of figures. The laboratory's have a hub of their own, with their channels.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
-use tokio::process::{Child, Command};
+use anyhow::bail;
 
 use super::super::signal::StopSignal;
-use super::generator::{self, Burst, Limit, Outcome};
-use super::observe::{account, until_visible};
-use super::{ensure_release, run_name};
-use crate::home::{Home, HomeOptions};
-use crate::rest::Rest;
+use super::generator::Limit;
+use super::subject::{Extra, Subject};
+use super::{ensure_release, lab};
 
-const PASSWORD: &str = "measure-me-once";
-/// Nothing takes longer than this to be drained.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Scenarios of [`scenarios`]; those of the laboratory are in `lab.rs`.
+const NAMES: [&str; 7] = [
+    "start",
+    "single",
+    "end-to-end",
+    "burst",
+    "sustained",
+    "memory",
+    "backlog",
+];
 
 /// One line of the table.
-struct Figure {
-    name: String,
-    value: f64,
-    unit: &'static str,
+pub(super) struct Figure {
+    pub name: String,
+    pub value: f64,
+    pub unit: &'static str,
     /// Limit, and whether the value must be at least (true) or at most (false) that.
-    target: Option<(f64, bool)>,
+    pub target: Option<(f64, bool)>,
 }
 
 impl Figure {
@@ -41,149 +42,6 @@ impl Figure {
     }
 }
 
-/// The hub that is measured.
-struct Subject {
-    home: Home,
-    child: Child,
-    mllp: SocketAddr,
-    api: SocketAddr,
-    rest: Rest,
-    started: Instant,
-    first_accepted: Duration,
-    folder: std::path::PathBuf,
-}
-
-impl Subject {
-    async fn start() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("hub-load-{}", std::process::id()));
-        let free = || -> anyhow::Result<SocketAddr> {
-            Ok(SocketAddr::from((
-                [127, 0, 0, 1],
-                local_servers::free_port()?,
-            )))
-        };
-        let options = HomeOptions {
-            folder: folder.clone(),
-            api: free()?,
-            mllp: free()?,
-            astm: free()?,
-            nats_port: 0,
-            pg_port: 0,
-        };
-        let home = Home::start(&options).await?;
-        let started = Instant::now();
-        let child = Command::new(std::env::current_exe()?)
-            .args(["run", "--config"])
-            .arg(folder.join("hub.toml"))
-            .env("HUB_BOOTSTRAP_ADMIN_PASSWORD", PASSWORD)
-            .env("HUB_LOG", "warn")
-            .env_remove("HUB_API_ADDR")
-            .kill_on_drop(true)
-            .spawn()
-            .context("can't start this program as a child")?;
-        let first = Burst {
-            to: options.mllp,
-            connections: 1,
-            limit: Limit::Messages(1),
-            rate: None,
-            patients: 1,
-            run: run_name(),
-        };
-        let first = Arc::new(first);
-        loop {
-            if generator::run(Arc::clone(&first))
-                .await
-                .is_ok_and(|outcome| outcome.acknowledged == 1)
-            {
-                break;
-            }
-            if started.elapsed() > Duration::from_secs(30) {
-                bail!("the hub took no message within 30 s");
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let first_accepted = started.elapsed();
-        let rest = loop {
-            match Rest::sign_in(options.api, PASSWORD).await {
-                Ok(rest) => break rest,
-                Err(error) if started.elapsed() > Duration::from_secs(30) => return Err(error),
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
-        };
-        Ok(Self {
-            home,
-            child,
-            mllp: options.mllp,
-            api: options.api,
-            rest,
-            started,
-            first_accepted,
-            folder,
-        })
-    }
-
-    fn hub_pid(&self) -> u32 {
-        self.child.id().unwrap_or(0)
-    }
-
-    /// CPU seconds so far of hub, NATS and Postgres.
-    fn cpu(&self) -> [f64; 3] {
-        [
-            Some(self.hub_pid()),
-            self.home.nats.pid(),
-            self.home.postgres.pid(),
-        ]
-        .map(|pid| pid.map_or(0.0, |pid| account(pid).cpu))
-    }
-
-    fn rss_mb(&self) -> f64 {
-        account(self.hub_pid()).rss as f64 / 1e6
-    }
-
-    async fn burst(
-        &self,
-        connections: usize,
-        limit: Limit,
-        rate: Option<u64>,
-    ) -> anyhow::Result<Outcome> {
-        let burst = Burst {
-            to: self.mllp,
-            connections,
-            limit,
-            rate,
-            patients: 20_000,
-            run: run_name(),
-        };
-        let outcome = generator::run(Arc::new(burst)).await?;
-        if outcome.refused > 0 || outcome.failed > 0 {
-            bail!(
-                "{} messages refused, {} connections failed",
-                outcome.refused,
-                outcome.failed
-            );
-        }
-        Ok(outcome)
-    }
-
-    async fn drained(&self, outcome: &Outcome) -> anyhow::Result<Duration> {
-        until_visible(&self.rest, outcome, PATIENCE).await
-    }
-
-    async fn stop(mut self) -> anyhow::Result<()> {
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(pid),
-                nix::sys::signal::Signal::SIGTERM,
-            )?;
-        }
-        let _ = tokio::time::timeout(Duration::from_secs(12), self.child.wait()).await;
-        self.home.stop().await;
-        local_servers::remove_data(&self.folder)?;
-        std::fs::remove_dir_all(&self.folder).ok();
-        Ok(())
-    }
-}
-
 /// Measures all scenarios whose name contains `only`.
 ///
 /// # Errors
@@ -192,25 +50,24 @@ pub(super) async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCo
     ensure_release()?;
     let wanted = |name: &str| only.is_none_or(|only| name.contains(only));
     let mut stop = StopSignal::install()?;
-    let subject = Subject::start().await?;
-    eprintln!(
-        "measuring a hub on {} (REST {}), all of it in {}",
-        subject.mllp,
-        subject.api,
-        subject.folder.display()
-    );
-    let outcome = tokio::select! {
-        outcome = scenarios(&subject, &wanted) => outcome,
-        () = stop.given() => Err(anyhow::anyhow!("stopped before the table was whole")),
-    };
-    let figures = match outcome {
-        Ok(figures) => figures,
-        Err(error) => {
-            subject.stop().await?;
-            return Err(error);
-        }
-    };
-    subject.stop().await?;
+    let mut figures = Vec::new();
+    if NAMES.into_iter().any(wanted) {
+        figures.extend(
+            measured(Extra::default(), &mut stop, async |subject| {
+                scenarios(subject, &wanted).await
+            })
+            .await?,
+        );
+    }
+    if wanted("lab") {
+        let lab = lab::Lab::prepare()?;
+        figures.extend(
+            measured(lab.extra(), &mut stop, async |subject| {
+                lab.scenarios(subject).await
+            })
+            .await?,
+        );
+    }
     show(&figures, json)?;
     let all_met = figures.iter().all(|figure| figure.met() != Some(false));
     Ok(if all_met {
@@ -218,6 +75,22 @@ pub(super) async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCo
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Measures one hub, and stops it whatever comes of that.
+async fn measured(
+    extra: Extra,
+    stop: &mut StopSignal,
+    scenarios: impl AsyncFnOnce(&Subject) -> anyhow::Result<Vec<Figure>>,
+) -> anyhow::Result<Vec<Figure>> {
+    let subject = Subject::start(&extra).await?;
+    eprintln!("measuring a hub on {} (REST {})", subject.mllp, subject.api);
+    let outcome = tokio::select! {
+        outcome = scenarios(&subject) => outcome,
+        () = stop.given() => Err(anyhow::anyhow!("stopped before the table was whole")),
+    };
+    subject.stop().await?;
+    outcome
 }
 
 async fn scenarios(
@@ -394,7 +267,7 @@ async fn scenarios(
     Ok(figures)
 }
 
-fn line(figure: &Figure) -> String {
+pub(super) fn line(figure: &Figure) -> String {
     let target = match figure.target {
         Some((limit, true)) => format!("at least {limit}"),
         Some((limit, false)) => format!("at most {limit}"),

@@ -1,0 +1,315 @@
+//! Figures of the laboratory: how soon an ASTM instrument is acknowledged, how soon its query is answered while much is
+//! pending, and what many slow serial lines cost.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_serial::{SerialPort as _, SerialStream};
+
+use super::instrument::{Instrument, blood_count};
+use super::subject::{Extra, PATIENCE, Subject, folder};
+use super::table::{Figure, line};
+
+const MESSAGES: usize = 3_000;
+const ORDERS: usize = 100_000;
+/// Tubes in one order message.
+const TUBES: usize = 10;
+/// Connections that place orders.
+const SENDERS: usize = 32;
+/// Instruments that ask at the same moment, and how often each.
+const ASKING: usize = 4;
+const QUESTIONS: usize = 100;
+const LINES: usize = 64;
+const BAUD: u32 = 9600;
+
+/// The laboratory's hub: a channel for each serial line, whose other end is held here.
+pub(super) struct Lab {
+    lines: std::cell::RefCell<Vec<SerialStream>>,
+    /// The hub's ends, held open, or ours would see a hang-up before the hub has opened its own.
+    _far: Vec<SerialStream>,
+    channels: String,
+}
+
+impl Lab {
+    /// Makes the pseudo terminals.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub(super) fn prepare() -> anyhow::Result<Self> {
+        let folder = folder();
+        std::fs::create_dir_all(&folder)?;
+        let (mut lines, mut far) = (Vec::new(), Vec::new());
+        let mut channels = String::new();
+        for n in 0..LINES {
+            let (near, other) = SerialStream::pair().context("no pseudo terminal")?;
+            let port = folder.join(format!("tty-{n}"));
+            std::os::unix::fs::symlink(other.name().context("it has no name")?, &port)?;
+            write!(
+                channels,
+                "\n[[channel]]\nid = \"serial-{n}\"\ntenant = \"demo\"\nkind = \"astm\"\n[channel.settings.serial]\nport = \"{}\"\nbaud = {BAUD}\n",
+                port.display()
+            )?;
+            lines.push(near);
+            far.push(other);
+        }
+        let lines = lines.into();
+        Ok(Self {
+            lines,
+            _far: far,
+            channels,
+        })
+    }
+
+    pub(super) fn extra(&self) -> Extra {
+        Extra {
+            channels: self.channels.clone(),
+            mappings:
+                "[[order]]\nid = \"load\"\ncode = \"LOAD\"\ninstrument = [\"WBC\", \"HGB\"]\n"
+                    .to_owned(),
+        }
+    }
+
+    /// Measures.
+    ///
+    /// # Errors
+    /// Something is not answered, or not as it should be.
+    pub(super) async fn scenarios(&self, subject: &Subject) -> anyhow::Result<Vec<Figure>> {
+        let mut figures = self.serial_lines(subject).await?;
+        figures.extend(acknowledgements(subject).await?);
+        figures.extend(host_queries(subject).await?);
+        Ok(figures)
+    }
+
+    /// Every line sends all the time, as fast as it can.
+    async fn serial_lines(&self, subject: &Subject) -> anyhow::Result<Vec<Figure>> {
+        let idle = hub_cpu(subject, Duration::from_secs(15)).await;
+        let mut tasks = JoinSet::new();
+        for (n, near) in self.lines.take().into_iter().enumerate() {
+            tasks.spawn(async move {
+                let mut instrument = Instrument::at(near, BAUD);
+                for count in 0.. {
+                    instrument
+                        .send(&blood_count(&format!("S{n}-{count}"), &format!("SER{n}")))
+                        .await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        let busy = tokio::select! {
+            busy = async {
+                // all have begun, and the first messages are through
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                hub_cpu(subject, Duration::from_secs(30)).await
+            } => busy,
+            Some(ended) = tasks.join_next() => {
+                ended??;
+                anyhow::bail!("a line ended before the measurement")
+            }
+        };
+        tasks.shutdown().await;
+        Ok(vec![
+            figure(
+                "64 serial lines, idle: CPU of the hub",
+                idle,
+                "% core",
+                None,
+            ),
+            figure(
+                "64 serial lines, 9600 baud without a pause: CPU of the hub",
+                busy,
+                "% core",
+                Some(2.0),
+            ),
+        ])
+    }
+}
+
+/// Percent of a core that the hub takes.
+async fn hub_cpu(subject: &Subject, during: Duration) -> f64 {
+    let (before, began) = (subject.cpu()[0], Instant::now());
+    tokio::time::sleep(during).await;
+    (subject.cpu()[0] - before) / began.elapsed().as_secs_f64() * 100.0
+}
+
+/// One instrument on TCP that sends without a pause.
+async fn acknowledgements(subject: &Subject) -> anyhow::Result<Vec<Figure>> {
+    let mut instrument = Instrument::new(connect(subject).await?);
+    let (mut last, mut others) = (Vec::new(), Vec::new());
+    for n in 0..MESSAGES {
+        let mut waits = instrument
+            .send(&blood_count(&format!("A{n}"), &format!("ACK{}", n % 500)))
+            .await?;
+        last.extend(waits.pop());
+        others.extend(waits);
+    }
+    Ok(vec![
+        figure(
+            "ASTM on TCP: acknowledgement of a message, p50",
+            percentile(&mut last, 50),
+            "ms",
+            None,
+        ),
+        figure(
+            "ASTM on TCP: acknowledgement of a message, p99",
+            percentile(&mut last, 99),
+            "ms",
+            Some(20.0),
+        ),
+        figure(
+            "ASTM on TCP: acknowledgement of a frame before it, p99",
+            percentile(&mut others, 99),
+            "ms",
+            Some(20.0),
+        ),
+    ])
+}
+
+/// Instruments that ask for tubes while very many orders are pending.
+async fn host_queries(subject: &Subject) -> anyhow::Result<Vec<Figure>> {
+    let began = Instant::now();
+    place_orders(subject).await?;
+    let placed = ORDERS as f64 / began.elapsed().as_secs_f64();
+    let mut tasks = JoinSet::new();
+    for asking in 0..ASKING {
+        let line = connect(subject).await?;
+        tasks.spawn(async move {
+            let mut instrument = Instrument::new(line);
+            let mut waits = Vec::new();
+            for n in 0..QUESTIONS {
+                let tube = tube((asking * QUESTIONS + n) * 7919 % ORDERS);
+                let (records, waited) = instrument.ask(&tube).await?;
+                let told = records
+                    .iter()
+                    .any(|record| record.starts_with("O|") && record.contains(&tube));
+                ensure!(
+                    told,
+                    "an order for {tube} is pending and {records:?} was told"
+                );
+                waits.push(waited);
+            }
+            anyhow::Ok(waits)
+        });
+    }
+    let mut waits = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        waits.extend(done??);
+    }
+    Ok(vec![
+        figure(
+            "orders placed by OML^O33 and visible by REST",
+            placed,
+            "/s",
+            None,
+        ),
+        figure(
+            "host query with 100,000 orders pending, p50",
+            percentile(&mut waits, 50) / 1000.0,
+            "s",
+            None,
+        ),
+        figure(
+            "host query with 100,000 orders pending, p99",
+            percentile(&mut waits, 99) / 1000.0,
+            "s",
+            Some(1.0),
+        ),
+    ])
+}
+
+/// Places all orders over MLLP and waits until they can be read.
+async fn place_orders(subject: &Subject) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    for sender in 0..SENDERS {
+        let mut stream = TcpStream::connect(subject.mllp).await?;
+        stream.set_nodelay(true)?;
+        tasks.spawn(async move {
+            let mut last = None;
+            for message in (sender..ORDERS / TUBES).step_by(SENDERS) {
+                stream.write_all(&order_message(message)).await?;
+                let mut answer = Vec::new();
+                while !answer.ends_with(b"\x1c\r") {
+                    ensure!(stream.read_buf(&mut answer).await? > 0, "the hub hung up");
+                }
+                ensure!(
+                    answer.windows(7).any(|seven| seven == b"MSA|AA|"),
+                    "an order was not accepted"
+                );
+                last = Some(message);
+            }
+            Ok(last)
+        });
+    }
+    let mut last = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        last.extend(done??);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    for message in last {
+        let path = format!("orders?specimen={}", tube(message * TUBES + TUBES - 1));
+        while subject.rest.get(&path).await?["items"]
+            .as_array()
+            .is_none_or(Vec::is_empty)
+        {
+            ensure!(
+                Instant::now() < deadline,
+                "{path} shows nothing after {PATIENCE:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
+}
+
+fn tube(n: usize) -> String {
+    format!("LT{n:06}")
+}
+
+/// OML^O33 of one patient with ten tubes, framed.
+fn order_message(n: usize) -> Vec<u8> {
+    let mut text = format!(
+        "\u{b}MSH|^~\\&|HIS|LOAD|HUB|HOSP|20261121101500||OML^O33^OML_O33|LO{n}|P|2.5.1||||||UNICODE UTF-8\r\
+         PID|1||LP{n:06}^^^HOSP^MR||Kumar{n}^Asha||19800517|F\r"
+    );
+    for specimen in n * TUBES..(n + 1) * TUBES {
+        // writing to a String does not fail
+        let _ = write!(
+            text,
+            "SPM|{}|{}||SER^Serum^HL70487|||||||P\rORC|NW|LO{specimen}^HIS\rOBR|1|LO{specimen}^HIS||LOAD^Load^L\r",
+            specimen % TUBES + 1,
+            tube(specimen),
+        );
+    }
+    text.push_str("\u{1c}\r");
+    text.into_bytes()
+}
+
+async fn connect(subject: &Subject) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(subject.astm).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Milliseconds within which `percent` of the waits ended.
+fn percentile(waits: &mut [Duration], percent: usize) -> f64 {
+    waits.sort_unstable();
+    let rank = (waits.len() * percent).div_ceil(100).max(1);
+    waits
+        .get(rank - 1)
+        .map_or(f64::NAN, |wait| wait.as_secs_f64() * 1000.0)
+}
+
+/// A figure that is shown as soon as it is known.
+fn figure(name: &str, value: f64, unit: &'static str, at_most: Option<f64>) -> Figure {
+    let figure = Figure {
+        name: format!("lab: {name}"),
+        value,
+        unit,
+        target: at_most.map(|limit| (limit, false)),
+    };
+    eprintln!("{}", line(&figure));
+    figure
+}

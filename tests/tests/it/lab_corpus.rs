@@ -1,0 +1,265 @@
+//! Every file of the lab corpus, played through a real link as its instrument would, and what REST shows of it afterwards.
+//! The table of outcomes is `tests/LAB_CORPUS.md` (`UPDATE_DOCS=1 cargo test -p tests lab_corpus`).
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tests::{HubProcess, Rest, Servers, unique};
+
+mod instruments;
+mod orders;
+mod outcome;
+mod wire;
+
+use instruments::{Instrument, Link, Wire};
+use orders::Patients;
+use outcome::{Outcome, Seen, Until};
+use wire::{Heard, Line};
+
+/// A hub that has something to tell bids within its turnaround, and the worklist answers within a second.
+const BIDS_WITHIN: Duration = Duration::from_secs(4);
+
+#[tokio::test]
+async fn every_file_of_the_lab_corpus_ends_as_the_table_says() {
+    let Some(corpus) = corpus() else {
+        return;
+    };
+    let files = files(&corpus);
+    assert!(
+        files.len() >= 80,
+        "{} files at {}",
+        files.len(),
+        corpus.display()
+    );
+    let servers = Servers::start().await;
+    let hub = HubProcess::start(&servers, &instruments::settings(&servers)).await;
+    let rest = hub.sign_in().await;
+    let mut stand = Stand {
+        hub: &hub,
+        servers: &servers,
+        rest: &rest,
+        lines: HashMap::new(),
+        seen: HashMap::new(),
+    };
+
+    // one after the other: a message that comes again, and a number that two instruments use, end the same every time
+    let mut rows = Vec::new();
+    for file in &files {
+        let name = file
+            .strip_prefix(&corpus)
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        let instrument = instruments::of(&name)
+            .unwrap_or_else(|| panic!("{name}: say in instruments.rs what sends it"));
+        let (bytes, repair) = instruments::repaired(&name, std::fs::read(file).unwrap());
+        let (mut heard, mut outcome) = (Heard::default(), Outcome::default());
+        // the next message is sent when the one before has had its effect: several of one file may be about one tube
+        let pieces = match instrument.wire {
+            Wire::Hl7 => wire::messages(&bytes),
+            Wire::Astm | Wire::Au | Wire::Bare => vec![bytes],
+        };
+        for piece in pieces {
+            let (answered, became) = stand.play(&instrument, &piece).await;
+            heard.answers.extend(answered.answers);
+            heard.told.extend(answered.told);
+            assert!(
+                !became.text().is_empty(),
+                "{name}: acknowledged, and nothing is to be seen of it"
+            );
+            outcome.join(became);
+        }
+        println!("{name}: {}: {}", answers(&heard), outcome.text());
+        rows.push((name, instrument, repair, heard, outcome));
+    }
+    let mut patients = Patients::new(hub.mllp("lab"));
+    let mut page = String::from(HEAD);
+    for (name, instrument, repair, heard, outcome) in &rows {
+        let then = outcome.once_ordered(&rest, &mut patients).await;
+        row(&mut page, name, instrument, repair, heard, outcome, &then);
+    }
+    compare(&page);
+}
+
+/// The hub, and what is plugged in.
+struct Stand<'a> {
+    hub: &'a HubProcess,
+    servers: &'a Servers,
+    rest: &'a Rest,
+    lines: HashMap<&'static str, Line>,
+    seen: HashMap<&'static str, Seen>,
+}
+
+impl Stand<'_> {
+    async fn play(&mut self, instrument: &Instrument, bytes: &[u8]) -> (Heard, Outcome) {
+        let mut line = match self.lines.remove(instrument.id) {
+            Some(line) => line,
+            None if instrument.link == Link::Serial => {
+                Line::serial(&instruments::port(self.servers, instrument))
+            }
+            None => Line::tcp(self.hub.mllp(instrument.id)).await,
+        };
+        let seen = self.seen.entry(instrument.id).or_default();
+        let marker = unique("MARK");
+        let (heard, until) = match instrument.wire {
+            Wire::Astm => {
+                let mut heard = wire::astm(&mut line, bytes).await;
+                if asks(bytes) {
+                    wire::listen(&mut line, &mut heard, BIDS_WITHIN).await;
+                }
+                wire::marker_astm(&mut line, &marker).await;
+                (heard, Until::Marker(&marker))
+            }
+            Wire::Hl7 => {
+                let heard = wire::hl7(&mut line, bytes).await;
+                wire::marker_hl7(&mut line, &marker).await;
+                (heard, Until::Marker(&marker))
+            }
+            Wire::Au => (wire::once(&mut line, bytes, true).await, Until::Messages(1)),
+            Wire::Bare => (
+                wire::once(&mut line, bytes, false).await,
+                Until::Messages(1),
+            ),
+        };
+        let outcome = Outcome::of(self.rest, instrument.id, until, seen).await;
+        self.lines.insert(instrument.id, line);
+        (heard, outcome)
+    }
+}
+
+/// Whether a file holds a host query.
+fn asks(bytes: &[u8]) -> bool {
+    bytes
+        .split(|byte| matches!(byte, b'\r' | b'\n'))
+        .any(|line| line.starts_with(b"Q|"))
+}
+
+const HEAD: &str = "# What becomes of the files of the lab corpus
+
+Written by `UPDATE_DOCS=1 cargo test -p tests lab_corpus` from the files of the corpus (`lab/`), which are not in this
+repository. Each is played against the running program over its instrument's link (TCP, or a pseudo terminal for serial) as
+the instrument would: frames that the capture lost are added, each answer is awaited. What became of it is read over REST.
+
+*Unmatched*: on the worklist, with the reason, until an order for the tube comes or somebody claims it. *Held*: filed and
+visible, waits for a mapping of its code or unit. The last column is after something was ordered on the tube.
+
+| File | Channel, link | Differs from the defaults | Answered | Ends as | Once its tube is ordered |
+|---|---|---|---|---|---|
+";
+
+fn row(
+    page: &mut String,
+    name: &str,
+    instrument: &Instrument,
+    repair: &str,
+    heard: &Heard,
+    outcome: &Outcome,
+    then: &str,
+) {
+    let link = match instrument.link {
+        Link::Tcp => "TCP",
+        Link::Serial => "serial",
+    };
+    let said: Vec<&str> = [instrument.said, repair]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect();
+    writeln!(
+        page,
+        "| {name} | `{}`, {link} | {} | {} | {} | {then} |",
+        instrument.id,
+        said.join("; "),
+        answers(heard),
+        outcome.text().replace('|', "\\|"),
+    )
+    .unwrap();
+}
+
+/// Equal answers are counted.
+fn answers(heard: &Heard) -> String {
+    let mut text: Vec<(usize, &str)> = Vec::new();
+    for answer in &heard.answers {
+        match text.last_mut() {
+            Some((count, last)) if *last == answer => *count += 1,
+            _ => text.push((1, answer)),
+        }
+    }
+    let mut said: Vec<String> = text
+        .iter()
+        .map(|(count, word)| {
+            if *count == 1 {
+                (*word).to_owned()
+            } else {
+                format!("{count} × {word}")
+            }
+        })
+        .collect();
+    if let Some(last) = heard.told.last() {
+        let orders = heard
+            .told
+            .iter()
+            .filter(|record| record.starts_with("O|"))
+            .count();
+        said.push(format!(
+            "then told: {orders} orders, `{}`",
+            last.replace('|', "\\|")
+        ));
+    }
+    if said.is_empty() {
+        "-".to_owned()
+    } else {
+        said.join(", ")
+    }
+}
+
+fn compare(page: &str) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/LAB_CORPUS.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, page).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    for (written, now) in committed.lines().zip(page.lines()) {
+        assert_eq!(
+            written, now,
+            "{path} says otherwise; UPDATE_DOCS=1 writes it, look at the difference"
+        );
+    }
+    assert_eq!(
+        committed.len(),
+        page.len(),
+        "{path} has other rows; UPDATE_DOCS=1 writes it"
+    );
+}
+
+fn corpus() -> Option<PathBuf> {
+    let corpus = std::env::var_os("SANGAM_CORPUS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
+        PathBuf::from,
+    );
+    let lab = corpus.join("lab");
+    if lab.is_dir() {
+        return Some(lab);
+    }
+    println!("SKIPPED: no corpus at {}", lab.display());
+    None
+}
+
+/// Every file of the corpus, its own README apart, in the order of names.
+fn files(corpus: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![corpus.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|name| name != "README.md") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
