@@ -1,4 +1,4 @@
-//! The edge of a channel: frames in, durable writes, acknowledgements out.
+//! The edge of a channel: frames in, durable writes, acknowledgements out; and the orders that go to instruments.
 //!
 //! An acknowledgement is written only after the message is on disk; what can't be stored gets a refusal that
 //! the sender may repeat. Everything that looked like a message is kept, also what is refused.
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use adapter_link::{Change, Link, LinkError, Listener, Opener};
+use hub_core::channel::SendingBook;
 use hub_core::{Adapter, AdapterError, ChannelContext};
 use schemas::integration::LinkState;
 
@@ -16,6 +17,10 @@ use connection::Connection;
 
 mod answer;
 mod connection;
+mod exchange;
+mod house;
+mod ids;
+mod query;
 mod reply;
 
 /// After a stop, connections get this long to have their last messages stored and answered.
@@ -24,6 +29,8 @@ const GRACE: Duration = Duration::from_secs(4);
 /// The HL7 v2 adapter of one channel.
 pub struct Hl7v2Edge {
     settings: Arc<Hl7v2Settings>,
+    /// Shared by the connections: two of them must not send one order.
+    book: Arc<SendingBook>,
 }
 
 impl Hl7v2Edge {
@@ -32,6 +39,7 @@ impl Hl7v2Edge {
     pub fn new(settings: Hl7v2Settings) -> Self {
         Self {
             settings: Arc::new(settings),
+            book: Arc::default(),
         }
     }
 
@@ -51,8 +59,9 @@ impl Hl7v2Edge {
         tracing::info!(channel = %ctx.channel, %address, "listening for HL7 v2");
         let drained = listener
             .serve(&ctx.stop, GRACE, |link| {
-                let (settings, presence) = (Arc::clone(&self.settings), Arc::clone(&presence));
-                async move { presence.attend(link, &settings).await }
+                let (settings, book) = (Arc::clone(&self.settings), Arc::clone(&self.book));
+                let presence = Arc::clone(&presence);
+                async move { presence.attend(link, &settings, &book).await }
             })
             .await;
         if drained.cut > 0 {
@@ -72,7 +81,7 @@ impl Hl7v2Edge {
         });
         let serve = async {
             while let Some(link) = opener.next(&ctx.stop).await {
-                attend(link, &self.settings, ctx).await;
+                attend(link, &self.settings, &self.book, ctx).await;
             }
         };
         tokio::select! {
@@ -99,11 +108,12 @@ impl Adapter for Hl7v2Edge {
     }
 }
 
-async fn attend(link: Link, settings: &Hl7v2Settings, ctx: &ChannelContext) {
+async fn attend(link: Link, settings: &Hl7v2Settings, book: &SendingBook, ctx: &ChannelContext) {
     let connection = Connection {
         settings,
         store: ctx,
-        channel: ctx.channel.as_str(),
+        book,
+        channel: &ctx.channel,
         peer: link.peer.to_string(),
         serial: link.peer.is_serial(),
     };
@@ -118,11 +128,11 @@ struct Presence {
 }
 
 impl Presence {
-    async fn attend(&self, link: Link, settings: &Hl7v2Settings) {
+    async fn attend(&self, link: Link, settings: &Hl7v2Settings, book: &SendingBook) {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
         self.ctx
             .report(LinkState::Connected, open, &self.address, None);
-        attend(link, settings, &self.ctx).await;
+        attend(link, settings, book, &self.ctx).await;
         let open = self.open.fetch_sub(1, Ordering::Relaxed) - 1;
         let state = if open == 0 {
             LinkState::Listening
