@@ -10,6 +10,7 @@ mod it {
     mod bad_input;
     mod contract;
     mod guarantees;
+    mod hl7_orders;
     mod orders;
     mod serial;
     mod ways;

@@ -14,6 +14,7 @@ mod smoke;
 #[path = "it/synthetic.rs"]
 mod synthetic;
 #[path = "it/translate_corpus.rs"]
+mod translate_asked;
 mod translate_corpus;
 #[path = "it/translate_golden.rs"]
 mod translate_golden;

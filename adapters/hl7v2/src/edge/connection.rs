@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{self, Fate, Refused};
 use super::exchange::Exchange;
 use super::house::House;
+use super::outlet::Ways;
 use super::query::{Follow, Looked};
 use super::reply::{Reply, Said};
 use crate::ack::ReceivedAck;
@@ -42,6 +43,8 @@ pub(super) struct Connection<'a, K> {
     pub(super) store: &'a K,
     /// Orders on their way, of all connections of the channel.
     pub(super) book: &'a SendingBook,
+    /// Where messages of ours go.
+    pub(super) ways: Ways<'a>,
     pub(super) channel: &'a ChannelId,
     pub(super) peer: String,
     /// A serial line: closing it would tell the device nothing.
@@ -90,6 +93,7 @@ impl<K: House> Connection<'_, K> {
         let mut exchange = Exchange::new(settings.orders.as_ref());
         let mut looking: OptionFuture<_> = None.into();
         let mut looks = Looks::new(self.downloads());
+        self.fetch(&mut exchange);
         let (mut reading, mut peer_hears) = (true, true);
         let mut noise_seen = 0_u64;
         loop {
@@ -167,6 +171,7 @@ impl<K: House> Connection<'_, K> {
                         self.finished(over);
                     }
                 }
+                () = self.more_to_send(), if reading => self.fetch(&mut exchange),
                 () = until(looks.next), if reading => {
                     looks.next = None;
                     looking = Some(Box::pin(self.look(looks.first))).into();

@@ -299,7 +299,7 @@ fn delivered(outgoing: Outgoing, took: Option<Duration>) -> Finished {
     }
 }
 
-fn unanswered(outgoing: Outgoing, reason: &str) -> Finished {
+pub(super) fn unanswered(outgoing: Outgoing, reason: &str) -> Finished {
     Finished {
         orders: taken::whole(
             &outgoing.message.lines,

@@ -23,6 +23,7 @@ use super::connection::Connection;
 use super::exchange::{Exchange, Finished, Heard, Outgoing};
 use super::house::House;
 use super::ids::Ids;
+use super::outlet::Ways;
 use crate::ack::{self, Ack, Outcome, ReceivedAck};
 use crate::header::Header;
 use crate::orders::{self, Asks, Occasion, OrderMessage, Question};
@@ -67,8 +68,27 @@ impl<K: House> Connection<'_, K> {
     }
 
     pub(super) fn downloads(&self) -> bool {
-        self.orders()
-            .is_some_and(|orders| orders.mode == OrderMode::Download)
+        !matches!(self.ways, Ways::In(_))
+            && self
+                .orders()
+                .is_some_and(|orders| orders.mode == OrderMode::Download)
+    }
+
+    /// Returns when another connection of the channel has something for this one to send.
+    pub(super) async fn more_to_send(&self) {
+        match self.ways {
+            Ways::Out(outlet) => outlet.arrived().await,
+            Ways::Both | Ways::In(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes what another connection left for this one.
+    pub(super) fn fetch(&self, exchange: &mut Exchange) {
+        if let Ways::Out(outlet) = self.ways {
+            for over in outlet.take(exchange, Instant::now()) {
+                self.finished(over);
+            }
+        }
     }
 
     /// Answers a query that is stored: the contents of the frames that go back, and what follows.
@@ -222,7 +242,11 @@ impl<K: House> Connection<'_, K> {
             at: now_text(),
         });
         if outcome == QueryOutcome::Withdrawn {
-            for finished in exchange.withdraw(&answered.tag) {
+            let withdrawn = match self.ways {
+                Ways::In(outlet) => outlet.withdraw(&answered.tag),
+                Ways::Both | Ways::Out(_) => exchange.withdraw(&answered.tag),
+            };
+            for finished in withdrawn {
                 self.finished(finished);
             }
         }
@@ -249,7 +273,11 @@ impl<K: House> Connection<'_, K> {
             .into_iter()
             .map(|message| self.outgoing(message, SendingOccasion::Query, &answered.tag, now))
             .collect();
-        for given_up in exchange.push(messages) {
+        let given_up = match self.ways {
+            Ways::In(outlet) => outlet.put(messages, now),
+            Ways::Both | Ways::Out(_) => exchange.push(messages),
+        };
+        for given_up in given_up {
             self.finished(given_up);
         }
     }

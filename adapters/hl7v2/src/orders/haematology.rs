@@ -1,7 +1,6 @@
 //! Mindray haematology (BC; HL7 v2.3.1): ORR^O02 in answer to an ORM^O01 with ORC-1 RF.
 //!
-//! The orders are in the answer itself, as the mode in which the sample is counted (08003, `CBC+DIFF`): the codes of the tables
-//! joined by `+`. Nothing to do, or an unknown sample, is MSA-1 AR. The device does not acknowledge an ORR.
+//! The orders are in the answer itself, as the mode in which the sample is counted (08003, `CBC+DIFF`). Nothing to do, or an unknown sample, is MSA-1 AR. The device does not acknowledge an ORR.
 
 use schemas::worklist::{SpecimenStanding, WorklistAnswer};
 use time::OffsetDateTime;
@@ -10,6 +9,9 @@ use super::head::{Head, Kind};
 use super::patient::{Person, moment};
 use super::{Asks, Occasion, Question, Reply, codes, performed};
 use crate::settings::{Hl7v2Settings, OrderSettings};
+
+/// What a code may be and be a mode itself.
+const MODES: [&str; 6] = ["CBC", "DIFF", "RET", "NRBC", "CRP", "ESR"];
 
 pub(super) fn answer(
     settings: &Hl7v2Settings,
@@ -92,7 +94,7 @@ pub(super) fn answer(
         (
             "IS",
             ["08003", "Test Mode", "99MRC"],
-            mode(&codes(&specimen, false)),
+            mode(orders, &codes(&specimen, false)),
             "",
         ),
     ];
@@ -125,14 +127,36 @@ pub(super) fn answer(
     }
 }
 
-/// `CBC` and `CBC+DIFF` and `RET` are `CBC+DIFF+RET`.
-fn mode(codes: &[&str]) -> String {
+/// How the sample is to be counted: the modes that the codes are or want, each part once; without any, the channel's.
+fn mode(orders: &OrderSettings, codes: &[&str]) -> String {
+    let is_mode = |code: &str| code.split('+').all(|part| MODES.contains(&part.trim()));
     let mut parts: Vec<&str> = Vec::new();
-    for part in codes.iter().flat_map(|code| code.split('+')) {
-        let part = part.trim();
-        if !part.is_empty() && !parts.contains(&part) {
-            parts.push(part);
+    let mut plain = false;
+    for &code in codes {
+        let wanted = match orders.modes.get(code) {
+            Some(mode) => {
+                plain = true;
+                mode.as_str()
+            }
+            None if is_mode(code) => code,
+            None => {
+                plain = true;
+                continue;
+            }
+        };
+        for part in wanted.split('+').map(str::trim) {
+            if !part.is_empty() && !parts.contains(&part) {
+                parts.push(part);
+            }
         }
+    }
+    // parameters are counted in the usual mode, and whatever else is wanted with it
+    if plain || parts.is_empty() {
+        let usual = orders.test_mode.split('+').map(str::trim);
+        let mut all: Vec<&str> = usual.filter(|part| !part.is_empty()).collect();
+        parts.retain(|part| !all.contains(part));
+        all.append(&mut parts);
+        return all.join("+");
     }
     parts.join("+")
 }

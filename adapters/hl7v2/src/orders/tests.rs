@@ -450,6 +450,29 @@ fn haematology_gets_the_orders_in_the_answer_itself() {
 }
 
 #[test]
+fn parameters_are_counted_in_the_usual_mode_and_what_some_of_them_want() {
+    let mut settings = settings(OrderDialect::MindrayHaematology);
+    let orders = settings.orders.as_mut().unwrap();
+    orders.modes.insert("60474-4".into(), "RET".into());
+    for (codes, mode) in [
+        (&["6690-2", "718-7"][..], "CBC+DIFF"),
+        (&["6690-2", "60474-4"], "CBC+DIFF+RET"),
+        (&["CBC"], "CBC"),
+        (&["CBC", "6690-2"], "CBC+DIFF"),
+        (&["RET", "718-7"], "CBC+DIFF+RET"),
+    ] {
+        let tests = vec![test(1, codes, TestAction::Perform)];
+        let reply = ask(
+            &settings,
+            HAEMATOLOGY_QUERY,
+            &worklist(vec![specimen("raisya", tests)]),
+        );
+        let counted = format!("OBX|3|IS|08003^Test Mode^99MRC||{mode}||||||F");
+        assert!(text(&reply.content).contains(&counted), "{codes:?}");
+    }
+}
+
+#[test]
 fn an_answer_uses_the_delimiters_and_the_character_set_of_the_query() {
     let mut query = LAW_QUERY
         .replace('|', "$")
@@ -550,7 +573,7 @@ fn how_orders_were_taken_is_read_order_by_order() {
         ),
         // the number stands in OBR, the reason in ORC-16
         (
-            "MSA|AA|1\rORC|UA||||||||||||||R7^blocked\rOBR||P1/GLU\rORC|UC\rOBR||P3/NA\r",
+            "MSA|AA|1\rORC|UA|||||||||||||||R7^blocked\rOBR||P1/GLU\rORC|UC\rOBR||P3/NA\r",
             vec![
                 (
                     1,

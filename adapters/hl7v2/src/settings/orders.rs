@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use adapter_link::Fault;
+use adapter_link::{ConnectSettings, Fault};
 use serde::Deserialize;
 
 use crate::message::Path;
@@ -64,6 +64,9 @@ pub struct OrderSettings {
     /// `off`, `query` or `download`. Default: `query`.
     #[serde(default)]
     pub mode: OrderMode,
+    /// `law`: the analyzer takes orders on a port of its own, which we dial. Left out: over the connection of its queries.
+    #[serde(default)]
+    pub client: Option<ConnectSettings>,
     /// Where the number on the tube stands in a query, in the order of asking. Default: `QPD-3.1`, `QRD-8.1` or `ORC-3.1`, by
     /// dialect.
     #[serde(default)]
@@ -110,6 +113,13 @@ pub struct OrderSettings {
     /// The patient's number, name, birth date and sex go along. Default: true.
     #[serde(default = "yes")]
     pub names: bool,
+    /// `mindray_haematology`: how a sample is counted when the codes of its tests name no mode. Default: `CBC+DIFF`.
+    #[serde(default = "test_mode")]
+    pub test_mode: String,
+    /// `mindray_haematology`: codes of the tables that want a mode beyond `test_mode` (code = mode, such as `RET`). Codes that
+    /// are themselves modes (`CBC`, `DIFF`, `RET`, `NRBC`, `CRP`, `ESR` and their sums) need no row. Default: empty.
+    #[serde(default)]
+    pub modes: BTreeMap<String, String>,
     /// `mindray_haematology`: take mode (`A` autoloader, `O` open vial). Default: `A`.
     #[serde(default = "take_mode")]
     pub take_mode: String,
@@ -145,6 +155,9 @@ fn tube_fields() -> Vec<TubeField> {
 fn yes() -> bool {
     true
 }
+fn test_mode() -> String {
+    "CBC+DIFF".to_owned()
+}
 fn take_mode() -> String {
     "A".to_owned()
 }
@@ -159,6 +172,7 @@ impl OrderSettings {
         Self {
             dialect,
             mode: OrderMode::default(),
+            client: None,
             specimen: Vec::new(),
             deadline_ms: deadline_ms(),
             answer_s: answer_s(),
@@ -173,6 +187,8 @@ impl OrderSettings {
             nothing_found: NothingFound::default(),
             specimen_kinds: BTreeMap::new(),
             names: true,
+            test_mode: test_mode(),
+            modes: BTreeMap::new(),
             take_mode: take_mode(),
             blood_mode: blood_mode(),
         }
@@ -229,6 +245,11 @@ impl OrderSettings {
             "Mindray analyzers take orders only in answer to their query: \"download\" goes with dialect = \"law\"",
         );
         check(
+            "client",
+            self.client.is_none() || self.dialect == OrderDialect::Law,
+            "Mindray analyzers take orders on the connection of their queries",
+        );
+        check(
             "specimen",
             self.specimen.iter().all(|path| Path::parse(path).is_ok()),
             "must be paths like QPD-3.1",
@@ -264,6 +285,9 @@ impl OrderSettings {
             !self.specimen_fields.is_empty(),
             "must be SPM-2.1, SAC-3 or both",
         );
+        if let Some(client) = &self.client {
+            faults.extend(super::under("client", client.validate()));
+        }
         faults
     }
 }

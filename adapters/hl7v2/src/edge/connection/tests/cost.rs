@@ -43,6 +43,7 @@ fn run(port: &Path, store: &Arc<Memory>, stop: &CancellationToken) -> JoinHandle
                 settings: &settings,
                 store: &*store,
                 book: &book,
+                ways: Ways::Both,
                 channel: &channel,
                 peer: link.peer.to_string(),
                 serial: true,

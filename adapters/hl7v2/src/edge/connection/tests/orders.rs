@@ -6,6 +6,7 @@ use schemas::worklist::TestAction;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::edge::outlet::Outlet;
 use crate::orders::tests::{
     CHEMISTRY_QUERY, HAEMATOLOGY_QUERY, LAW_QUERY, settings, specimen, test, worklist,
 };
@@ -18,6 +19,8 @@ struct Site {
     store: Arc<Memory>,
     book: Arc<SendingBook>,
     stop: CancellationToken,
+    /// The analyzer takes orders on another connection.
+    outlet: Option<Arc<Outlet>>,
 }
 
 impl Site {
@@ -31,22 +34,35 @@ impl Site {
             store: Arc::default(),
             book: Arc::default(),
             stop: CancellationToken::new(),
+            outlet: None,
         }
     }
 
     async fn connect(&self) -> Instrument {
+        self.connect_as(false).await
+    }
+
+    /// As the connection for orders, or as the other.
+    async fn connect_as(&self, for_orders: bool) -> Instrument {
         let stream = TcpStream::connect(self.listener.local_addr().unwrap())
             .await
             .unwrap();
         let (ours, peer) = self.listener.accept().await.unwrap();
         let (settings, store) = (Arc::clone(&self.settings), Arc::clone(&self.store));
         let (book, stop) = (Arc::clone(&self.book), self.stop.clone());
+        let outlet = self.outlet.clone();
         let task = tokio::spawn(async move {
             let channel = ChannelId::new("lab").unwrap();
+            let ways = match outlet.as_deref() {
+                None => Ways::Both,
+                Some(outlet) if for_orders => Ways::Out(outlet),
+                Some(outlet) => Ways::In(outlet),
+            };
             let connection = Connection {
                 settings: &settings,
                 store: &*store,
                 book: &book,
+                ways,
                 channel: &channel,
                 peer: peer.to_string(),
                 serial: false,
@@ -414,7 +430,8 @@ async fn a_query_that_could_not_be_stored_may_be_asked_again_and_gets_no_orders(
     site.store.full.store(true, Ordering::Relaxed);
     let mut analyzer = site.connect().await;
     analyzer.says(&law("S1")).await;
-    assert!(analyzer.hears().await[1].starts_with("MSA|AE|"));
+    // MSH-15 ER asks for the accept acknowledgement of an error
+    assert!(analyzer.hears().await[1].starts_with("MSA|CE|"));
     assert!(site.store.questions.lock().unwrap().is_empty());
     site.store.full.store(false, Ordering::Relaxed);
     site.knows_one("S1", 1);
@@ -424,6 +441,7 @@ async fn a_query_that_could_not_be_stored_may_be_asked_again_and_gets_no_orders(
 
 #[tokio::test]
 async fn an_instrument_that_does_not_ask_is_told_once_and_told_of_cancellations() {
+    use SendingAnswer::{Accepted, Sending};
     let site = Site::new(OrderDialect::Law, |settings| {
         let orders = settings.orders.as_mut().unwrap();
         orders.mode = OrderMode::Download;
@@ -440,7 +458,7 @@ async fn an_instrument_that_does_not_ask_is_told_once_and_told_of_cancellations(
     assert!(oml[0].starts_with("MSH|^~\\&|HUB|"), "{oml:?}");
     assert!(oml.iter().any(|line| line.starts_with("ORC|NW|")));
     // before a byte of it was on the wire
-    assert_eq!(site.told(1).await, [(1, SendingAnswer::Sending, None)]);
+    assert_eq!(site.told(1).await, [(1, Sending, None)]);
     let id = oml[0].split('|').nth(9).unwrap();
     analyzer.acknowledges(id, "ORC|OK|P1/GLU\r").await;
     let oml = analyzer.hears().await;
@@ -451,7 +469,6 @@ async fn an_instrument_that_does_not_ask_is_told_once_and_told_of_cancellations(
     let id = oml[0].split('|').nth(9).unwrap();
     analyzer.acknowledges(id, "ORC|CR|P1/GLU\r").await;
     let answers: Vec<SendingAnswer> = site.told(4).await.iter().map(|one| one.1).collect();
-    use SendingAnswer::{Accepted, Sending};
     assert_eq!(answers, [Sending, Accepted, Sending, Accepted]);
     let questions = site.store.questions.lock().unwrap();
     let again = |n: usize| questions[n].untold.map(|untold| untold.again_after_s);
@@ -486,6 +503,32 @@ async fn two_connections_of_a_channel_do_not_send_one_order_twice() {
 }
 
 #[tokio::test]
+async fn orders_go_over_the_connection_that_the_analyzer_has_for_them() {
+    let mut site = Site::new(OrderDialect::Law, |_| {}).await;
+    site.outlet = Some(Arc::default());
+    let mut results = site.connect().await;
+    site.knows_one("S1", 1);
+    results.says(&law("S1")).await;
+    assert!(results.hears().await[0].contains("|RSP^K11^RSP_K11|"));
+    // it waits for the connection
+    let mut orders = site.connect_as(true).await;
+    let id = orders.takes_oml().await;
+    // and the other is free meanwhile
+    results.says(ORU).await;
+    assert_eq!(results.hears().await[1], "MSA|AA|77");
+    orders.acknowledges(&id, "").await;
+    assert_eq!(site.told(1).await, [(1, SendingAnswer::Accepted, None)]);
+    // a connection that stands is woken
+    site.knows_one("S2", 2);
+    results.says(&law("S2")).await;
+    results.hears().await;
+    let id = orders.takes_oml().await;
+    orders.acknowledges(&id, "").await;
+    assert_eq!(site.told(2).await[1].0, 2);
+    results.silent_for(50).await;
+}
+
+#[tokio::test]
 async fn a_stop_answers_the_query_in_hand_and_starts_nothing_new() {
     let site = Site::new(OrderDialect::Law, |settings| {
         settings.orders.as_mut().unwrap().deadline_ms = 400;
@@ -503,7 +546,7 @@ async fn a_stop_answers_the_query_in_hand_and_starts_nothing_new() {
 async fn on_a_serial_line_with_hybrid_blocks_the_loop_is_the_same_and_a_damaged_oml_is_repeated() {
     let bench = Bench::new(|settings| {
         settings.frame.kind = FrameKind::Hybrid;
-        settings.orders = super::orders::settings(OrderDialect::Law).orders;
+        settings.orders = law_settings().orders;
     });
     let mut device = bench.plug_in();
     let tests = vec![test(1, &["GLU"], TestAction::Perform)];
@@ -540,4 +583,8 @@ fn hybrid(content: &str) -> Vec<u8> {
     let sum = block.iter().fold(0_u8, |sum, byte| sum ^ byte);
     block.extend(format!("{:05}{sum:03}\x1c\r", block.len()).into_bytes());
     block
+}
+
+fn law_settings() -> Hl7v2Settings {
+    settings(OrderDialect::Law)
 }
