@@ -19,6 +19,7 @@ use outlet::{Outlet, Ways};
 
 mod answer;
 mod connection;
+mod download;
 mod exchange;
 mod house;
 mod ids;

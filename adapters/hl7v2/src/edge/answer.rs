@@ -106,14 +106,27 @@ pub(crate) fn of_response(
     if header.code() == b"ACK" {
         return Vec::new();
     }
-    let Some(code) = ack::decide(Some(header), outcome).commit else {
-        return Vec::new();
-    };
     let now = OffsetDateTime::now_utc().to_offset(settings.zone());
-    let answer = Ack::new(code, &control_id(), now)
-        .style(settings.ack_style())
-        .content(Some(header));
-    vec![answer]
+    let commit = ack::decide(Some(header), outcome).commit.map(|code| {
+        Ack::new(code, &control_id(), now)
+            .style(settings.ack_style())
+            .content(Some(header))
+    });
+    commit_block(outcome, settings)
+        .into_iter()
+        .chain(commit)
+        .collect()
+}
+
+/// The commit block of MLLP release 2, where the channel sends one.
+pub(crate) fn commit_block(outcome: Outcome, settings: &Hl7v2Settings) -> Option<Bytes> {
+    settings.ack.commit_blocks.then(|| {
+        Bytes::from_static(if outcome == Outcome::Stored {
+            &[frame::COMMIT_ACK]
+        } else {
+            &[frame::COMMIT_NAK]
+        })
+    })
 }
 
 /// True for a batch or file envelope (HL7 v2.5.1 §2.10.3).
@@ -145,13 +158,7 @@ pub(crate) fn write(
     if settings.ack.answer_always && due == ack::Due::default() {
         due = ack::decide(None, outcome);
     }
-    let commit_block = settings.ack.commit_blocks.then(|| {
-        Bytes::from_static(if outcome == Outcome::Stored {
-            &[frame::COMMIT_ACK]
-        } else {
-            &[frame::COMMIT_NAK]
-        })
-    });
+    let commit_block = commit_block(outcome, settings);
     let now = OffsetDateTime::now_utc().to_offset(settings.zone());
     let answers = [due.commit, due.application]
         .into_iter()

@@ -17,10 +17,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Fate, Refused};
+use super::download::{Looked, Looks};
 use super::exchange::Exchange;
 use super::house::House;
 use super::outlet::Ways;
-use super::query::{Follow, Looked};
+use super::query::Follow;
 use super::reply::{Reply, Said};
 use crate::ack::ReceivedAck;
 use crate::charset;
@@ -366,30 +367,6 @@ impl<K: House> Connection<'_, K> {
             .text
             .into_owned();
         Header::read(text.as_bytes()).is_ok().then_some(text)
-    }
-}
-
-/// When to look for orders that the instrument was not told.
-struct Looks {
-    next: Option<Instant>,
-    /// Nothing was looked for on this connection yet: what got no answer on another is sent again at once.
-    first: bool,
-}
-
-impl Looks {
-    fn new(wanted: bool) -> Self {
-        Self {
-            next: wanted.then(Instant::now),
-            first: true,
-        }
-    }
-
-    fn done(&mut self, found: bool, settings: &Hl7v2Settings) {
-        self.first &= !found;
-        self.next = settings
-            .orders
-            .as_ref()
-            .map(|orders| Instant::now() + orders.every());
     }
 }
 

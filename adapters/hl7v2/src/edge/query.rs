@@ -1,5 +1,4 @@
-//! Queries of an instrument, what follows them, and orders that it is told without asking: the part of a connection that
-//! speaks first.
+//! Queries of an instrument and what follows them: the part of a connection that speaks of its own accord.
 //!
 //! A query waits in the order of the messages like any other, so its answer keeps its place; the time it may take is bounded,
 //! and what comes after it waits no longer than that.
@@ -8,17 +7,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hub_core::Stored;
-use hub_core::channel::{AskError, SendingBook};
-use schemas::ChannelId;
+use hub_core::channel::AskError;
 use schemas::sending::{
     OrderSent, QueryAnswered, QueryOutcome, SendingAnswer, SendingOccasion, SentOrder,
 };
-use schemas::worklist::{
-    SpecimenStanding, Untold, WorklistAnswer, WorklistQuestion, WorklistSpecimen,
-};
+use schemas::worklist::{WorklistAnswer, WorklistQuestion, WorklistSpecimen};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::answer;
 use super::connection::Connection;
 use super::exchange::{Exchange, Finished, Heard, Outgoing};
 use super::house::House;
@@ -53,25 +50,18 @@ pub(super) struct Answered {
     follow: Vec<OrderMessage>,
 }
 
-fn now_text() -> String {
+pub(super) fn now_text() -> String {
     OffsetDateTime::now_utc()
         .format(&Rfc3339)
         .unwrap_or_default()
 }
 
 impl<K: House> Connection<'_, K> {
-    fn orders(&self) -> Option<&OrderSettings> {
+    pub(super) fn orders(&self) -> Option<&OrderSettings> {
         self.settings
             .orders
             .as_ref()
             .filter(|orders| orders.mode != OrderMode::Off)
-    }
-
-    pub(super) fn downloads(&self) -> bool {
-        !matches!(self.ways, Ways::In(_))
-            && self
-                .orders()
-                .is_some_and(|orders| orders.mode == OrderMode::Download)
     }
 
     /// Returns when another connection of the channel has something for this one to send.
@@ -129,7 +119,10 @@ impl<K: House> Connection<'_, K> {
             &Ids,
             OffsetDateTime::now_utc(),
         );
-        let mut contents: Vec<Bytes> = self.commit(bytes).into_iter().collect();
+        let mut contents: Vec<Bytes> = answer::commit_block(Outcome::Stored, self.settings)
+            .into_iter()
+            .chain(self.commit(bytes))
+            .collect();
         contents.push(reply.content);
         let answered = Answered {
             stored,
@@ -282,7 +275,7 @@ impl<K: House> Connection<'_, K> {
         }
     }
 
-    fn outgoing(
+    pub(super) fn outgoing(
         &self,
         message: OrderMessage,
         occasion: SendingOccasion,
@@ -354,111 +347,11 @@ impl<K: House> Connection<'_, K> {
     }
 
     /// Tests that were ordered and that the tables can't name for this instrument.
-    fn say_unnamed(&self, worklist: &WorklistAnswer) {
+    pub(super) fn say_unnamed(&self, worklist: &WorklistAnswer) {
         let unnamed = self.book.newly_unnamed(worklist);
         if unnamed > 0 {
             metrics::counter!("hub_hl7v2_sent_total", "channel" => self.channel.to_string(), "answer" => "unnamed").increment(unnamed as u64);
             tracing::warn!(channel = %self.channel, tests = unnamed, "ordered tests have no name for this instrument in the mapping tables and are not sent");
         }
-    }
-
-    /// Looks for what the instrument was not told yet; each specimen is noted as under way before it is given.
-    pub(super) async fn look(&self, first: bool) -> Result<Looked<'_>, AskError> {
-        let Some(orders) = self.orders() else {
-            return Err(AskError::NoResponder);
-        };
-        let question = WorklistQuestion {
-            channel: self.channel.clone(),
-            specimens: Vec::new(),
-            limit: orders.most,
-            untold: Some(Untold {
-                again_after_s: if first { 0 } else { orders.again_s },
-            }),
-        };
-        let worklist = self.store.worklist(question).await?;
-        self.say_unnamed(&worklist);
-        let (reserved, worklist) = self.book.claim(worklist);
-        let mut looked = Looked {
-            reservation: Reservation {
-                book: self.book,
-                number: reserved,
-            },
-            messages: Vec::new(),
-        };
-        for specimen in worklist.specimens {
-            if specimen.standing != SpecimenStanding::Pending {
-                continue;
-            }
-            let Some(message) =
-                orders::download(self.settings, &specimen, &Ids, OffsetDateTime::now_utc())
-            else {
-                continue;
-            };
-            if message.lines.is_empty() {
-                continue;
-            }
-            let fact = under_way(self.channel, &specimen, &message);
-            let kept = self
-                .store
-                .tell_first(OrderSent::aggregate(&specimen), fact)
-                .await;
-            match kept {
-                Ok(()) => looked.messages.push(message),
-                Err(error) => {
-                    tracing::warn!(channel = %self.channel, %error, "orders are not sent yet: that they are could not be kept");
-                    break;
-                }
-            }
-        }
-        Ok(looked)
-    }
-
-    /// Sends what was found.
-    pub(super) fn looked(&self, looked: Looked<'_>, exchange: &mut Exchange) {
-        let now = Instant::now();
-        let messages = looked
-            .messages
-            .into_iter()
-            .map(|message| self.outgoing(message, SendingOccasion::Download, "", now))
-            .collect();
-        for given_up in exchange.push(messages) {
-            self.finished(given_up);
-        }
-        drop(looked.reservation);
-    }
-}
-
-fn under_way(
-    channel: &ChannelId,
-    specimen: &WorklistSpecimen,
-    message: &OrderMessage,
-) -> OrderSent {
-    let mut fact = OrderSent::of(
-        channel,
-        specimen,
-        SendingOccasion::Download,
-        now_text(),
-        SendingAnswer::Sending,
-        None,
-    );
-    fact.control_id = Some(message.control_id.clone());
-    fact
-}
-
-/// Messages to be sent, and their reservation in the book until they stand there by themselves.
-pub(super) struct Looked<'b> {
-    reservation: Reservation<'b>,
-    messages: Vec<OrderMessage>,
-}
-
-/// Given back when it is dropped, also when a connection ends in the middle of a look.
-struct Reservation<'b> {
-    book: &'b SendingBook,
-    number: u64,
-}
-
-impl Drop for Reservation<'_> {
-    fn drop(&mut self) {
-        self.book.release(self.number);
     }
 }

@@ -129,12 +129,14 @@ fn chemistry(message: &Message, question: &mut Question) {
     };
 }
 
-/// An ORM that orders nothing: ORC-1 RF throughout, and no OBR.
+/// An ORM that orders nothing: ORC-1 RF throughout, and nothing that could be ordered. (To a pharmacy RF is a refill: with RXO or
+/// RXE.)
 pub(crate) fn asks_for_work(message: &Message) -> bool {
+    const ORDERED: [&str; 6] = ["OBR", "RXO", "RXE", "RQD", "ODS", "ODT"];
     let mut orc = message.segments_of("ORC").peekable();
     orc.peek().is_some()
         && orc.all(|s| s.field(1).component(1).raw().trim() == "RF")
-        && message.segment("OBR").is_none()
+        && !message.segments().any(|s| ORDERED.contains(&s.id()))
 }
 
 fn specimens(message: &Message, paths: &[&str]) -> Vec<String> {

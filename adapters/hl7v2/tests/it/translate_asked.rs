@@ -45,13 +45,14 @@ fn a_query_is_a_query_in_the_ledger_and_orders_nothing() {
 #[test]
 fn an_order_stays_an_order_whatever_its_control() {
     for orc in ["NW|P1", "RF|P1"] {
-        let text = format!(
-            "MSH|^~\\&|HIS||||1||ORM^O01|7|P|2.3\nPID|1||12\nORC|{orc}\nOBR|1|P1||GLU"
-        );
+        let text =
+            format!("MSH|^~\\&|HIS||||1||ORM^O01|7|P|2.3\nPID|1||12\nORC|{orc}\nOBR|1|P1||GLU");
         let done = translate(None, &text);
         assert_eq!(done.outcome, TranslationOutcome::Translated);
         assert!(
-            bodies(&done).iter().any(|(name, _)| *name == "clinical.order.reported"),
+            bodies(&done)
+                .iter()
+                .any(|(name, _)| *name == "clinical.order.reported"),
             "{orc}"
         );
     }
@@ -61,7 +62,11 @@ fn an_order_stays_an_order_whatever_its_control() {
 fn what_answers_a_message_of_ours_is_an_answer() {
     for kind in ["ORL^O34^ORL_O42", "ACK^Q03", "ORR^O02", "RSP^K11"] {
         let text = format!("MSH|^~\\&|A||||1||{kind}|7|P|2.5.1\nMSA|AA|1\nORC|OK|P1/GLU");
-        assert_eq!(translate(None, &text).outcome, TranslationOutcome::Answer, "{kind}");
+        assert_eq!(
+            translate(None, &text).outcome,
+            TranslationOutcome::Answer,
+            "{kind}"
+        );
     }
 }
 
@@ -76,6 +81,10 @@ fn the_number_of_a_step_leads_back_to_the_order_where_we_made_it() {
             .collect()
     };
     let law = OrderSettings::of(OrderDialect::Law);
-    assert_eq!(numbers(Some(law)), ["P1", "P2/X"], "only where the code agrees");
+    assert_eq!(
+        numbers(Some(law)),
+        ["P1", "P2/X"],
+        "only where the code agrees"
+    );
     assert_eq!(numbers(None), ["P1/GLU", "P2/X"]);
 }
