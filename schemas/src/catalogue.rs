@@ -2,7 +2,7 @@
 
 use schemars::{Schema, generate::SchemaSettings};
 
-use crate::{Body, care, commands, controls, criticals, integration, patients};
+use crate::{Body, care, commands, controls, criticals, integration, patients, sending};
 
 /// Fact or request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,9 +111,11 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<controls::ControlRecorded>(Event, None, OrderGroup::Care),
     row::<criticals::CriticalRaised>(Event, None, OrderGroup::Care),
     row::<criticals::CriticalOverdue>(Event, None, OrderGroup::Care),
+    row::<sending::OrderSent>(Event, Some(Owner::Clinical), OrderGroup::Care),
     row::<integration::ResultHeld>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::CodeMapped>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::MessageTranslated>(Event, Some(Owner::Integration), OrderGroup::Integration),
+    row::<sending::QueryAnswered>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::DeadLettered>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::ChannelStateChanged>(
         Event,

@@ -15,6 +15,10 @@ pub enum TranslationOutcome {
     Translated,
     /// A valid message of a type that no translator handles: kept and listed.
     NotTranslated,
+    /// It asks what is to be done; how it was answered is said by `integration.query.answered`.
+    Query,
+    /// It answers a message of ours (ACK, ORL …).
+    Answer,
     /// Could not be read: a dead letter holds the reason.
     Refused,
 }
@@ -26,6 +30,8 @@ impl TranslationOutcome {
         match self {
             Self::Translated => "translated",
             Self::NotTranslated => "not_translated",
+            Self::Query => "query",
+            Self::Answer => "answer",
             Self::Refused => "dead",
         }
     }

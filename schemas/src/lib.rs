@@ -12,6 +12,7 @@ pub mod ids;
 pub mod integration;
 pub mod patch;
 pub mod patients;
+pub mod sending;
 pub mod sql;
 pub mod worklist;
 

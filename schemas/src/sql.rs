@@ -50,6 +50,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "criticals",
         sql: include_str!("../sql/0008_criticals.sql"),
     },
+    Migration {
+        version: 9,
+        name: "sendings",
+        sql: include_str!("../sql/0009_sendings.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -27,6 +27,17 @@ pub struct WorklistQuestion {
     pub specimens: Vec<String>,
     /// How many specimens to answer at most when all are asked for.
     pub limit: u32,
+    /// Only what this channel's instrument was not told yet: for those that are told and do not ask. Absent: everything
+    /// pending, also what was sent, so that a query that is repeated is answered the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untold: Option<Untold>,
+}
+
+/// What counts as not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Untold {
+    /// What got no answer is told again after so many seconds; what the instrument took or refused is not.
+    pub again_after_s: u32,
 }
 
 /// What is to be done, one entry a specimen; the order of the question, where it named specimens.

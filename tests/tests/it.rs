@@ -12,6 +12,7 @@ mod it {
     mod guarantees;
     mod lab_corpus;
     mod lab_faults;
+    mod hl7_orders;
     mod orders;
     mod serial;
     mod traces;

@@ -54,6 +54,8 @@ struct Output {
     unmapped: Vec<String>,
     notes: Vec<String>,
     translated: bool,
+    /// It asks what is to be done.
+    asked: bool,
 }
 
 impl Output {
@@ -83,10 +85,10 @@ impl Translator for AstmTranslator {
         scope.close(&mut output);
         match done {
             Ok(()) => Ok(Translation {
-                outcome: if output.translated {
-                    TranslationOutcome::Translated
-                } else {
-                    TranslationOutcome::NotTranslated
+                outcome: match (output.translated, output.asked) {
+                    (true, _) => TranslationOutcome::Translated,
+                    (false, true) => TranslationOutcome::Query,
+                    (false, false) => TranslationOutcome::NotTranslated,
                 },
                 keys: output.keys,
                 events: output.events,

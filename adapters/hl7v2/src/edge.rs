@@ -1,4 +1,4 @@
-//! The edge of a channel: frames in, durable writes, acknowledgements out.
+//! The edge of a channel: frames in, durable writes, acknowledgements out; and the orders that go to instruments.
 //!
 //! An acknowledgement is written only after the message is on disk; what can't be stored gets a refusal that
 //! the sender may repeat. Everything that looked like a message is kept, also what is refused.
@@ -8,14 +8,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use adapter_link::{Change, Link, LinkError, Listener, Opener};
+use hub_core::channel::SendingBook;
 use hub_core::{Adapter, AdapterError, ChannelContext};
 use schemas::integration::LinkState;
+use tokio_util::sync::CancellationToken;
 
 use crate::settings::Hl7v2Settings;
 use connection::Connection;
+use outlet::{Outlet, Ways};
 
 mod answer;
 mod connection;
+mod download;
+mod exchange;
+mod house;
+mod ids;
+mod outlet;
+mod query;
 mod reply;
 
 /// After a stop, connections get this long to have their last messages stored and answered.
@@ -24,14 +33,24 @@ const GRACE: Duration = Duration::from_secs(4);
 /// The HL7 v2 adapter of one channel.
 pub struct Hl7v2Edge {
     settings: Arc<Hl7v2Settings>,
+    /// Shared by the connections: two of them must not send one order.
+    book: Arc<SendingBook>,
+    /// Where the analyzer takes orders on a connection of its own.
+    outlet: Option<Arc<Outlet>>,
 }
 
 impl Hl7v2Edge {
     /// An edge with its settings, which must have passed [`Hl7v2Settings::validate`].
     #[must_use]
     pub fn new(settings: Hl7v2Settings) -> Self {
+        let second = settings
+            .orders
+            .as_ref()
+            .is_some_and(|orders| orders.client.is_some());
         Self {
             settings: Arc::new(settings),
+            book: Arc::default(),
+            outlet: second.then(Arc::default),
         }
     }
 
@@ -51,8 +70,12 @@ impl Hl7v2Edge {
         tracing::info!(channel = %ctx.channel, %address, "listening for HL7 v2");
         let drained = listener
             .serve(&ctx.stop, GRACE, |link| {
-                let (settings, presence) = (Arc::clone(&self.settings), Arc::clone(&presence));
-                async move { presence.attend(link, &settings).await }
+                let (settings, book) = (Arc::clone(&self.settings), Arc::clone(&self.book));
+                let (presence, outlet) = (Arc::clone(&presence), self.outlet.clone());
+                async move {
+                    let ways = outlet.as_deref().map_or(Ways::Both, Ways::In);
+                    presence.attend(link, &settings, &book, ways).await;
+                }
             })
             .await;
         if drained.cut > 0 {
@@ -72,7 +95,8 @@ impl Hl7v2Edge {
         });
         let serve = async {
             while let Some(link) = opener.next(&ctx.stop).await {
-                attend(link, &self.settings, ctx).await;
+                let ways = self.outlet.as_deref().map_or(Ways::Both, Ways::In);
+                attend(link, &self.settings, &self.book, ways, ctx, &ctx.stop).await;
             }
         };
         tokio::select! {
@@ -84,30 +108,100 @@ impl Hl7v2Edge {
     }
 }
 
-impl Adapter for Hl7v2Edge {
-    async fn run(self, ctx: ChannelContext) -> Result<(), AdapterError> {
+impl Hl7v2Edge {
+    /// The link that brings results and queries.
+    async fn first_link(&self, ctx: &ChannelContext) -> Result<(), AdapterError> {
         let channel = ctx.channel.as_str();
         if let Some(client) = &self.settings.client {
-            let opener = Opener::dial(client, channel).map_err(|error| failed(&ctx, &error))?;
-            return self.open(&ctx, opener).await;
+            let opener = Opener::dial(client, channel).map_err(|error| failed(ctx, &error))?;
+            return self.open(ctx, opener).await;
         }
         if let Some(serial) = &self.settings.serial {
-            let opener = Opener::serial(serial, channel).map_err(|error| failed(&ctx, &error))?;
-            return self.open(&ctx, opener).await;
+            let opener = Opener::serial(serial, channel).map_err(|error| failed(ctx, &error))?;
+            return self.open(ctx, opener).await;
         }
-        self.listen(&ctx).await
+        self.listen(ctx).await
+    }
+
+    /// The link that takes orders, where it is another.
+    async fn second_link(
+        &self,
+        ctx: &ChannelContext,
+        stop: &CancellationToken,
+    ) -> Result<(), AdapterError> {
+        let client = self
+            .settings
+            .orders
+            .as_ref()
+            .and_then(|orders| orders.client.as_ref());
+        let (Some(client), Some(outlet)) = (client, &self.outlet) else {
+            return Ok(());
+        };
+        let label = format!("{}-orders", ctx.channel);
+        let mut opener = Opener::dial(client, &label).map_err(|error| failed(ctx, &error))?;
+        let tell = opener.tell(|change| match change {
+            Change::Connected(peer) => {
+                tracing::info!(channel = %ctx.channel, %peer, "the connection for orders stands");
+            }
+            Change::Lost(reason) => {
+                tracing::warn!(channel = %ctx.channel, reason, "the connection for orders is lost");
+            }
+        });
+        let serve = async {
+            while let Some(link) = opener.next(stop).await {
+                let ways = Ways::Out(outlet);
+                attend(link, &self.settings, &self.book, ways, ctx, stop).await;
+            }
+        };
+        tokio::select! {
+            () = serve => {}
+            () = tell => {}
+        }
+        Ok(())
     }
 }
 
-async fn attend(link: Link, settings: &Hl7v2Settings, ctx: &ChannelContext) {
+impl Adapter for Hl7v2Edge {
+    async fn run(self, ctx: ChannelContext) -> Result<(), AdapterError> {
+        // whichever can't go on takes the other with it
+        let both = ctx.stop.child_token();
+        let mut inner = ctx;
+        inner.stop = both.clone();
+        let first = async {
+            let outcome = self.first_link(&inner).await;
+            both.cancel();
+            outcome
+        };
+        let second = async {
+            let outcome = self.second_link(&inner, &both).await;
+            if outcome.is_err() {
+                both.cancel();
+            }
+            outcome
+        };
+        let (first, second) = tokio::join!(first, second);
+        first.and(second)
+    }
+}
+
+async fn attend(
+    link: Link,
+    settings: &Hl7v2Settings,
+    book: &SendingBook,
+    ways: Ways<'_>,
+    ctx: &ChannelContext,
+    stop: &CancellationToken,
+) {
     let connection = Connection {
         settings,
         store: ctx,
-        channel: ctx.channel.as_str(),
+        book,
+        ways,
+        channel: &ctx.channel,
         peer: link.peer.to_string(),
         serial: link.peer.is_serial(),
     };
-    connection.serve(link.stream, &ctx.stop).await;
+    connection.serve(link.stream, stop).await;
 }
 
 /// Counts the peers that are connected to a listener and says so.
@@ -118,11 +212,17 @@ struct Presence {
 }
 
 impl Presence {
-    async fn attend(&self, link: Link, settings: &Hl7v2Settings) {
+    async fn attend(
+        &self,
+        link: Link,
+        settings: &Hl7v2Settings,
+        book: &SendingBook,
+        ways: Ways<'_>,
+    ) {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
         self.ctx
             .report(LinkState::Connected, open, &self.address, None);
-        attend(link, settings, &self.ctx).await;
+        attend(link, settings, book, ways, &self.ctx, &self.ctx.stop).await;
         let open = self.open.fetch_sub(1, Ordering::Relaxed) - 1;
         let state = if open == 0 {
             LinkState::Listening

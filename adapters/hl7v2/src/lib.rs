@@ -4,7 +4,7 @@
 //! [`batch`], [`charset`] and [`message`]. The way out is [`build`] and [`frame::encode`].
 //!
 //! The protocol layer is pure code: no sockets, no clock, no storage. [`edge`] and [`client`] bring it to the wire,
-//! [`translate`] makes events of messages. The protocol layer must never panic on outside bytes and never
+//! [`translate`] makes events of messages, [`orders`] answers instruments that ask. The protocol layer must never panic on outside bytes and never
 //! drop or change any of them without saying so: what can't be understood is noted or refused, with its position.
 //! Positions and counts go into notes and errors, patient data never does.
 
@@ -19,6 +19,7 @@ pub mod escape;
 pub mod frame;
 pub mod header;
 pub mod message;
+pub mod orders;
 mod separators;
 pub mod settings;
 pub mod translate;

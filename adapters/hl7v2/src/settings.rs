@@ -11,6 +11,10 @@ use crate::ack::AckStyle;
 use crate::frame::{FrameKind, FrameSettings};
 use crate::translate::TranslatorSettings;
 
+mod orders;
+
+pub use orders::{NothingFound, OrderDialect, OrderMode, OrderSettings, TubeField};
+
 /// `[channel.settings]` of kind `hl7v2`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +37,9 @@ pub struct Hl7v2Settings {
     /// How messages are read.
     #[serde(default)]
     pub translate: TranslatorSettings,
+    /// What the instrument is told to do. Left out: its queries are stored and acknowledged, and not answered.
+    #[serde(default)]
+    pub orders: Option<OrderSettings>,
 }
 
 /// `[channel.settings.frame]`
@@ -94,6 +101,7 @@ impl Hl7v2Settings {
             frame: FramingSettings::default(),
             ack: AckSettings::default(),
             translate: TranslatorSettings::default(),
+            orders: None,
         }
     }
 
@@ -107,6 +115,7 @@ impl Hl7v2Settings {
             frame: FramingSettings::default(),
             ack: AckSettings::default(),
             translate: TranslatorSettings::default(),
+            orders: None,
         }
     }
 
@@ -162,6 +171,9 @@ impl Hl7v2Settings {
         }
         if let Err(error) = self.translate.check() {
             faults.push(fault("translate", &error.to_string()));
+        }
+        if let Some(orders) = &self.orders {
+            faults.extend(under("orders", orders.validate()));
         }
         faults
     }
@@ -234,6 +246,33 @@ mod tests {
             faults("serial = { port = 'ttyUSB0', baud = 1 }"),
             ["serial.port", "serial.baud"]
         );
+    }
+
+    #[test]
+    fn orders_need_a_dialect_and_only_law_is_told_without_asking() {
+        let none: [String; 0] = [];
+        let orders = |text: &str| format!("{SERVER}[orders]\n{text}");
+        assert_eq!(faults(&orders("dialect = 'law'\nmode = 'download'")), none);
+        assert_eq!(faults(&orders("dialect = 'mindray_chemistry'")), none);
+        assert_eq!(
+            faults(&orders(
+                "dialect = 'mindray_haematology'\nmode = 'download'\nspecimen = ['OBR']"
+            )),
+            ["orders.mode", "orders.specimen"]
+        );
+        assert_eq!(
+            faults(&orders(
+                "dialect = 'law'\ndeadline_ms = 10\nretry_s = [0]\nagain_s = 1\nspecimen_fields = []"
+            )),
+            [
+                "orders.deadline_ms",
+                "orders.retry_s",
+                "orders.again_s",
+                "orders.specimen_fields"
+            ]
+        );
+        assert!(toml::from_str::<Hl7v2Settings>(&orders("mode = 'query'")).is_err());
+        assert!(toml::from_str::<Hl7v2Settings>(&orders("dialect = 'sysmex'")).is_err());
     }
 
     #[test]

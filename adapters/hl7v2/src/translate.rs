@@ -15,9 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::charset::{self, Charset, Decoded};
 use crate::message::{Hl7Parser, Limits, Message, ParseError};
+use crate::orders::question;
+use crate::settings::OrderSettings;
 use crate::{Header, batch};
 
 mod adt;
+mod asked;
 mod attachment;
 mod codes;
 mod groups;
@@ -109,6 +112,8 @@ pub enum SettingsError {
 #[derive(Debug, Clone, Default)]
 pub struct Hl7v2Translator {
     settings: TranslatorSettings,
+    /// How this channel's instruments ask, if they are answered.
+    orders: Option<OrderSettings>,
     charset: Option<Charset>,
     limits: Limits,
 }
@@ -125,8 +130,16 @@ impl Hl7v2Translator {
         Self {
             charset,
             settings,
+            orders: None,
             limits: Limits::default(),
         }
+    }
+
+    /// With what the channel's instruments are told: queries are known by it, and the order's number in what comes back.
+    #[must_use]
+    pub fn with_orders(mut self, orders: Option<OrderSettings>) -> Self {
+        self.orders = orders;
+        self
     }
 }
 
@@ -158,7 +171,8 @@ struct Output {
     attachments: Vec<(String, Bytes)>,
     unmapped: Vec<String>,
     notes: Vec<String>,
-    not_translated: bool,
+    /// What it is, where it has no effect by nature.
+    without_effect: Option<TranslationOutcome>,
 }
 
 /// One message could not be used.
@@ -203,13 +217,15 @@ impl Hl7v2Translator {
             .extend(split.notes.iter().map(|note| notes::batch(*note)));
         let mut good = 0;
         let mut translated = 0;
+        let mut effect = None;
         let mut bad = None;
         for (n, range) in split.messages.iter().enumerate() {
             let one = bytes.get(range.clone()).unwrap_or_default();
             let (output, refusal) = match self.one(raw, maps, charset::decode(one, self.charset)) {
                 Ok(output) => {
                     good += 1;
-                    translated += usize::from(!output.not_translated);
+                    translated += usize::from(output.without_effect.is_none());
+                    effect = effect.or(output.without_effect);
                     (output, None)
                 }
                 Err(unusable) => (unusable.output, Some(unusable.refusal)),
@@ -244,7 +260,7 @@ impl Hl7v2Translator {
                 notes: whole.notes,
             }));
         }
-        whole.not_translated = translated == 0;
+        whole.without_effect = effect.filter(|_| translated == 0);
         Ok(finish(whole))
     }
 
@@ -272,14 +288,15 @@ impl Hl7v2Translator {
         output
             .notes
             .extend(message.notes().iter().map(notes::oddity));
-        let scope = Scope::new(raw, maps, &self.settings, &message);
+        let scope =
+            Scope::new(raw, maps, &self.settings, &message).with_orders(self.orders.as_ref());
         output.keys = keys::of_message(&scope);
         let version_known = self.settings.accept_any_version
             || scope
                 .header()
                 .is_some_and(|msh| keys::is_version_2(msh.field(12).component(1).raw()));
         let done = if version_known {
-            dispatch(&scope, &mut output)
+            dispatch(&scope, &message, &mut output)
         } else {
             Err(Refusal::new(
                 "hl7.version",
@@ -295,9 +312,11 @@ impl Hl7v2Translator {
 }
 
 /// Hands the message to the translator of its type.
-fn dispatch(scope: &Scope<'_>, output: &mut Output) -> Result<(), Refusal> {
+fn dispatch(scope: &Scope<'_>, message: &Message, output: &mut Output) -> Result<(), Refusal> {
     let (code, trigger) = keys::message_type(scope);
     match (code, trigger) {
+        ("QBP" | "QRY" | "QCN" | "QSX", _) => asked::translate(scope, output),
+        ("ORM", _) if question::asks_for_work(message) => asked::translate(scope, output),
         ("ADT", "A30" | "A34" | "A39" | "A40" | "A47") => merge::translate(scope, output),
         ("ADT", trigger) => match adt::Kind::of(trigger) {
             Some(kind) => adt::translate(scope, kind, output),
@@ -309,6 +328,10 @@ fn dispatch(scope: &Scope<'_>, output: &mut Output) -> Result<(), Refusal> {
         ("ORU", "R01" | "R30" | "R31" | "R32" | "") | ("OUL", "R21" | "R22" | "R23" | "R24") => {
             result::translate(scope, output)
         }
+        _ if code == "ACK" || scope.first("MSA").is_some() => {
+            output.without_effect = Some(TranslationOutcome::Answer);
+            Ok(())
+        }
         _ => not_translated(output),
     }
 }
@@ -318,22 +341,20 @@ fn dispatch(scope: &Scope<'_>, output: &mut Output) -> Result<(), Refusal> {
     reason = "an arm of a match whose other arms can refuse"
 )]
 fn not_translated(output: &mut Output) -> Result<(), Refusal> {
-    output.not_translated = true;
+    output.without_effect = Some(TranslationOutcome::NotTranslated);
     Ok(())
 }
 
 fn finish(output: Output) -> Translation {
     Translation {
-        outcome: if output.not_translated {
-            TranslationOutcome::NotTranslated
-        } else {
-            TranslationOutcome::Translated
-        },
+        outcome: output
+            .without_effect
+            .unwrap_or(TranslationOutcome::Translated),
         keys: output.keys,
         events: output.events,
         attachments: output.attachments,
         // Of a message that nobody reads, every field would be listed.
-        unmapped: if output.not_translated {
+        unmapped: if output.without_effect.is_some() {
             Vec::new()
         } else {
             output.unmapped

@@ -13,6 +13,8 @@ mod roundtrip;
 mod smoke;
 #[path = "it/synthetic.rs"]
 mod synthetic;
+#[path = "it/translate_asked.rs"]
+mod translate_asked;
 #[path = "it/translate_corpus.rs"]
 mod translate_corpus;
 #[path = "it/translate_golden.rs"]

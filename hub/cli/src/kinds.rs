@@ -38,7 +38,7 @@ impl Settings for Hl7v2Settings {
     }
 
     fn translator(&self) -> impl Translator {
-        Hl7v2Translator::new(self.translate.clone())
+        Hl7v2Translator::new(self.translate.clone()).with_orders(self.orders.clone())
     }
 }
 

@@ -13,6 +13,12 @@ use tokio_util::sync::CancellationToken;
 use crate::backbone::Backbone;
 use crate::ingest::{Ingest, IngestError, Received, Stored};
 
+mod facts;
+mod sendings;
+
+pub use facts::{Carrier, Facts, Teller};
+pub use sendings::SendingBook;
+
 /// An instrument that asks waits 5 to 10 s at most, and its answer still has to be sent (lab-devices §2.4).
 const ASK_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -44,6 +50,7 @@ pub struct ChannelContext {
     ingest: Ingest,
     reports: tokio::sync::mpsc::Sender<LinkReport>,
     worklist: Arc<dyn Worklist>,
+    teller: Teller,
 }
 
 /// Who knows which tests are to be done.
@@ -142,6 +149,7 @@ impl ChannelContext {
         ingest: Ingest,
         reports: tokio::sync::mpsc::Sender<LinkReport>,
     ) -> Self {
+        let teller = Teller::mute(tenant.clone(), channel.clone());
         Self {
             tenant,
             channel,
@@ -149,7 +157,21 @@ impl ChannelContext {
             ingest,
             reports,
             worklist: Arc::new(NoWorklist),
+            teller,
         }
+    }
+
+    /// Names who keeps what the edge tells of its own doing; without it nobody does.
+    #[must_use]
+    pub fn with_teller(mut self, teller: Teller) -> Self {
+        self.teller = teller;
+        self
+    }
+
+    /// By which the edge tells what it did.
+    #[must_use]
+    pub fn teller(&self) -> &Teller {
+        &self.teller
     }
 
     /// Names who answers [`ChannelContext::worklist`]; without it nobody does.

@@ -33,6 +33,7 @@ pub(crate) struct Changes {
     pub(crate) orders: usize,
     pub(crate) reports: usize,
     pub(crate) controls: usize,
+    pub(crate) sendings: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -105,6 +106,7 @@ impl<'a> Batch<'a> {
             ("orders", self.changes.orders),
             ("reports", self.changes.reports),
             ("controls", self.changes.controls),
+            ("sendings", self.changes.sendings),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

@@ -28,6 +28,7 @@ use schemas::care::{EncounterReported, OrderReported, ResultReceived};
 use schemas::commands::{CancelOrder, ClaimReport, MapCode, PlaceOrder};
 use schemas::controls::{DecideControl, DefineControl};
 use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
+use schemas::sending::OrderSent;
 
 use batch::Batch;
 pub use controls::westgard::{InvalidPack, Westgard};
@@ -76,6 +77,7 @@ impl Worker for ClinicalWorker {
         EncounterReported::NAME,
         OrderReported::NAME,
         ResultReceived::NAME,
+        OrderSent::NAME,
         MapCode::NAME,
         PlaceOrder::NAME,
         CancelOrder::NAME,

@@ -1,4 +1,5 @@
-//! Orders: `clinical.order.reported`, and the commands `clinical.order.place` and `clinical.order.cancel`.
+//! Orders: `clinical.order.reported` and `clinical.order.sent`, and the commands `clinical.order.place` and
+//! `clinical.order.cancel`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -18,6 +19,7 @@ pub(crate) mod closing;
 pub(crate) mod complete;
 mod on_tubes;
 mod reported;
+mod sent;
 mod stored;
 mod transition;
 
@@ -26,7 +28,8 @@ use reported::{Reported, number};
 use stored::{Order, Wanted};
 use transition::{OrderState, transition};
 
-/// Applies every `clinical.order.reported` and `clinical.order.place` of the batch, then the cancellations.
+/// Applies every `clinical.order.reported` and `clinical.order.place` of the batch, then the cancellations, then what
+/// instruments were told.
 pub(crate) async fn apply(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
@@ -42,7 +45,8 @@ pub(crate) async fn apply(
     if !reported.is_empty() {
         place(tx, batch, &reported, maps).await?;
     }
-    cancel::apply(tx, batch).await
+    cancel::apply(tx, batch).await?;
+    sent::apply(tx, batch).await
 }
 
 async fn place(

@@ -13,6 +13,7 @@ mod numbers;
 mod orders;
 mod reports;
 mod results;
+mod sendings;
 mod unmatched;
 mod worklist;
 
@@ -32,5 +33,6 @@ pub use results::{
     ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,
     results_of_report,
 };
+pub use sendings::{SendingRow, sendings};
 pub use unmatched::{UnmatchedFilter, UnmatchedRow, unmatched, unmatched_report};
-pub use worklist::{PendingTest, known_numbers, oldest_pending, pending_on};
+pub use worklist::{PendingTest, known_numbers, oldest_pending, oldest_untold, pending_on};

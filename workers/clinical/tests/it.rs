@@ -12,6 +12,7 @@ mod it {
     mod placing;
     mod queries;
     mod results;
+    mod sendings;
     mod support;
     mod worklist;
 }

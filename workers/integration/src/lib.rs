@@ -3,6 +3,7 @@
 //! It holds no body and no clinical meaning. `maintain` keeps the tables in shape and the audit trail sealed; `queries`
 //! is what the REST API and the command line read.
 
+mod asked;
 mod audit;
 mod channels;
 mod dead;

@@ -3,6 +3,7 @@
 //! Every function wants a connection inside a tenant's transaction (`hub_core::Tx`); without one it sees nothing.
 //! No function returns a body: bodies stay in the streams.
 
+mod asked;
 mod audit;
 mod channels;
 mod dead;
@@ -11,6 +12,7 @@ mod lineage;
 mod messages;
 mod page;
 
+pub use asked::{QueryAnswer, query_answers};
 pub use audit::{AuditEntry, AuditSearch, audit};
 pub use channels::{Backlog, Channel, Incident, backlog, channel, channels, incidents};
 pub use dead::{DeadLetter, DeadSearch, dead_letter, dead_letters};

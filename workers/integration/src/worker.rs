@@ -6,7 +6,9 @@ use schemas::commands::{RecordAccess, ResolveDead, ResolveHeld, SetChannelState}
 use schemas::integration::{
     ChannelStateChanged, CodeMapped, DeadLettered, MessageTranslated, ResultHeld,
 };
+use schemas::sending::QueryAnswered;
 
+use crate::asked::Asked;
 use crate::audit::{self, Trail};
 use crate::channels::{self, Links};
 use crate::dead::{self, DeadLetters};
@@ -22,6 +24,7 @@ impl Worker for IntegrationWorker {
     const CONSUMES: &'static [&'static str] = &[
         MessageTranslated::NAME,
         DeadLettered::NAME,
+        QueryAnswered::NAME,
         ChannelStateChanged::NAME,
         ResultHeld::NAME,
         CodeMapped::NAME,
@@ -44,6 +47,7 @@ impl Worker for IntegrationWorker {
             let verdict = match envelope.name.as_str() {
                 MessageTranslated::NAME => noted(ledger.note(envelope)),
                 DeadLettered::NAME => noted(facts.dead.note(envelope)),
+                QueryAnswered::NAME => noted(facts.asked.note(envelope)),
                 ChannelStateChanged::NAME => noted(facts.links.note(envelope)),
                 ResultHeld::NAME => noted(facts.held.note(envelope)),
                 RecordAccess::NAME => noted(audit::access(envelope, &mut trail)),
@@ -67,12 +71,14 @@ struct Facts {
     dead: DeadLetters,
     links: Links,
     held: HeldItems,
+    asked: Asked,
 }
 
 impl Facts {
     async fn save(&mut self, tx: &mut Tx<'_>) -> Result<(), WorkerError> {
         self.dead.save(tx).await?;
         self.links.save(tx).await?;
+        self.asked.save(tx).await?;
         self.held.save(tx).await
     }
 }

@@ -6,6 +6,8 @@
     reason = "a test says what is wrong by failing"
 )]
 
+#[path = "it/asking.rs"]
+mod asking;
 #[path = "it/deciding.rs"]
 mod deciding;
 #[path = "it/house.rs"]

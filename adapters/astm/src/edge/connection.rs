@@ -6,14 +6,18 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use hub_core::Received;
 use hub_core::channel::AskError;
-use schemas::worklist::{SpecimenStanding, WorklistAnswer, WorklistQuestion};
+use hub_core::{Received, Stored};
+use schemas::sending::QueryOutcome;
+use schemas::worklist::{
+    SpecimenStanding, Untold, WorklistAnswer, WorklistQuestion, WorklistSpecimen,
+};
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
 use super::Device;
+use super::device::{Asked, Load};
 use crate::link::{Fate, Line, Note, Output, Unit};
 use crate::orders::question;
 use crate::orders::{self, Occasion, Question};
@@ -32,16 +36,18 @@ const LAST_STORES: Duration = Duration::from_secs(60);
 enum Done {
     Stored {
         ticket: u64,
-        result: Result<(), String>,
+        result: Result<Stored, String>,
         question: Option<Question>,
         awaited: bool,
+        since: Instant,
     },
     Asked {
         question: Question,
         result: Result<WorklistAnswer, AskError>,
-        since: Instant,
+        asked: Asked,
     },
-    Pending(Result<WorklistAnswer, AskError>),
+    /// What is to be sent, kept as under way; reserved under the number.
+    Pending(Result<(u64, Vec<WorklistSpecimen>), AskError>),
 }
 
 /// Serves a line until the peer leaves or `stop` is cancelled. `peer` names it in the ledger; `instrument` names the
@@ -64,6 +70,7 @@ pub async fn attend<S>(
         device,
         work: FuturesUnordered::new(),
         asking_pending: false,
+        first_look: true,
         noise_told: false,
         broken: false,
     };
@@ -112,6 +119,8 @@ struct Connection<'d, S> {
     work: FuturesUnordered<BoxFuture<'d, Done>>,
     /// A look for pending orders is under way.
     asking_pending: bool,
+    /// This connection has not looked for pending orders: what got no answer on another is sent again at once.
+    first_look: bool,
     noise_told: bool,
     /// The peer takes no bytes any more.
     broken: bool,
@@ -202,6 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
                 result,
                 question,
                 awaited,
+                since: started,
             }
         }));
     }
@@ -214,43 +224,44 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
                 result,
                 question,
                 awaited,
+                since,
             } => {
-                let stored = result.is_ok();
-                if let Err(error) = result {
+                if let Err(error) = &result {
                     tracing::error!(channel = %self.device.channel, peer = %self.peer, awaited, %error, "not stored");
                 }
-                self.line.settle(now, ticket, stored);
-                if let Some(question) = question.filter(|_| stored) {
-                    self.ask(question, now);
+                self.line.settle(now, ticket, result.is_ok());
+                if let (Some(question), Ok(stored)) = (question, result) {
+                    self.ask(question, Asked { stored, since });
                 }
             }
             Done::Asked {
                 question,
                 result,
-                since,
-            } => self.answer(&question, result, since),
+                asked,
+            } => self.answer(&question, result, asked),
             Done::Pending(result) => self.download(result),
         }
     }
 
     /// Asks the worklist on behalf of the instrument.
-    fn ask(&mut self, question: Question, since: Instant) {
+    fn ask(&mut self, question: Question, asked: Asked) {
         let device = self.device;
-        let asked = WorklistQuestion {
+        let wanted = WorklistQuestion {
             channel: device.channel.clone(),
             specimens: question.specimens.clone(),
             limit: device.settings.orders.most,
+            untold: None,
         };
         self.work.push(Box::pin(async move {
             let mut left = ASKS;
             loop {
                 left -= 1;
-                let result = device.house.worklist(asked.clone()).await;
+                let result = device.house.worklist(wanted.clone()).await;
                 if result.is_ok() || left == 0 {
                     return Done::Asked {
                         question,
                         result,
-                        since,
+                        asked,
                     };
                 }
             }
@@ -261,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
         &mut self,
         question: &Question,
         result: Result<WorklistAnswer, AskError>,
-        since: Instant,
+        asked: Asked,
     ) {
         let device = self.device;
         let (occasion, worklist) = match result {
@@ -293,17 +304,25 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
             &worklist,
             OffsetDateTime::now_utc(),
         ) {
-            let message = device.outgoing(records).in_answer();
-            device.on_its_way(message.id, &worklist);
+            let load = Load {
+                specimens: worklist.specimens.clone(),
+                asked: Some(asked),
+            };
+            let message = device.outgoing(records, load).in_answer();
             self.line.send(now, message);
         }
+        let outcome = match occasion {
+            Occasion::Failed(_) => QueryOutcome::Failed,
+            _ => QueryOutcome::of(&worklist),
+        };
+        device.answered(asked, outcome, &worklist, None);
         metrics::histogram!("hub_astm_query_seconds", "channel" => device.channel.to_string())
-            .record(since.elapsed().as_secs_f64());
+            .record(asked.since.elapsed().as_secs_f64());
     }
 
     /// Tests that were ordered and that the tables can't name for this instrument.
     fn say_unnamed(&self, worklist: &WorklistAnswer) {
-        let unnamed = self.device.newly_unnamed(worklist);
+        let unnamed = self.device.book.newly_unnamed(worklist);
         if unnamed > 0 {
             tracing::warn!(channel = %self.device.channel, tests = unnamed, "ordered tests have no name for this instrument in the mapping tables and are not sent");
             self.count("hub_astm_sent_total", "unnamed");
@@ -317,45 +336,66 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
         }
         self.asking_pending = true;
         let device = self.device;
+        let orders = &device.settings.orders;
         let question = WorklistQuestion {
             channel: device.channel.clone(),
             specimens: Vec::new(),
-            limit: device.settings.orders.most,
+            limit: orders.most,
+            untold: Some(Untold {
+                again_after_s: if self.first_look { 0 } else { orders.again_s },
+            }),
         };
         self.work.push(Box::pin(async move {
-            Done::Pending(device.house.worklist(question).await)
+            let worklist = match device.house.worklist(question).await {
+                Ok(worklist) => worklist,
+                Err(error) => return Done::Pending(Err(error)),
+            };
+            let (reserved, worklist) = device.book.claim(worklist);
+            let mut kept = Vec::new();
+            for specimen in worklist.specimens {
+                if device.announce(&specimen).await {
+                    kept.push(specimen);
+                }
+            }
+            Done::Pending(Ok((reserved, kept)))
         }));
     }
 
-    fn download(&mut self, result: Result<WorklistAnswer, AskError>) {
+    fn download(&mut self, result: Result<(u64, Vec<WorklistSpecimen>), AskError>) {
         self.asking_pending = false;
         let device = self.device;
-        let (reserved, worklist) = match result {
-            Ok(worklist) => device.claim(worklist),
+        let (reserved, specimens) = match result {
+            Ok(found) => {
+                self.first_look = false;
+                found
+            }
             Err(error) => {
                 tracing::warn!(channel = %device.channel, %error, "pending orders could not be read; trying again");
                 return;
             }
         };
-        self.say_unnamed(&worklist);
         let now = Instant::now();
         // one message a specimen: what an instrument refuses must not hold up the others
-        for specimen in worklist.specimens {
+        for specimen in specimens {
             let one = WorklistAnswer {
                 specimens: vec![specimen],
             };
+            self.say_unnamed(&one);
             for records in orders::answer(
                 &device.settings,
                 Occasion::Download,
                 &one,
                 OffsetDateTime::now_utc(),
             ) {
-                let message = device.outgoing(records);
-                device.on_its_way(message.id, &one);
+                let load = Load {
+                    specimens: one.specimens.clone(),
+                    asked: None,
+                };
+                let message = device.outgoing(records, load);
                 self.line.send(now, message);
             }
         }
-        device.release(reserved);
+        device.book.release(reserved);
     }
 
     /// The connection is over or must end: what was received whole is stored and answered, what is broken is kept.

@@ -1,12 +1,16 @@
-//! What outlives a connection: the orders that wait for an instrument, and which of them it has.
+//! What outlives a connection: the orders that wait for an instrument, and what is to be said of them once they are told.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use hub_core::Stored;
+use hub_core::channel::SendingBook;
 use schemas::ChannelId;
-use schemas::worklist::{SpecimenStanding, TestAction, WorklistAnswer, WorklistTest};
-use uuid::Uuid;
+use schemas::sending::{OrderSent, QueryAnswered, QueryOutcome, SendingAnswer, SendingOccasion};
+use schemas::worklist::{WorklistAnswer, WorklistSpecimen};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::House;
 use crate::link::{Fate, Outgoing};
@@ -14,33 +18,13 @@ use crate::settings::AstmSettings;
 
 /// More messages do not wait for one instrument: the oldest is dropped, and said.
 const MOST_WAITING: usize = 64;
-/// More orders are not remembered as sent; the oldest ids go first. A forgotten one is sent once more, which replaces it.
-const MOST_REMEMBERED: usize = 20_000;
-
-/// An order, or its cancellation.
-type Task = (Uuid, bool);
-
-fn task(test: &WorklistTest) -> Task {
-    (test.order, test.action == TestAction::Cancel)
-}
-
-/// The tasks that a message with this worklist carries.
-fn tasks(worklist: &WorklistAnswer) -> Vec<Task> {
-    worklist
-        .specimens
-        .iter()
-        .flat_map(|s| &s.tests)
-        .filter(|test| !test.instrument_codes.is_empty())
-        .map(task)
-        .collect()
-}
 
 /// One channel's instruments, beyond their connections.
 pub struct Device {
     pub(super) channel: ChannelId,
     pub(super) settings: AstmSettings,
     pub(super) house: Arc<dyn House>,
-    ids: AtomicU64,
+    pub(super) book: SendingBook,
     state: Mutex<State>,
 }
 
@@ -48,12 +32,29 @@ pub struct Device {
 struct State {
     /// Not sent when the connection ended, by instrument.
     waiting: BTreeMap<String, Vec<Outgoing>>,
-    /// On a line now: which tasks a message carries.
-    under_way: BTreeMap<u64, Vec<Task>>,
-    /// Taken by an instrument since the start of the channel.
-    sent: BTreeSet<Task>,
-    /// Said to have no name.
-    unnamed: BTreeSet<Uuid>,
+    /// On a line or waiting for one: what a message carries.
+    under_way: BTreeMap<u64, Load>,
+}
+
+/// What a message carries.
+pub(super) struct Load {
+    pub(super) specimens: Vec<WorklistSpecimen>,
+    /// The query that it answers.
+    pub(super) asked: Option<Asked>,
+}
+
+/// A query that was stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) stored: Stored,
+    pub(super) since: Instant,
+}
+
+/// Now, as facts have it.
+pub(super) fn now() -> String {
+    OffsetDateTime::now_utc()
+        .format(&Rfc3339)
+        .unwrap_or_default()
 }
 
 impl Device {
@@ -64,7 +65,7 @@ impl Device {
             channel,
             settings,
             house,
-            ids: AtomicU64::new(1),
+            book: SendingBook::default(),
             state: Mutex::default(),
         }
     }
@@ -74,8 +75,12 @@ impl Device {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn outgoing(&self, records: Vec<Vec<u8>>) -> Outgoing {
-        Outgoing::new(self.ids.fetch_add(1, Ordering::Relaxed), records)
+    /// A message that is on its way from now on.
+    pub(super) fn outgoing(&self, records: Vec<Vec<u8>>, load: Load) -> Outgoing {
+        let number = self.book.number();
+        self.book.on_its_way(number, &load.specimens);
+        self.state().under_way.insert(number, load);
+        Outgoing::new(number, records)
     }
 
     /// Takes what waits for an instrument.
@@ -93,75 +98,105 @@ impl Device {
         waiting.extend(messages);
         let over = waiting.len().saturating_sub(MOST_WAITING);
         let dropped: Vec<u64> = waiting.drain(..over).map(|m| m.id).collect();
-        for id in &dropped {
-            state.under_way.remove(id);
-        }
         drop(state);
+        for id in dropped {
+            self.came_to(id, Fate::GivenUp);
+        }
         if over > 0 {
             tracing::error!(channel = %self.channel, messages = over, "an instrument does not come back for its orders; the oldest are dropped");
         }
     }
 
-    /// Of everything pending, what no instrument has and no line is sending; it is reserved under the id that comes with
-    /// it until [`Device::release`], so that two lines do not send the same.
-    pub(super) fn claim(&self, mut worklist: WorklistAnswer) -> (u64, WorklistAnswer) {
-        let reserved = self.ids.fetch_add(1, Ordering::Relaxed);
-        let mut state = self.state();
-        let busy: BTreeSet<Task> = state.under_way.values().flatten().copied().collect();
-        for specimen in &mut worklist.specimens {
-            specimen.tests.retain(|test| {
-                let task = task(test);
-                !state.sent.contains(&task) && !busy.contains(&task)
-            });
-        }
-        worklist
-            .specimens
-            .retain(|s| s.standing == SpecimenStanding::Pending && !s.tests.is_empty());
-        state.under_way.insert(reserved, tasks(&worklist));
-        (reserved, worklist)
-    }
-
-    /// What was reserved is on its way by messages of its own, or not at all.
-    pub(super) fn release(&self, reserved: u64) {
-        self.state().under_way.remove(&reserved);
-    }
-
-    /// A message with these orders is on its way.
-    pub(super) fn on_its_way(&self, id: u64, worklist: &WorklistAnswer) {
-        self.state().under_way.insert(id, tasks(worklist));
-    }
-
-    /// Ordered tests that the tables can't name for this instrument and of which nobody was told yet.
-    pub(super) fn newly_unnamed(&self, worklist: &WorklistAnswer) -> usize {
-        let mut state = self.state();
-        let unnamed = worklist
-            .specimens
-            .iter()
-            .flat_map(|s| &s.tests)
-            .filter(|test| test.instrument_codes.is_empty())
-            .filter(|test| state.unnamed.insert(test.order))
-            .count();
-        while state.unnamed.len() > MOST_REMEMBERED {
-            state.unnamed.pop_first();
-        }
-        unnamed
-    }
-
-    /// What became of a message: orders that were taken are not sent again.
+    /// What became of a message is kept; orders that were taken are not sent again of themselves.
     pub(super) fn came_to(&self, id: u64, fate: Fate) {
-        let mut state = self.state();
-        let Some(tasks) = state.under_way.remove(&id) else {
+        self.book.came_to(id, fate == Fate::Delivered);
+        let Some(load) = self.state().under_way.remove(&id) else {
             return;
         };
-        if fate == Fate::Delivered {
-            for (order, cancel) in tasks {
-                state.sent.insert((order, cancel));
-                // an order that is placed again after its cancellation is news
-                state.sent.remove(&(order, !cancel));
-            }
-            while state.sent.len() > MOST_REMEMBERED {
-                state.sent.pop_first();
-            }
+        let (answer, reason) = match fate {
+            Fate::Delivered => (SendingAnswer::Delivered, None),
+            Fate::GivenUp => (
+                SendingAnswer::NoAnswer,
+                Some("the instrument did not take the message"),
+            ),
+        };
+        let occasion = match load.asked {
+            Some(_) => SendingOccasion::Query,
+            None => SendingOccasion::Download,
+        };
+        for specimen in &load.specimens {
+            self.tell(specimen, occasion, answer, reason);
         }
+        if let (Some(asked), Fate::GivenUp) = (load.asked, fate) {
+            let worklist = WorklistAnswer {
+                specimens: load.specimens,
+            };
+            let reason = "the instrument did not take the answer";
+            self.answered(asked, QueryOutcome::Undelivered, &worklist, Some(reason));
+        }
+    }
+
+    fn tell(
+        &self,
+        specimen: &WorklistSpecimen,
+        occasion: SendingOccasion,
+        answer: SendingAnswer,
+        reason: Option<&str>,
+    ) {
+        let fact = OrderSent::of(&self.channel, specimen, occasion, now(), answer, reason);
+        if !fact.orders.is_empty() {
+            self.house.told(&OrderSent::aggregate(specimen), &fact);
+        }
+    }
+
+    /// Notes that a specimen's orders are about to be sent without having been asked for; false when that could not be kept.
+    pub(super) async fn announce(&self, specimen: &WorklistSpecimen) -> bool {
+        let fact = OrderSent::of(
+            &self.channel,
+            specimen,
+            SendingOccasion::Download,
+            now(),
+            SendingAnswer::Sending,
+            None,
+        );
+        if fact.orders.is_empty() {
+            return true;
+        }
+        let kept = self
+            .house
+            .tell_first(&OrderSent::aggregate(specimen), &fact)
+            .await;
+        if let Err(error) = &kept {
+            tracing::warn!(channel = %self.channel, %error, "orders are not sent yet: that they are could not be kept");
+        }
+        kept.is_ok()
+    }
+
+    /// Says how a query was answered.
+    pub(super) fn answered(
+        &self,
+        asked: Asked,
+        outcome: QueryOutcome,
+        worklist: &WorklistAnswer,
+        reason: Option<&str>,
+    ) {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let tests = worklist
+            .specimens
+            .iter()
+            .flat_map(|specimen| &specimen.tests)
+            .filter(|test| !test.instrument_codes.is_empty());
+        self.house.answered(&QueryAnswered {
+            raw_id: asked.stored.id,
+            channel: self.channel.clone(),
+            stream_seq: asked.stored.position.seq,
+            index: asked.stored.position.index,
+            outcome,
+            specimens: count(worklist.specimens.len()),
+            tests: count(tests.count()),
+            took_ms: u32::try_from(asked.since.elapsed().as_millis()).unwrap_or(u32::MAX),
+            reason: reason.map(str::to_owned),
+            at: now(),
+        });
     }
 }

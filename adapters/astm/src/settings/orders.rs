@@ -16,7 +16,7 @@ pub enum OrderMode {
     #[default]
     Query,
     /// It does not ask: what is pending is sent to it; queries are answered all the same. One instrument a channel:
-    /// whichever is connected gets the orders. What was sent is remembered until the hub restarts, then sent once more.
+    /// whichever is connected gets the orders. What it took is remembered with the order and not sent again.
     Download,
 }
 
@@ -39,6 +39,9 @@ pub struct OrderSettings {
     pub mode: OrderMode,
     /// Pause between two looks for what is pending, with `download`, in seconds. Default: 10.
     pub every_s: u64,
+    /// With `download`: what the instrument did not take is sent again after so many seconds, and at once when it connects anew.
+    /// Default: 600.
+    pub again_s: u32,
     /// Specimens in one message, and answered when an instrument asks for all. Default: 50.
     pub most: u32,
     /// Delimiters of our messages: field, repeat, component, escape. Default: `|\^&`.
@@ -79,6 +82,7 @@ impl Default for OrderSettings {
         Self {
             mode: OrderMode::Query,
             every_s: 10,
+            again_s: 600,
             most: 50,
             delimiters: "|\\^&".to_owned(),
             sender: "HUB".to_owned(),
@@ -120,6 +124,11 @@ impl OrderSettings {
             "every_s",
             (1..=3600).contains(&self.every_s),
             "must be between 1 and 3600",
+        );
+        check(
+            "again_s",
+            (60..=86_400).contains(&self.again_s),
+            "must be between 60 and 86400",
         );
         check(
             "most",

@@ -22,7 +22,7 @@ pub(super) fn translate(
         [b'D' | b'd', b' ', ..] => results(scope, &text, output),
         [b'R', ..] => {
             output.keys.accession = crate::orders::question::au_specimen(block, &scope.dialect.au);
-            scope.note("query, answered on the line".to_owned());
+            output.asked = true;
             Ok(())
         }
         [b'D', b'Q', ..] => {

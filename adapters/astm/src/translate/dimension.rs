@@ -28,7 +28,7 @@ pub(super) fn translate(
         "R" => results(scope, &fields, output),
         "I" => {
             output.keys.accession = scope.key("Dimension.2", field(2));
-            scope.note("query, answered on the line".to_owned());
+            output.asked = true;
             Ok(())
         }
         "C" => {

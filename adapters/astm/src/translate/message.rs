@@ -66,7 +66,7 @@ pub(super) fn translate<'r>(
                 "the Q records carry values, which LIS02-A2 does not know: this instrument sends results of its own form; they are kept and not filed",
             ));
         }
-        scope.note("query, answered on the line".to_owned());
+        output.asked = true;
     }
     if found.groups.iter().all(|group| group.lines.is_empty()) {
         nothing_measured(scope, &found, output);

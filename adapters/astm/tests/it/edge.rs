@@ -9,10 +9,11 @@ use adapter_astm::edge::{Device, House, attend};
 use adapter_astm::link::join;
 use adapter_astm::settings::{AstmSettings, OrderMode};
 use async_trait::async_trait;
-use hub_core::Received;
 use hub_core::channel::AskError;
-use schemas::ChannelId;
+use hub_core::{Position, Received, Stored};
+use schemas::sending::{OrderSent, QueryAnswered, QueryOutcome, SendingAnswer};
 use schemas::worklist::{TestAction, WorklistAnswer, WorklistQuestion};
+use schemas::{ChannelId, RawId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -34,6 +35,8 @@ struct Hub {
     stored: watch::Sender<Vec<Received>>,
     worklist: Mutex<VecDeque<Result<WorklistAnswer, AskError>>>,
     questions: watch::Sender<Vec<WorklistQuestion>>,
+    told: watch::Sender<Vec<OrderSent>>,
+    answered: watch::Sender<Vec<QueryAnswered>>,
 }
 
 impl Hub {
@@ -45,11 +48,23 @@ impl Hub {
             stored: watch::Sender::new(Vec::new()),
             worklist: Mutex::default(),
             questions: watch::Sender::new(Vec::new()),
+            told: watch::Sender::new(Vec::new()),
+            answered: watch::Sender::new(Vec::new()),
         })
     }
 
     fn knows(&self, answer: Result<WorklistAnswer, AskError>) {
         self.worklist.lock().unwrap().push_back(answer);
+    }
+
+    async fn told(&self, count: usize) -> Vec<OrderSent> {
+        let mut told = self.told.subscribe();
+        let wait = told.wait_for(|all| all.len() >= count);
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .unwrap()
+            .unwrap()
+            .clone()
     }
 
     async fn begun(&self, count: usize) {
@@ -71,7 +86,7 @@ impl Hub {
 
 #[async_trait]
 impl House for Hub {
-    async fn store(&self, received: Received) -> Result<(), String> {
+    async fn store(&self, received: Received) -> Result<Stored, String> {
         self.begun.send_modify(|count| *count += 1);
         self.disk.acquire().await.unwrap().forget();
         {
@@ -81,8 +96,28 @@ impl House for Hub {
                 return Err("disk full".to_owned());
             }
         }
-        self.stored.send_modify(|all| all.push(received));
+        let mut seq = 0;
+        self.stored.send_modify(|all| {
+            all.push(received);
+            seq = all.len() as u64;
+        });
+        Ok(Stored {
+            id: RawId(uuid::Uuid::from_u128(u128::from(seq))),
+            position: Position { seq, index: 0 },
+        })
+    }
+
+    async fn tell_first(&self, _aggregate: &str, fact: &OrderSent) -> Result<(), String> {
+        self.told.send_modify(|all| all.push(fact.clone()));
         Ok(())
+    }
+
+    fn told(&self, _aggregate: &str, fact: &OrderSent) {
+        self.told.send_modify(|all| all.push(fact.clone()));
+    }
+
+    fn answered(&self, fact: &QueryAnswered) {
+        self.answered.send_modify(|all| all.push(fact.clone()));
     }
 
     async fn worklist(&self, question: WorklistQuestion) -> Result<WorklistAnswer, AskError> {
@@ -258,6 +293,9 @@ async fn a_host_query_is_stored_and_answered_on_the_line() {
     assert_eq!(records[3], "L|1|F");
     assert_eq!(hub.questions.borrow()[0].specimens, ["T1"]);
     assert_eq!(hub.stored(1).await.len(), 1, "the query itself is kept");
+    let told = hub.told(1).await;
+    assert_eq!(told[0].specimen, "T1");
+    assert_eq!(told[0].orders[0].answer, SendingAnswer::Delivered);
     // nobody knows it
     hub.knows(Ok(WorklistAnswer {
         specimens: vec![specimen("T9", Vec::new())],
@@ -275,6 +313,21 @@ async fn a_host_query_is_stored_and_answered_on_the_line() {
     instrument.ask("T9").await;
     assert_eq!(instrument.take().await.last().unwrap(), "L|1|Q");
     instrument.hang_up().await;
+    let answered: Vec<(u64, QueryOutcome)> = hub
+        .answered
+        .borrow()
+        .iter()
+        .map(|fact| (fact.stream_seq, fact.outcome))
+        .collect();
+    assert_eq!(
+        answered,
+        [
+            (1, QueryOutcome::Found),
+            (2, QueryOutcome::Unknown),
+            (3, QueryOutcome::Nothing),
+            (4, QueryOutcome::Failed)
+        ]
+    );
 }
 
 #[tokio::test]
@@ -329,7 +382,24 @@ async fn orders_are_downloaded_once_to_an_instrument_that_does_not_ask() {
         second[2].contains("|C||||SER|"),
         "sent once, then taken back: {second:?}"
     );
-    assert!(hub.questions.borrow()[0].specimens.is_empty());
+    let told = hub.told(3).await;
+    let words: Vec<(TestAction, SendingAnswer)> = told
+        .iter()
+        .map(|fact| (fact.orders[0].action, fact.orders[0].answer))
+        .collect();
+    // on disk before it is on the wire, so that a restart knows that the instrument may have it
+    assert_eq!(
+        words[..3],
+        [
+            (TestAction::Perform, SendingAnswer::Sending),
+            (TestAction::Perform, SendingAnswer::Delivered),
+            (TestAction::Cancel, SendingAnswer::Sending),
+        ]
+    );
+    let questions = hub.questions.borrow();
+    assert!(questions[0].specimens.is_empty());
+    let again = |n: usize| questions[n].untold.map(|untold| untold.again_after_s);
+    assert_eq!((again(0), again(1)), (Some(0), Some(600)));
 }
 
 #[tokio::test]

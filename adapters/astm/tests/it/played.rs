@@ -135,6 +135,9 @@ fn play(how: &How, bytes: &[u8]) -> (Vec<Kept>, usize) {
 
 /// What became of a unit, for people.
 fn ending(done: &Translation) -> String {
+    if done.outcome == TranslationOutcome::Query {
+        return "a query; nothing to file".to_owned();
+    }
     if done.outcome != TranslationOutcome::Translated {
         let why = done.notes.last().cloned().unwrap_or_default();
         return format!("kept, nothing to file: {why}");

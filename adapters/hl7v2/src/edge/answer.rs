@@ -1,11 +1,9 @@
 //! From what became of a message to the bytes of its answer.
 
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bytes::Bytes;
 use time::OffsetDateTime;
 
+use super::ids::control_id;
 use crate::ack::{self, Ack, AckError, ErrorCode, Outcome};
 use crate::frame;
 use crate::header::Header;
@@ -76,6 +74,61 @@ pub(crate) fn header_of(bytes: &[u8]) -> Option<Header<'_>> {
     None
 }
 
+/// True for a message that answers one of ours: it has an MSA segment (HL7 v2.5.1 §2.9).
+pub(crate) fn is_response(bytes: &[u8], header: &Header<'_>) -> bool {
+    if header.code() == b"ACK" {
+        return true;
+    }
+    let mut from = 0;
+    while let Some(at) = find(&bytes[from..], b"MSA") {
+        let start = from + at;
+        let begins_line = start > 0 && matches!(bytes[start - 1], b'\r' | b'\n');
+        if begins_line && bytes.get(start + 3) == Some(&header.separators().field) {
+            return true;
+        }
+        from = start + 3;
+    }
+    false
+}
+
+/// The accept acknowledgement of a response, where it asks for one. An acknowledgement itself is never acknowledged: two hubs would
+/// answer each other for ever.
+pub(crate) fn of_response(
+    header: &Header<'_>,
+    fate: &Fate,
+    settings: &Hl7v2Settings,
+) -> Vec<Bytes> {
+    let outcome = match fate {
+        Fate::Stored => Outcome::Stored,
+        Fate::NotStored(_) => Outcome::NotStored,
+        Fate::Refused(_) => Outcome::Refused,
+    };
+    if header.code() == b"ACK" {
+        return Vec::new();
+    }
+    let now = OffsetDateTime::now_utc().to_offset(settings.zone());
+    let commit = ack::decide(Some(header), outcome).commit.map(|code| {
+        Ack::new(code, &control_id(), now)
+            .style(settings.ack_style())
+            .content(Some(header))
+    });
+    commit_block(outcome, settings)
+        .into_iter()
+        .chain(commit)
+        .collect()
+}
+
+/// The commit block of MLLP release 2, where the channel sends one.
+pub(crate) fn commit_block(outcome: Outcome, settings: &Hl7v2Settings) -> Option<Bytes> {
+    settings.ack.commit_blocks.then(|| {
+        Bytes::from_static(if outcome == Outcome::Stored {
+            &[frame::COMMIT_ACK]
+        } else {
+            &[frame::COMMIT_NAK]
+        })
+    })
+}
+
 /// True for a batch or file envelope (HL7 v2.5.1 §2.10.3).
 pub(crate) fn is_batch(bytes: &[u8]) -> bool {
     let body = bytes
@@ -105,13 +158,7 @@ pub(crate) fn write(
     if settings.ack.answer_always && due == ack::Due::default() {
         due = ack::decide(None, outcome);
     }
-    let commit_block = settings.ack.commit_blocks.then(|| {
-        Bytes::from_static(if outcome == Outcome::Stored {
-            &[frame::COMMIT_ACK]
-        } else {
-            &[frame::COMMIT_NAK]
-        })
-    });
+    let commit_block = commit_block(outcome, settings);
     let now = OffsetDateTime::now_utc().to_offset(settings.zone());
     let answers = [due.commit, due.application]
         .into_iter()
@@ -144,33 +191,12 @@ pub(crate) fn write(
     commit_block.into_iter().chain(answers).collect()
 }
 
-/// Our own MSH-10: unique over restarts, at most 20 characters (HL7 v2.5.1 §2.15.9.10).
-fn control_id() -> String {
-    static START: LazyLock<u64> = LazyLock::new(|| {
-        let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
-        u64::try_from(now).unwrap_or(0)
-    });
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!(
-        "{:011X}{:07X}",
-        *START,
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn settings() -> Hl7v2Settings {
         Hl7v2Settings::listening("127.0.0.1:0".parse().unwrap())
-    }
-
-    #[test]
-    fn control_ids_are_short_and_differ() {
-        let (one, two) = (control_id(), control_id());
-        assert_ne!(one, two);
-        assert!(one.len() <= 20);
     }
 
     #[test]

@@ -7,18 +7,27 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::future::OptionFuture;
 use futures::stream::FuturesOrdered;
-use hub_core::ingest::IngestError;
-use hub_core::{ChannelContext, Received};
+use hub_core::Received;
+use hub_core::channel::{AskError, SendingBook};
+use schemas::ChannelId;
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Fate, Refused};
+use super::download::{Looked, Looks};
+use super::exchange::Exchange;
+use super::house::House;
+use super::outlet::Ways;
+use super::query::Follow;
 use super::reply::{Reply, Said};
+use crate::ack::ReceivedAck;
 use crate::charset;
 use crate::frame::{BlockFault, Broken, FrameEvent, FrameKind, FrameNote, LineReader};
 use crate::header::Header;
+use crate::orders::{Question, question};
 use crate::settings::Hl7v2Settings;
 
 #[cfg(test)]
@@ -29,26 +38,15 @@ const READ: usize = 4 * 1024;
 /// A peer that does not take an answer for this long is gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Where a connection keeps what it receives; returns when it is durable.
-pub(super) trait Store: Sync {
-    fn store(
-        &self,
-        received: Received,
-    ) -> impl Future<Output = Result<(), IngestError>> + Send + '_;
-}
-
-impl Store for ChannelContext {
-    async fn store(&self, received: Received) -> Result<(), IngestError> {
-        self.ingest(received).await.map(drop)
-    }
-}
-
 /// One connection of a channel.
 pub(super) struct Connection<'a, K> {
     pub(super) settings: &'a Hl7v2Settings,
     pub(super) store: &'a K,
-    /// Names logs and metrics.
-    pub(super) channel: &'a str,
+    /// Orders on their way, of all connections of the channel.
+    pub(super) book: &'a SendingBook,
+    /// Where messages of ours go.
+    pub(super) ways: Ways<'a>,
+    pub(super) channel: &'a ChannelId,
     pub(super) peer: String,
     /// A serial line: closing it would tell the device nothing.
     pub(super) serial: bool,
@@ -70,11 +68,17 @@ struct Kept {
 /// What the peer hears once the bytes are stored, or could not be.
 enum Then {
     Nothing,
-    Answer { close: bool },
+    Answer {
+        close: bool,
+    },
+    /// The peer answers a message of ours.
+    Hear,
+    /// The peer asks what is to be done.
+    Ask(Box<Question>),
     Nak(BlockFault),
 }
 
-impl<K: Store> Connection<'_, K> {
+impl<K: House> Connection<'_, K> {
     /// Serves it until the peer leaves, misbehaves for good, or `stop` is cancelled.
     pub(super) async fn serve(
         &self,
@@ -86,7 +90,11 @@ impl<K: Store> Connection<'_, K> {
         let mut reader = LineReader::new(settings.frame.kind, settings.frame_settings());
         let mut buffer = vec![0_u8; READ];
         let mut pending = FuturesOrdered::new();
-        let mut said = Said::new(self.channel, &self.peer);
+        let mut said = Said::new(self.channel.as_str(), &self.peer);
+        let mut exchange = Exchange::new(settings.orders.as_ref());
+        let mut looking: OptionFuture<_> = None.into();
+        let mut looks = Looks::new(self.downloads());
+        self.fetch(&mut exchange);
         let (mut reading, mut peer_hears) = (true, true);
         let mut noise_seen = 0_u64;
         loop {
@@ -97,17 +105,41 @@ impl<K: Store> Connection<'_, K> {
                     pending.push_back(self.carry_out(work));
                 }
             }
+            while reading
+                && peer_hears
+                && let Some(own) = exchange.next(Instant::now())
+            {
+                let (content, done) = own;
+                match reader.wrap(&content) {
+                    Some(block) => {
+                        said.own(&block);
+                        peer_hears = write(&mut output, &block).await;
+                        done.into_iter().for_each(|done| self.finished(done));
+                    }
+                    None => exchange
+                        .unwritable("the message is too long for a block")
+                        .into_iter()
+                        .for_each(|lost| self.finished(lost)),
+                }
+                if !peer_hears {
+                    reading = false;
+                    reader.eof();
+                }
+            }
             if !reading && pending.is_empty() {
-                return;
+                break;
             }
             let room = pending.len() < settings.frame.pipeline;
             let deadline = reader.deadline();
             tokio::select! {
                 biased;
-                Some(reply) = pending.next(), if !pending.is_empty() => {
+                Some(mut reply) = pending.next(), if !pending.is_empty() => {
                     let close = reply.closes();
+                    let follow = reply.take_follow();
+                    let mut heard = false;
                     if let Some(bytes) = said.next(reply, &reader) {
                         peer_hears = peer_hears && write(&mut output, &bytes).await;
+                        heard = peer_hears;
                         if !peer_hears {
                             // the message is stored; the peer will repeat it and the repeat is recognised
                             said.undelivered();
@@ -115,9 +147,12 @@ impl<K: Store> Connection<'_, K> {
                             reader.eof();
                         }
                     }
+                    if let Some((follow, written)) = follow {
+                        self.follow(follow, heard || !written, &mut exchange);
+                    }
                     if close {
                         let _ = tokio::time::timeout(WRITE_DEADLINE, output.shutdown()).await;
-                        return;
+                        break;
                     }
                 }
                 read = input.read(&mut buffer), if reading && room => match read {
@@ -127,12 +162,43 @@ impl<K: Store> Connection<'_, K> {
                     }
                     Ok(count) => reader.push(&buffer[..count]),
                 },
+                Some(found) = &mut looking => {
+                    looking = None.into();
+                    looks.done(self.found(found, &mut exchange), settings);
+                }
                 () = until(deadline), if reading && room => {}
+                () = until(exchange.deadline()), if reading => {
+                    if let Some(over) = exchange.tick(Instant::now()) {
+                        self.finished(over);
+                    }
+                }
+                () = self.more_to_send(), if reading => self.fetch(&mut exchange),
+                () = until(looks.next), if reading => {
+                    looks.next = None;
+                    looking = Some(Box::pin(self.look(looks.first))).into();
+                }
                 () = stop.cancelled(), if reading => {
                     // no more reading; what was received whole is stored and answered
                     reading = false;
                     reader.eof();
                 }
+            }
+        }
+        for open in exchange.close() {
+            self.finished(open);
+        }
+    }
+
+    /// Whether a look for pending orders came to something.
+    fn found(&self, found: Result<Looked<'_>, AskError>, exchange: &mut Exchange) -> bool {
+        match found {
+            Ok(looked) => {
+                self.looked(looked, exchange);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(channel = %self.channel, %error, "pending orders could not be read; trying again");
+                false
             }
         }
     }
@@ -161,11 +227,12 @@ impl<K: Store> Connection<'_, K> {
                 }
                 notes.extend(oddities.iter().map(|note| note_text(*note).to_owned()));
                 let refused = (!self.is_readable(&bytes)).then_some(Refused::NoHeader);
-                // an acknowledgement is never acknowledged (HL7 v2.5.1 §2.9): two hubs would answer each other for ever
-                let is_ack =
-                    answer::header_of(&bytes).is_some_and(|header| header.code() == b"ACK");
-                let then = if is_ack {
-                    Then::Nothing
+                let is_response = answer::header_of(&bytes)
+                    .is_some_and(|header| answer::is_response(&bytes, &header));
+                let then = if is_response {
+                    Then::Hear
+                } else if let Some(question) = question::of_message(self.settings, &bytes) {
+                    Then::Ask(Box::new(question))
                 } else {
                     Then::Answer { close: false }
                 };
@@ -212,7 +279,7 @@ impl<K: Store> Connection<'_, K> {
                 (head, Some(reason), Some(Refused::TooLarge), then)
             }
         };
-        metrics::counter!("hub_hl7v2_frames_total", "channel" => channel.to_owned(), "kind" => if quarantine.is_some() { "quarantined" } else { "message" }).increment(1);
+        metrics::counter!("hub_hl7v2_frames_total", "channel" => channel.to_string(), "kind" => if quarantine.is_some() { "quarantined" } else { "message" }).increment(1);
         let received = Received {
             bytes,
             peer: Some(peer.clone()),
@@ -237,21 +304,42 @@ impl<K: Store> Connection<'_, K> {
         let bytes = kept.received.bytes.clone();
         let started = Instant::now();
         let stored = self.store.store(kept.received).await;
-        metrics::histogram!("hub_ack_seconds", "channel" => self.channel.to_owned())
+        metrics::histogram!("hub_ack_seconds", "channel" => self.channel.to_string())
             .record(started.elapsed().as_secs_f64());
-        let fate = match (stored, kept.refused) {
+        let fate = match (&stored, kept.refused) {
             (Err(error), _) => Fate::NotStored(error.to_string()),
-            (Ok(()), Some(refused)) => Fate::Refused(refused),
-            (Ok(()), None) => Fate::Stored,
+            (Ok(_), Some(refused)) => Fate::Refused(refused),
+            (Ok(_), None) => Fate::Stored,
         };
-        match kept.then {
-            Then::Nothing => Reply::Nothing,
-            Then::Nak(fault) => Reply::Nak(fault),
-            Then::Answer { close } => Reply::Answers {
-                contents: self.answers(&bytes, &fate),
-                close,
-            },
+        let (contents, close, follow) = match (kept.then, stored) {
+            (Then::Nothing, _) => return Reply::Nothing,
+            (Then::Nak(fault), _) => return Reply::Nak(fault),
+            (Then::Hear, _) => self.hear(bytes, &fate),
+            (Then::Ask(question), Ok(stored)) => {
+                let (contents, follow) = self.ask(&question, &bytes, stored, started).await;
+                (contents, false, Some(follow))
+            }
+            // not stored is not answered: the instrument may ask again
+            (Then::Ask(_), Err(_)) => (self.answers(&bytes, &fate), false, None),
+            (Then::Answer { close }, _) => (self.answers(&bytes, &fate), close, None),
+        };
+        Reply::Answers {
+            contents,
+            close,
+            follow,
         }
+    }
+
+    /// An answer to a message of ours counts also when it could not be stored: the instrument will not say it again.
+    fn hear(&self, bytes: Bytes, fate: &Fate) -> (Vec<Bytes>, bool, Option<Follow>) {
+        let contents = answer::header_of(&bytes)
+            .map(|header| answer::of_response(&header, fate, self.settings))
+            .unwrap_or_default();
+        let follow = ReceivedAck::read(&bytes).ok().map(|ack| Follow::Heard {
+            ack,
+            content: bytes,
+        });
+        (contents, false, follow)
     }
 
     fn answers(&self, bytes: &[u8], fate: &Fate) -> Vec<Bytes> {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::query::Follow;
 use crate::frame::{BlockFault, LineReader};
 
 /// A peer that refuses the same block so often will not take it at all.
@@ -14,6 +15,8 @@ pub(super) enum Reply {
     Answers {
         contents: Vec<Bytes>,
         close: bool,
+        /// What happens once they are written.
+        follow: Option<Follow>,
     },
     /// The peer's block was damaged.
     Nak(BlockFault),
@@ -24,6 +27,16 @@ pub(super) enum Reply {
 impl Reply {
     pub(super) fn closes(&self) -> bool {
         matches!(self, Self::Answers { close: true, .. })
+    }
+
+    /// What happens once it is written, and whether anything is to be written.
+    pub(super) fn take_follow(&mut self) -> Option<(Follow, bool)> {
+        match self {
+            Self::Answers {
+                contents, follow, ..
+            } => Some((follow.take()?, !contents.is_empty())),
+            _ => None,
+        }
     }
 }
 
@@ -73,6 +86,12 @@ impl<'a> Said<'a> {
         self.last.clone_from(&bytes);
         self.repeats = 0;
         bytes
+    }
+
+    /// A block of ours that answers nothing was written.
+    pub(super) fn own(&mut self, block: &Bytes) {
+        self.last = Some(block.clone());
+        self.repeats = 0;
     }
 
     fn again(&mut self, fault: BlockFault) -> Option<Bytes> {

@@ -75,6 +75,12 @@ impl<'p> Path<'p> {
         self.field
     }
 
+    /// The component number, where one is named.
+    #[must_use]
+    pub fn component(&self) -> Option<usize> {
+        self.component
+    }
+
     pub(super) fn within<'m>(&self, segment: &Segment<'m>) -> Value<'m> {
         let mut value = segment.field(self.field);
         if let Some(repetition) = self.repetition {

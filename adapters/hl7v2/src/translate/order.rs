@@ -10,6 +10,7 @@ use super::codes::{coded, practitioner};
 use super::groups::{Form, Group, Patient, groups};
 use super::scope::{Moment, Scope, Seg, string, text};
 use super::{Output, adt, person, specimen};
+use crate::settings::OrderDialect;
 
 pub(super) fn translate(scope: &Scope<'_>, code: &str, output: &mut Output) -> Result<(), Refusal> {
     let form = if code == "OML" {
@@ -109,10 +110,11 @@ pub(super) fn numbers(scope: &Scope<'_>, group: &Group<'_, '_>) -> [Option<Strin
             )
         });
         let obr = group.obr.and_then(|s| {
-            scope.key(
+            let number = scope.key(
                 if n == 2 { "OBR-2" } else { "OBR-3" },
                 s.field(n).component(1),
-            )
+            )?;
+            Some(of_step(scope, s, number))
         });
         if group.orc_shared {
             obr.or(orc)
@@ -120,6 +122,18 @@ pub(super) fn numbers(scope: &Scope<'_>, group: &Group<'_, '_>) -> [Option<Strin
             orc.or(obr)
         }
     })
+}
+
+/// Where we gave the instrument a number for a step (LAW), the order's number in it.
+fn of_step(scope: &Scope<'_>, obr: &Seg<'_>, number: String) -> String {
+    let ours = scope
+        .orders
+        .is_some_and(|orders| orders.dialect == OrderDialect::Law);
+    let code = text(obr.peek(4).component(1)).unwrap_or_default();
+    match crate::orders::order_of_step(&number, &code).filter(|_| ours && !code.is_empty()) {
+        Some(order) => order.to_owned(),
+        None => number,
+    }
 }
 
 /// The lines of NTE segments.

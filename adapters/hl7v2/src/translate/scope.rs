@@ -12,6 +12,7 @@ use crate::dtm::{self, Dtm, Precision, Reading};
 use crate::message::{Message, Segment, Value};
 
 use super::{TranslatorSettings, unmapped};
+use crate::settings::OrderSettings;
 
 /// A segment that remembers which of its fields were read.
 #[derive(Debug)]
@@ -97,6 +98,8 @@ pub(super) struct Scope<'c> {
     pub(super) settings: &'c TranslatorSettings,
     segments: Vec<Seg<'c>>,
     /// Values that could not be used: path and what is wrong.
+    /// What this channel's instruments are told.
+    pub(super) orders: Option<&'c OrderSettings>,
     bad: RefCell<Vec<(String, &'static str)>>,
     notes: RefCell<Vec<String>>,
 }
@@ -126,9 +129,15 @@ impl<'c> Scope<'c> {
             maps,
             settings,
             segments,
+            orders: None,
             bad: RefCell::default(),
             notes: RefCell::default(),
         }
+    }
+
+    pub(super) fn with_orders(mut self, orders: Option<&'c OrderSettings>) -> Self {
+        self.orders = orders;
+        self
     }
 
     pub(super) fn segments(&self) -> &[Seg<'c>] {

@@ -1,5 +1,7 @@
 //! Encounters, orders, reports and results, through `worker_clinical::queries`.
 
+use std::collections::HashMap;
+
 use hub_core::Tx;
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -11,7 +13,7 @@ use crate::problem::Problem;
 use crate::reads::patients::Keys;
 use crate::views::care::{
     Encounter, EncounterDetail, LabResult, Order, OrderDetail, Place, Report, ReportDetail,
-    Specimen,
+    Sending, Specimen,
 };
 
 /// Which versions of results.
@@ -145,12 +147,15 @@ pub(crate) async fn orders(
             .as_ref()
             .is_none_or(|status| row.status == *status)
     };
+    let shown: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut sent = sendings(tx, &shown).await?;
     let items = rows
         .into_iter()
         .filter(fits)
         .map(|row| {
             let patient = patient_of(&keys, row.subject_key);
-            Order::of(row, patient)
+            let sent = sent.remove(&row.id).unwrap_or_default();
+            Order::of(row, patient, sent)
         })
         .collect();
     Ok(Page {
@@ -164,12 +169,25 @@ pub(crate) async fn order(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<OrderDetai
         return Ok(None);
     };
     let specimens = queries::specimens_of_order(tx.conn(), id).await?;
+    let sent = sendings(tx, &[id]).await?.remove(&id).unwrap_or_default();
     let keys = patients_of(tx, [row.subject_key]).await?;
     let patient = patient_of(&keys, row.subject_key);
     Ok(Some(OrderDetail {
-        order: Order::of(row, patient),
+        order: Order::of(row, patient, sent),
         specimens: specimens.into_iter().map(Specimen::of).collect(),
     }))
+}
+
+/// What instruments were told, by order.
+async fn sendings(
+    tx: &mut Tx<'_>,
+    orders: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<Sending>>, Problem> {
+    let mut sent: HashMap<Uuid, Vec<Sending>> = HashMap::new();
+    for row in queries::sendings(tx.conn(), orders).await? {
+        sent.entry(row.order_id).or_default().push(Sending::of(row));
+    }
+    Ok(sent)
 }
 
 /// What decides the lane of a command about this order: its patient, as for the messages about it.

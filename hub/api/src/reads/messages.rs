@@ -95,7 +95,8 @@ fn place(row: &queries::Message) -> Place {
 
 pub(crate) async fn one(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<MessageDetail>, Problem> {
     let arrivals = queries::messages_of_raw(tx.conn(), id).await?;
-    Ok(MessageDetail::of(arrivals))
+    let answers = queries::query_answers(tx.conn(), id).await?;
+    Ok(MessageDetail::of(arrivals, answers))
 }
 
 pub(crate) async fn lineage(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Lineage>, Problem> {

@@ -62,7 +62,7 @@ struct Search {
     #[serde(rename = "type")]
     #[param(rename = "type")]
     kind: Option<String>,
-    /// `translated`, `not_translated`, `dead` or `duplicate`.
+    /// `translated`, `not_translated`, `query`, `answer`, `dead` or `duplicate`.
     outcome: Option<String>,
     /// Received at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]

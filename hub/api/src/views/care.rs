@@ -132,9 +132,40 @@ pub(crate) struct Order {
     /// Why no instrument is told of it although it is open: `specimen_in_use`, another patient's order is on the number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
+    /// What instruments were told, oldest word first. Absent: nothing yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<Sending>,
     pub version: i32,
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+/// What an instrument was told of an order last, and how it took it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "channel": "chemistry", "action": "perform", "answer": "refused", "reason": "UA: no reagent", "occasion": "query",
+    "control_id": "18F3C1E7A5C0000001", "times": 1, "first_at": "2026-01-31T08:30:00Z", "at": "2026-01-31T08:30:00Z"
+}))]
+pub(crate) struct Sending {
+    pub channel: String,
+    /// `perform`: it is to be done; `cancel`: it is taken back.
+    pub action: String,
+    /// `sending`: not known yet; `delivered`: taken, and the instrument's protocol says no more; `accepted`, `refused`: said by
+    /// the instrument; `no_answer`: it said nothing, however often it was told.
+    pub answer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// `query`: it asked; `download`: it was told without asking.
+    pub occasion: String,
+    /// Control id of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_id: Option<String>,
+    /// Messages that carried it.
+    pub times: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub first_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
 }
 
 /// An order that was placed, or stood already.

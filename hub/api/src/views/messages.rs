@@ -21,7 +21,8 @@ pub(crate) struct Message {
     pub received_at: OffsetDateTime,
     /// Bytes as received.
     pub size: i32,
-    /// `translated`, `not_translated`, `dead` or `duplicate`.
+    /// `translated`, `not_translated`, `query` (an instrument asks), `answer` (it acknowledges what we sent), `dead` or
+    /// `duplicate`.
     pub outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,
@@ -87,8 +88,49 @@ pub(crate) struct MessageDetail {
     pub unmapped: Vec<String>,
     /// What was odd about it.
     pub notes: Vec<String>,
+    /// How a query was answered, each time it was asked, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<QueryAnswer>,
     /// Every arrival of the same bytes on this channel, this one included.
     pub arrivals: Vec<Arrival>,
+}
+
+/// What an instrument that asked was told.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "outcome": "found", "specimens": 1, "tests": 3, "took_ms": 12, "at": "2026-01-31T08:30:00.137Z", "stream_seq": 4711,
+    "record_index": 3
+}))]
+pub(crate) struct QueryAnswer {
+    /// `found`; `nothing`: nothing to be done for it; `unknown`: no such specimen; `failed`: it was told of an error;
+    /// `refused`: what it asks for is not offered; `withdrawn`: it took a query back; `undelivered`: it did not get the answer.
+    pub outcome: String,
+    pub specimens: i32,
+    pub tests: i32,
+    /// From the last byte of the query to the answer.
+    pub took_ms: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The arrival that it answers.
+    pub stream_seq: i64,
+    pub record_index: i16,
+}
+
+impl QueryAnswer {
+    fn of(row: queries::QueryAnswer) -> Self {
+        Self {
+            outcome: row.outcome,
+            specimens: row.specimens,
+            tests: row.tests,
+            took_ms: row.took_ms,
+            reason: row.reason,
+            at: row.at,
+            stream_seq: row.stream_seq,
+            record_index: row.record_index,
+        }
+    }
 }
 
 /// One arrival of the same bytes.
@@ -103,7 +145,10 @@ pub(crate) struct Arrival {
 
 impl MessageDetail {
     /// The first arrival of those bytes, and when they came again; `None` when there is none.
-    pub(crate) fn of(rows: Vec<queries::Message>) -> Option<Self> {
+    pub(crate) fn of(
+        rows: Vec<queries::Message>,
+        answers: Vec<queries::QueryAnswer>,
+    ) -> Option<Self> {
         let arrivals = rows
             .iter()
             .map(|row| Arrival {
@@ -128,6 +173,7 @@ impl MessageDetail {
             events,
             unmapped: std::mem::take(&mut row.unmapped),
             notes: std::mem::take(&mut row.notes),
+            answers: answers.into_iter().map(QueryAnswer::of).collect(),
             arrivals,
             message: Message::of(row),
         })

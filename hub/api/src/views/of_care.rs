@@ -5,10 +5,12 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
 use worker_clinical::queries::{
-    EncounterPlace, EncounterRow, OrderRow, ReportRow, ResultRow, SpecimenRow,
+    EncounterPlace, EncounterRow, OrderRow, ReportRow, ResultRow, SendingRow, SpecimenRow,
 };
 
-use super::care::{Encounter, LabResult, Order, OrderPlaced, Place, Range, Report, Specimen};
+use super::care::{
+    Encounter, LabResult, Order, OrderPlaced, Place, Range, Report, Sending, Specimen,
+};
 
 /// A canonical value as the worker stored it; what does not have its shape is left out rather than guessed.
 fn canonical<T: DeserializeOwned>(stored: Option<serde_json::Value>) -> Option<T> {
@@ -58,8 +60,24 @@ impl Place {
     }
 }
 
+impl Sending {
+    pub(crate) fn of(row: SendingRow) -> Self {
+        Self {
+            channel: row.channel,
+            action: row.action,
+            answer: row.answer,
+            reason: row.reason,
+            occasion: row.occasion,
+            control_id: row.control_id,
+            times: row.times,
+            first_at: row.first_at,
+            at: row.at,
+        }
+    }
+}
+
 impl Order {
-    pub(crate) fn of(row: OrderRow, patient_id: Option<Uuid>) -> Self {
+    pub(crate) fn of(row: OrderRow, patient_id: Option<Uuid>, sent: Vec<Sending>) -> Self {
         Self {
             id: row.id,
             patient_id,
@@ -75,6 +93,7 @@ impl Order {
             notes: parted(row.notes.as_deref(), '\n'),
             targets: row.targets.unwrap_or_default(),
             held: row.held,
+            sent,
             version: row.version,
             updated_at: row.updated_at,
         }

@@ -1,5 +1,8 @@
 //! Placing, finding and cancelling orders.
 
+use schemas::ChannelId;
+use schemas::sending::{OrderSent, SendingAnswer, SendingOccasion, SentOrder};
+use schemas::worklist::TestAction;
 use serde_json::json;
 
 use super::house::House;
@@ -59,6 +62,40 @@ async fn an_order_is_placed_found_by_its_specimen_and_cancelled() {
         house.post(unknown, &body).await.problem(404),
         "orders.unknown"
     );
+}
+
+#[tokio::test]
+async fn what_instruments_were_told_is_shown_with_the_order_and_in_lists() {
+    let house = house_with(&["12345"]).await;
+    let placed = house.post("/api/v1/orders", &order("12345", "A-1")).await;
+    let id = placed.json["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/orders/{id}");
+    assert!(house.get(&path).await.ok()["sent"].is_null(), "nothing yet");
+    let sent = OrderSent {
+        channel: ChannelId::new("chemistry").unwrap(),
+        specimen: "A-1".into(),
+        occasion: SendingOccasion::Query,
+        control_id: Some("M1".into()),
+        at: "2026-01-31T08:30:00Z".into(),
+        orders: vec![SentOrder {
+            order: id.parse().unwrap(),
+            action: TestAction::Perform,
+            answer: SendingAnswer::Refused,
+            reason: Some("UA: no reagent".into()),
+        }],
+    };
+    house.event(&sent).await;
+    let detail = house.get(&path).await;
+    assert_eq!(
+        detail.ok()["sent"],
+        json!([{
+            "channel": "chemistry", "action": "perform", "answer": "refused", "reason": "UA: no reagent",
+            "occasion": "query", "control_id": "M1", "times": 1, "first_at": "2026-01-31T08:30:00Z",
+            "at": "2026-01-31T08:30:00Z"
+        }])
+    );
+    let list = house.get("/api/v1/orders?specimen=A-1").await;
+    assert_eq!(list.items()[0]["sent"], detail.json["sent"]);
 }
 
 #[tokio::test]

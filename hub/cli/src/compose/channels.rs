@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hub_core::ChannelContext;
 use hub_core::backbone::Backbone;
-use hub_core::channel::{LinkReport, NatsWorklist, Worklist};
+use hub_core::channel::{LinkReport, NatsWorklist, Teller, Worklist};
 use hub_core::config::ChannelSettings;
 use hub_core::governor::Governor;
 use hub_core::ingest::{Ingest, IngestOptions};
@@ -135,6 +135,12 @@ impl Registry {
     ) {
         let (reports, reported) = mpsc::channel(1024);
         for channel in self.channels.values() {
+            let (teller, carrier) = Teller::new(
+                channel.tenant.clone(),
+                channel.id.clone(),
+                Arc::new(self.backbone.clone()),
+            );
+            tasks.spawn(carrier.run(self.stop.clone()));
             tasks.spawn(run_edge(
                 channel.tenant.clone(),
                 channel.id.clone(),
@@ -146,6 +152,7 @@ impl Registry {
                     self.backbone.clone(),
                     channel.tenant.clone(),
                 )),
+                teller,
                 self.stop.clone(),
             ));
             let runner = TranslatorRunner {
@@ -187,6 +194,7 @@ async fn run_edge(
     mut desired: watch::Receiver<DesiredState>,
     reports: mpsc::Sender<LinkReport>,
     worklist: Arc<dyn Worklist>,
+    teller: Teller,
     stop: CancellationToken,
 ) {
     let mut pauses = Pauses::new(Duration::from_millis(200), Duration::from_secs(10));
@@ -206,7 +214,8 @@ async fn run_edge(
             ingest.clone(),
             reports.clone(),
         )
-        .with_worklist(Arc::clone(&worklist));
+        .with_worklist(Arc::clone(&worklist))
+        .with_teller(teller.clone());
         let mut edge = kind.run(ctx);
         let mut watching = desired.clone();
         let finished = tokio::select! {

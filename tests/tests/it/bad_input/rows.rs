@@ -518,7 +518,7 @@ fn segments() -> Vec<Row> {
             let (_, message) = with_header("ACK^R01^ACK", &format!("MSA|AA|{}\r", unique("MSA")));
             Row::new(SEGMENTS, "an acknowledgement sent to us")
                 .write(frame(message.as_bytes()))
-                .keeps(message, "not_translated")
+                .keeps(message, "answer")
                 .remark("an acknowledgement is never acknowledged (HL7 v2.5.1 §2.9)")
         },
         {

@@ -20,7 +20,7 @@ pub struct Message {
     pub channel: String,
     pub peer: Option<String>,
     pub size: i32,
-    /// `translated`, `not_translated`, `dead`, `duplicate`.
+    /// `translated`, `not_translated`, `query`, `answer`, `dead`, `duplicate`.
     pub outcome: String,
     pub message_type: Option<String>,
     pub control_id: Option<String>,

@@ -1,19 +1,28 @@
 //! The loop of a connection on pseudo terminals and in memory, over a store that is a list. What the peer says and hears
 //! is written by hand.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use adapter_link::{SerialLine, SerialSettings};
+use hub_core::ingest::IngestError;
+use hub_core::{Position, Stored};
+use schemas::RawId;
+use schemas::sending::{OrderSent, QueryAnswered};
+use schemas::worklist::{WorklistAnswer, WorklistQuestion};
 use tempfile::TempDir;
 use tokio::io::DuplexStream;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_serial::{SerialPort as _, SerialStream};
+use uuid::Uuid;
 
 use super::*;
 
 mod cost;
+mod orders;
 
 const SOON: Duration = Duration::from_secs(10);
 const ORU: &str = "MSH|^~\\&|LAB||HUB||1||ORU^R01|77|P|2.3\rPID|1\r";
@@ -29,15 +38,47 @@ async fn soon<T>(work: impl Future<Output = T>) -> T {
 struct Memory {
     kept: Mutex<Vec<Received>>,
     full: AtomicBool,
+    /// Answers of the worklist, in their order; without one it is silent.
+    worklist: Mutex<VecDeque<Result<WorklistAnswer, AskError>>>,
+    questions: Mutex<Vec<WorklistQuestion>>,
+    told: watch::Sender<Vec<OrderSent>>,
+    answered: watch::Sender<Vec<QueryAnswered>>,
 }
 
-impl Store for Memory {
-    async fn store(&self, received: Received) -> Result<(), IngestError> {
+impl House for Memory {
+    async fn store(&self, received: Received) -> Result<Stored, IngestError> {
         if self.full.load(Ordering::Relaxed) {
             return Err(IngestError::Refused("full".to_owned()));
         }
-        self.kept.lock().unwrap().push(received);
+        let mut kept = self.kept.lock().unwrap();
+        kept.push(received);
+        let seq = kept.len() as u64;
+        Ok(Stored {
+            id: RawId(Uuid::from_u128(u128::from(seq))),
+            position: Position { seq, index: 0 },
+        })
+    }
+
+    async fn worklist(&self, question: WorklistQuestion) -> Result<WorklistAnswer, AskError> {
+        self.questions.lock().unwrap().push(question);
+        let next = self.worklist.lock().unwrap().pop_front();
+        match next {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn tell_first(&self, _aggregate: String, fact: OrderSent) -> Result<(), String> {
+        self.told(&String::new(), &fact);
         Ok(())
+    }
+
+    fn told(&self, _aggregate: &str, fact: &OrderSent) {
+        self.told.send_modify(|all| all.push(fact.clone()));
+    }
+
+    fn answered(&self, fact: &QueryAnswered) {
+        self.answered.send_modify(|all| all.push(fact.clone()));
     }
 }
 
@@ -97,13 +138,16 @@ impl Bench {
         let (store, stop) = (Arc::new(Memory::default()), CancellationToken::new());
         let edge = tokio::spawn({
             let (store, stop) = (Arc::clone(&store), stop.clone());
+            let (book, channel) = (SendingBook::default(), ChannelId::new("test").unwrap());
             async move {
                 let mut line = SerialLine::new(settings.serial.as_ref().unwrap(), "test").unwrap();
                 while let Some(link) = line.open(&stop).await {
                     let connection = Connection {
                         settings: &settings,
                         store: &*store,
-                        channel: "test",
+                        book: &book,
+                        ways: Ways::Both,
+                        channel: &channel,
                         peer: link.peer.to_string(),
                         serial: link.peer.is_serial(),
                     };
@@ -353,10 +397,13 @@ async fn behind_a_serial_server_stale_bytes_are_skipped_and_split_frames_are_put
     let (server, hub): (DuplexStream, DuplexStream) = tokio::io::duplex(4096);
     let (store, stop) = (Memory::default(), CancellationToken::new());
     let settings = Hl7v2Settings::listening("127.0.0.1:0".parse().unwrap());
+    let (book, channel) = (SendingBook::default(), ChannelId::new("test").unwrap());
     let connection = Connection {
         settings: &settings,
         store: &store,
-        channel: "test",
+        book: &book,
+        ways: Ways::Both,
+        channel: &channel,
         peer: "10.20.1.7:4001".to_owned(),
         serial: false,
     };

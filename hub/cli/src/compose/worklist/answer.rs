@@ -27,20 +27,31 @@ pub(super) async fn answer(
 ) -> Result<WorklistAnswer, sqlx::Error> {
     let channel = &question.channel;
     let all = question.specimens.is_empty();
+    let again = question.untold.map(|untold| {
+        OffsetDateTime::now_utc() - time::Duration::seconds(i64::from(untold.again_after_s))
+    });
     let numbers = if all {
         let limit = match question.limit {
             0 => DEFAULT_LIMIT,
             limit => limit,
         };
         let codes = maps.orderable(channel);
-        clinical::oldest_pending(tx.conn(), channel.as_str(), &codes, limit).await?
+        match again {
+            None => clinical::oldest_pending(tx.conn(), channel.as_str(), &codes, limit).await?,
+            Some(again) => {
+                clinical::oldest_untold(tx.conn(), channel.as_str(), &codes, limit, again).await?
+            }
+        }
     } else {
         question.specimens.clone()
     };
     if numbers.is_empty() {
         return Ok(WorklistAnswer::default());
     }
-    let pending = clinical::pending_on(tx.conn(), channel.as_str(), &numbers).await?;
+    let mut pending = clinical::pending_on(tx.conn(), channel.as_str(), &numbers).await?;
+    if let Some(again) = again {
+        pending.retain(|test| test.is_untold(again));
+    }
     let known: HashSet<String> = if pending.is_empty() || !all {
         clinical::known_numbers(tx.conn(), &numbers)
             .await?

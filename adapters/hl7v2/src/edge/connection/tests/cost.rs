@@ -37,11 +37,14 @@ fn run(port: &Path, store: &Arc<Memory>, stop: &CancellationToken) -> JoinHandle
     let (store, stop) = (Arc::clone(store), stop.clone());
     tokio::spawn(async move {
         let mut line = SerialLine::new(settings.serial.as_ref().unwrap(), "test").unwrap();
+        let (book, channel) = (SendingBook::default(), ChannelId::new("test").unwrap());
         while let Some(link) = line.open(&stop).await {
             let connection = Connection {
                 settings: &settings,
                 store: &*store,
-                channel: "test",
+                book: &book,
+                ways: Ways::Both,
+                channel: &channel,
                 peer: link.peer.to_string(),
                 serial: true,
             };
