@@ -16,7 +16,10 @@ use connection::Connection;
 
 mod answer;
 mod connection;
+mod rehearsal;
 mod reply;
+
+pub use rehearsal::rehearse;
 
 /// After a stop, connections get this long to have their last messages stored and answered.
 const GRACE: Duration = Duration::from_secs(4);

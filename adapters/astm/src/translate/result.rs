@@ -41,6 +41,7 @@ pub(super) fn report(
     let order = group.place.order;
     let specimen = specimen(scope, group.place, role);
     let mut results: Vec<Observation> = Vec::with_capacity(group.lines.len());
+    let mut notes = group.notes.clone();
     let mut repeats = 0;
     for line in &group.lines {
         if status::is_repeat(line.record.peek(9).raw()) {
@@ -53,6 +54,10 @@ pub(super) fn report(
                     scope.note("a raw line stands before its result and is not filed".to_owned());
                 }
             }
+            continue;
+        }
+        if let Some(side) = alarm(scope, line) {
+            notes.push(side);
             continue;
         }
         results.push(observation(scope, group.place, line, subject.is_none()));
@@ -74,7 +79,7 @@ pub(super) fn report(
         issued_at: order.and_then(|o| scope.moment_text("O.23", o.field(23))),
         specimen,
         results,
-        notes: group.notes.clone(),
+        notes,
         occurred_at: occurred.map(|m| m.text.clone()),
     }
 }
@@ -178,6 +183,24 @@ fn side_line(scope: &Scope<'_>, line: &Line<'_>) -> Option<String> {
         let _ = line.record.field(n);
     }
     Some(format!("{kind}: {value} {unit}").trim().to_owned())
+}
+
+/// A line whose code is no test, as a note.
+fn alarm(scope: &Scope<'_>, line: &Line<'_>) -> Option<String> {
+    if scope.dialect.side_codes.is_empty() {
+        return None;
+    }
+    let r = line.record;
+    let Code { code, .. } = code(scope, "R.3", r.peek(3));
+    if !scope.dialect.is_side_code(&code) {
+        return None;
+    }
+    for n in 3..=r.len() {
+        let _ = r.field(n);
+    }
+    let words = [code, r.peek(4).words(), r.peek(7).words()];
+    let words: Vec<&str> = words.iter().map(String::as_str).filter(|w| !w.is_empty()).collect();
+    Some([words[..1].concat(), words[1..].join(" ")].join(": ").trim_end_matches(": ").to_owned())
 }
 
 fn observation(
