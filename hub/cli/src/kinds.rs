@@ -167,11 +167,11 @@ impl Kind {
             let said = format!("there is no kind of channel `{}`", pack.kind);
             return Err(vec![pack.problem("kind", said, &advice)]);
         };
-        let mut settings = Err(Vec::new());
+        let mut settings = None;
         let mut problems: Vec<MappingProblem> = Vec::new();
         for link in LINKS {
             match read(pack.settings_for(&link_of(link))) {
-                Ok(good) => settings = Ok(good),
+                Ok(good) => settings = Some(good),
                 Err(faults) => {
                     for fault in faults {
                         let problem = pack.problem(
@@ -187,7 +187,7 @@ impl Kind {
             }
         }
         match settings {
-            Ok(settings) if problems.is_empty() => Ok(Self { name, settings }),
+            Some(settings) if problems.is_empty() => Ok(Self { name, settings }),
             _ => Err(problems),
         }
     }

@@ -91,8 +91,9 @@ pub(crate) async fn play(
             let settings: AstmSettings = typed(pack)?;
             match settings.link.mode {
                 Mode::E1381 => astm::play(&settings, &mut place, jobs, manner, tell).await,
-                Mode::Bare | Mode::Au => block::play(&settings, &mut place, jobs, manner, tell).await,
-                Mode::Dimension => bail!("the polling of a Dimension can't be played yet"),
+                Mode::Bare | Mode::Au | Mode::Dimension => {
+                    block::play(&settings, &mut place, jobs, manner, tell).await
+                }
             }
         }
         "hl7v2" => mllp::play(&mut place, jobs, manner, tell).await,

@@ -77,6 +77,9 @@ struct LineArguments {
     /// Make a pseudo terminal and plug it in at this path, where a channel's `serial.port` finds it.
     #[arg(long)]
     pty: Option<PathBuf>,
+    /// Connect to nothing: print the messages, as `hub try` reads them.
+    #[arg(long)]
+    print: bool,
 }
 
 impl Simulate {
@@ -85,6 +88,12 @@ impl Simulate {
         let known = packs::read(&self.mappings)?;
         let pack = packs::named(&known, &self.pack)?;
         let jobs = self.jobs(pack)?;
+        if self.line.print {
+            for line in jobs.iter().flat_map(|job| &job.lines) {
+                println!("{line}");
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         let manner = Manner {
             fault: self.fault,
             pause: seconds("--rate", 1.0 / self.rate)?,

@@ -1,9 +1,11 @@
-//! Instruments whose message is one block and one acknowledgement: Beckman AU (`STX .. ETX`) and lines without handshake
-//! (`SOH H..L EOT`, as a Radiometer ABL9 sends).
+//! Instruments whose message is one block and one acknowledgement: Beckman AU (`STX .. ETX`), Siemens Dimension (`STX .. checksum
+//! ETX`, and a block that says whether a result was accepted), and lines without handshake (`SOH H..L EOT`, as a Radiometer ABL9
+//! sends).
 
 use std::time::Duration;
 
 use adapter_astm::AstmSettings;
+use adapter_astm::link::checksum;
 use adapter_astm::settings::Mode;
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -37,6 +39,14 @@ pub(super) async fn play(
                 tell(Told::odd(format!("block: {fault}")));
                 let half = &block[..block.len() / 2];
                 match fault {
+                    Fault::Checksum if settings.link.mode == Mode::Dimension => {
+                        let mut wrong = block.clone();
+                        if let Some(byte) = wrong.get_mut(1) {
+                            *byte ^= 1;
+                        }
+                        put(&mut *wire, &wrong).await?;
+                        hear(&mut *wire, manner.patience).await;
+                    }
                     Fault::Checksum => tell(Told::odd("these lines have no checksum; the block is sent as it is")),
                     Fault::Repeat => {
                         put(&mut *wire, &block).await?;
@@ -54,7 +64,15 @@ pub(super) async fn play(
                 }
             }
             put(&mut *wire, &block).await?;
+            let verdict = settings.link.mode == Mode::Dimension && job.play != Play::Query;
             let (answer, accepted) = match hear(&mut *wire, manner.patience).await {
+                // a result is accepted, or not, by a block of its own
+                Some(ACK) if verdict => {
+                    let said = answer(&mut *wire, manner.patience).await;
+                    put(&mut *wire, &[ACK]).await?;
+                    let accepted = said.is_some_and(|said| said.starts_with("M\u{1c}A"));
+                    (if accepted { "accepted" } else { "NOT ACCEPTED" }.to_owned(), accepted)
+                }
                 Some(ACK) => ("acknowledged".to_owned(), true),
                 Some(other) => (format!("REFUSED ({other:02X})"), false),
                 None => ("NO ANSWER".to_owned(), false),
@@ -95,11 +113,12 @@ pub(super) async fn play(
 
 /// On an AU each line is a block; without handshake the message is one.
 fn blocks(mode: Mode, lines: &[String]) -> Vec<Vec<u8>> {
+    let each = |frame: fn(&[u8]) -> Vec<u8>| lines.iter().map(|line| frame(line.as_bytes())).collect();
     if mode == Mode::Au {
-        return lines
-            .iter()
-            .map(|line| [&[STX], line.as_bytes(), &[ETX]].concat())
-            .collect();
+        return each(|line| [&[STX], line, &[ETX]].concat());
+    }
+    if mode == Mode::Dimension {
+        return each(|line| [&[STX], line, &checksum(line)[..], &[ETX]].concat());
     }
     let text: Vec<u8> = lines.iter().flat_map(|line| [line.as_bytes(), b"\r"].concat()).collect();
     vec![[&[SOH], text.as_slice(), &[EOT]].concat()]

@@ -1,7 +1,7 @@
 //! The messages of a pack's `[sample]`: lines with places in braces.
 //!
 //! `{specimen}`, `{patient}`, `{control}` (a number that no other message has), `{now}` (`YYYYMMDDHHMMSS` in India), `{n}` (count of
-//! messages), `{7.4~0.6}` (a number near 7.4, at most 0.6 away, with as many decimals). `{specimen>15}` pads on the left to 15
+//! messages), `{ssmmhhDDMMYY}` and `{fs}` (time and separator of a Siemens Dimension), `{7.4~0.6}` (a number near 7.4, at most 0.6 away, with as many decimals). `{specimen>15}` pads on the left to 15
 //! characters, `<` on the right. `{{` and `}}` are braces.
 
 use time::{OffsetDateTime, UtcOffset};
@@ -24,6 +24,10 @@ enum What {
     Patient,
     Control,
     Now,
+    /// As a Dimension writes time.
+    Reversed,
+    /// The separator of a Dimension's fields.
+    Separator,
     Count,
     /// In units of the last decimal.
     Number { middle: i64, spread: i64, decimals: usize },
@@ -117,6 +121,8 @@ fn place(inner: &str) -> Result<Part, String> {
         "patient" => What::Patient,
         "control" => What::Control,
         "now" => What::Now,
+        "ssmmhhDDMMYY" => What::Reversed,
+        "fs" => What::Separator,
         "n" => What::Count,
         number => {
             let (middle, spread) = number.split_once('~').ok_or_else(unknown)?;
@@ -150,7 +156,16 @@ impl Part {
             What::Specimen => filling.specimen.clone(),
             What::Patient => filling.patient.clone(),
             What::Control => filling.control.clone(),
-            What::Now => now(),
+            What::Now => {
+                let [year, rest @ ..] = now();
+                format!("{year:04}{}", rest.map(|part| format!("{part:02}")).concat())
+            }
+            What::Reversed => {
+                let [year, month, day, hour, minute, second] = now();
+                let year = year % 100;
+                format!("{second:02}{minute:02}{hour:02}{day:02}{month:02}{year:02}")
+            }
+            What::Separator => "\u{1c}".to_owned(),
             What::Count => filling.count.to_string(),
             What::Number {
                 middle,
@@ -189,19 +204,13 @@ fn decimal(scaled: i64, decimals: usize) -> String {
     }
 }
 
-/// Clocks of instruments in India show its time and no zone.
-fn now() -> String {
+/// Clocks of instruments in India show its time and no zone: year, month, day, hour, minute, second.
+fn now() -> [i32; 6] {
     let zone = UtcOffset::from_hms(5, 30, 0).unwrap_or(UtcOffset::UTC);
     let at = OffsetDateTime::now_utc().to_offset(zone);
-    format!(
-        "{:04}{:02}{:02}{:02}{:02}{:02}",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    )
+    let [month, day] = [u8::from(at.month()), at.day()].map(i32::from);
+    let [hour, minute, second] = [at.hour(), at.minute(), at.second()].map(i32::from);
+    [at.year(), month, day, hour, minute, second]
 }
 
 #[cfg(test)]
