@@ -30,17 +30,25 @@ pub fn rehearse(settings: &AstmSettings, capture: &[u8], repair: bool) -> Rehear
     }
     let mut stage = Stage::new(settings, rehearsal);
     if mode == Mode::E1381 && bytes.iter().find(|b| matches!(**b, STX | ENQ)) == Some(&STX) {
-        stage.rehearsal.note("the capture begins after ENQ, which is supplied");
+        stage
+            .rehearsal
+            .note("the capture begins after ENQ, which is supplied");
         stage.say(&[ENQ]);
     }
     stage.say(&bytes);
     stage.wait(Duration::from_millis(100));
     let ended = bytes.iter().rposition(|b| *b == EOT) > bytes.iter().rposition(|b| *b == STX);
     if mode == Mode::E1381 && !ended {
-        stage.rehearsal.note("the capture ends before EOT, which is supplied");
+        stage
+            .rehearsal
+            .note("the capture ends before EOT, which is supplied");
         stage.say(&[EOT]);
     }
-    let longest = settings.link.receive_timeout().max(settings.link.quiet_end()) * 2;
+    let longest = settings
+        .link
+        .receive_timeout()
+        .max(settings.link.quiet_end())
+        * 2;
     stage.wait(longest.max(SILENCE));
     stage.line.lost(stage.now);
     stage.carry_out();
@@ -65,7 +73,9 @@ fn prepared(
     }
     let ours = bytes.iter().filter(|b| matches!(**b, ACK | NAK)).count();
     if ours > 0 {
-        rehearsal.note(format!("{ours} ACK or NAK in the capture are a host's and are left out"));
+        rehearsal.note(format!(
+            "{ours} ACK or NAK in the capture are a host's and are left out"
+        ));
         bytes.retain(|b| !matches!(*b, ACK | NAK));
     }
     let looks_at_sums = settings.link.mode == Mode::E1381

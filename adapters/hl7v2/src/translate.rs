@@ -164,7 +164,10 @@ impl TranslatorSettings {
             ("control_begins", &self.control_begins),
         ];
         for (name, list) in lists {
-            if list.iter().any(|one| one.trim_end_matches('*').trim().is_empty()) {
+            if list
+                .iter()
+                .any(|one| one.trim_end_matches('*').trim().is_empty())
+            {
                 return Err(SettingsError::Everything(name));
             }
         }

@@ -9,7 +9,6 @@ use hub_api::{ApiLimits, ApiState, TokenKeys};
 use hub_core::backbone::{Backbone, settings_bucket, sync_check};
 use hub_core::config::{Loaded, Problem};
 use hub_core::governor::Governor;
-use hub_core::mappings::{MappingError, MappingStore, Packs};
 use hub_core::relay::Relay;
 use hub_core::retry::Pauses;
 use hub_core::subject::StreamName;
@@ -29,9 +28,11 @@ mod channels;
 mod maintenance;
 mod mapping_files;
 pub(crate) mod rule_packs;
+mod tables;
 mod worklist;
 
 pub(crate) use api_backbone::ApiBackbone;
+pub(crate) use tables::{mapping_problems, mapping_store, packs};
 
 use crate::kinds::Kind;
 
@@ -85,27 +86,6 @@ pub(crate) struct Hub {
     pub one_time_password: Option<String>,
 }
 
-/// The mapping tables, with the rows of the packs that channels name.
-///
-/// # Errors
-/// Every fault of every file.
-pub(crate) fn mapping_store(loaded: &Loaded) -> Result<MappingStore, MappingError> {
-    MappingStore::load_with_packs(loaded.mappings_folder(), loaded.packs_in_use())
-}
-
-/// The instrument packs, where channels name any.
-///
-/// # Errors
-/// Every fault of every pack.
-pub(crate) fn packs(loaded: &Loaded) -> Result<Packs, Vec<Problem>> {
-    match Packs::load(&loaded.mappings_folder()) {
-        Ok(packs) => Ok(packs),
-        // without a pack in use their faults stop nothing here; the loader of the tables says them
-        Err(_) if loaded.packs_in_use().is_empty() => Ok(Packs::default()),
-        Err(error) => Err(mapping_problems(loaded, &error)),
-    }
-}
-
 /// Reads every channel's settings.
 ///
 /// # Errors
@@ -123,19 +103,6 @@ pub(crate) fn read_channels(
         }
     }
     if bad.is_empty() { Ok(good) } else { Err(bad) }
-}
-
-/// Faults of mapping files as problems of the configuration: each line names its file.
-pub(crate) fn mapping_problems(loaded: &Loaded, error: &MappingError) -> Vec<Problem> {
-    error
-        .problems
-        .iter()
-        .map(|problem| Problem {
-            file: loaded.mappings_folder(),
-            line: None,
-            message: problem.to_string(),
-        })
-        .collect()
 }
 
 /// Connect options for the program's role.
@@ -169,9 +136,8 @@ impl Hub {
             .iter()
             .map(|tenant| tenant.id.get_ref().clone())
             .collect();
-        let mappings = Arc::new(
-            mapping_store(&loaded).map_err(|error| anyhow::anyhow!("{error}"))?,
-        );
+        let mappings =
+            Arc::new(mapping_store(&loaded).map_err(|error| anyhow::anyhow!("{error}"))?);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 

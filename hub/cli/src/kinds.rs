@@ -240,7 +240,10 @@ fn pack_of<'p>(
     let Some(pack) = packs.get(name) else {
         return Err(vec![loaded.problem_at(
             at,
-            format!("channel `{id}` names the pack `{name}`; known packs: {}", packs.names()),
+            format!(
+                "channel `{id}` names the pack `{name}`; known packs: {}",
+                packs.names()
+            ),
         )]);
     };
     if pack.kind != *channel.kind.get_ref() {

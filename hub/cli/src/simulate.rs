@@ -103,7 +103,8 @@ pub(crate) async fn play(
 
 /// The settings of a pack, with a link that nobody opens.
 fn typed<T: serde::de::DeserializeOwned>(pack: &Pack) -> anyhow::Result<T> {
-    let own: toml::Table = toml::from_str("server = { listen = \"127.0.0.1:1\" }").context("a link")?;
+    let own: toml::Table =
+        toml::from_str("server = { listen = \"127.0.0.1:1\" }").context("a link")?;
     crate::kinds::typed(pack.settings_for(&own)).map_err(|faults| {
         let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("pack `{}`: {}", pack.name, said.join("; "))
@@ -114,7 +115,10 @@ fn typed<T: serde::de::DeserializeOwned>(pack: &Pack) -> anyhow::Result<T> {
 ///
 /// # Errors
 /// The defaults can't be read.
-pub(crate) fn serial(pack: &Pack, port: &std::path::Path) -> anyhow::Result<adapter_link::SerialSettings> {
+pub(crate) fn serial(
+    pack: &Pack,
+    port: &std::path::Path,
+) -> anyhow::Result<adapter_link::SerialSettings> {
     let mut table = match pack.settings.get("serial") {
         Some(toml::Value::Table(table)) => table.clone(),
         _ => toml::Table::new(),

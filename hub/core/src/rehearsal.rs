@@ -42,7 +42,9 @@ impl Rehearsal {
     #[must_use]
     pub fn whole(capture: &[u8]) -> Self {
         Self {
-            notes: vec!["taken as one message: this kind of channel has no line to play".to_owned()],
+            notes: vec![
+                "taken as one message: this kind of channel has no line to play".to_owned(),
+            ],
             steps: vec![Step::Stored {
                 bytes: Bytes::copy_from_slice(capture),
                 quarantine: None,
@@ -131,7 +133,10 @@ mod tests {
             spelled_out(log).unwrap(),
             b"\x05\x021H|\\^&\r\x03E5\r\n\x04"
         );
-        assert_eq!(spelled_out(b"[VT]MSH|^~\\&|[FS]\r").unwrap(), b"\x0bMSH|^~\\&|\x1c\r");
+        assert_eq!(
+            spelled_out(b"[VT]MSH|^~\\&|[FS]\r").unwrap(),
+            b"\x0bMSH|^~\\&|\x1c\r"
+        );
         assert_eq!(spelled_out(b"MSH|<5 [a]\r"), None);
         assert_eq!(spelled_out(b"\x02a <STX>\x03"), None);
     }

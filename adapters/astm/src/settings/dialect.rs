@@ -310,7 +310,11 @@ impl Dialect {
                 );
             }
         }
-        if self.side_codes.iter().any(|side| side.trim_end_matches('*').is_empty()) {
+        if self
+            .side_codes
+            .iter()
+            .any(|side| side.trim_end_matches('*').is_empty())
+        {
             fault("side_codes", "`*` alone would file nothing".to_owned());
         }
         if self.test_code.is_empty() {

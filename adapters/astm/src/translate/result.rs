@@ -199,8 +199,27 @@ fn alarm(scope: &Scope<'_>, line: &Line<'_>) -> Option<String> {
         let _ = r.field(n);
     }
     let words = [code, r.peek(4).words(), r.peek(7).words()];
-    let words: Vec<&str> = words.iter().map(String::as_str).filter(|w| !w.is_empty()).collect();
-    Some([words[..1].concat(), words[1..].join(" ")].join(": ").trim_end_matches(": ").to_owned())
+    let words: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|w| !w.is_empty())
+        .collect();
+    Some(
+        [words[..1].concat(), words[1..].join(" ")]
+            .join(": ")
+            .trim_end_matches(": ")
+            .to_owned(),
+    )
+}
+
+/// R.5. A power of ten with the component delimiter in it (`10^3/uL`) comes unescaped from most.
+fn unit(field: Value<'_>) -> Option<String> {
+    let first = field.component(1).string()?;
+    let exponent = field.component(2).string();
+    match exponent.filter(|e| e.starts_with(|c: char| c.is_ascii_digit())) {
+        Some(exponent) if first.ends_with("10") => Some(format!("{first}^{exponent}")),
+        _ => Some(first),
+    }
 }
 
 fn observation(
@@ -219,7 +238,7 @@ fn observation(
             "no result status of LIS02-A2 that says how far it has come",
         );
     }
-    let unit = r.field(5).component(1).string();
+    let unit = unit(r.field(5));
     let comma = scope.dialect.decimal_comma;
     let range = number::range(r.field(6), comma);
     let read = value::read(

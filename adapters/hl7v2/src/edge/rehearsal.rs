@@ -77,7 +77,9 @@ fn take(settings: &Hl7v2Settings, event: FrameEvent, rehearsal: &mut Rehearsal) 
     let mut answered = true;
     let (bytes, quarantine, refused) = match event {
         FrameEvent::KeepAlive => {
-            rehearsal.steps.push(Step::Odd("an empty frame: a keep-alive, not answered".to_owned()));
+            rehearsal.steps.push(Step::Odd(
+                "an empty frame: a keep-alive, not answered".to_owned(),
+            ));
             return;
         }
         FrameEvent::Commit(_) => {
@@ -85,7 +87,10 @@ fn take(settings: &Hl7v2Settings, event: FrameEvent, rehearsal: &mut Rehearsal) 
             return;
         }
         FrameEvent::Repeat(fault) => {
-            let what = format!("the device asks for our last block again: {}", fault.as_str());
+            let what = format!(
+                "the device asks for our last block again: {}",
+                fault.as_str()
+            );
             rehearsal.steps.push(Step::Odd(what));
             return;
         }
@@ -95,7 +100,9 @@ fn take(settings: &Hl7v2Settings, event: FrameEvent, rehearsal: &mut Rehearsal) 
             notes: oddities,
         } => {
             if noise_before > 0 {
-                notes.push(format!("{noise_before} bytes before the frame were skipped"));
+                notes.push(format!(
+                    "{noise_before} bytes before the frame were skipped"
+                ));
             }
             notes.extend(oddities.iter().map(|note| note_text(*note).to_owned()));
             let refused = (!is_readable(settings, &bytes)).then_some(Refused::NoHeader);
@@ -108,7 +115,9 @@ fn take(settings: &Hl7v2Settings, event: FrameEvent, rehearsal: &mut Rehearsal) 
             (bytes, Some(reason.as_str().to_owned()), refused)
         }
         FrameEvent::BadBlock { bytes, fault, .. } => {
-            rehearsal.steps.push(stored(bytes, Some(fault.as_str().to_owned()), notes));
+            rehearsal
+                .steps
+                .push(stored(bytes, Some(fault.as_str().to_owned()), notes));
             rehearsal.steps.push(Step::Written {
                 what: format!("NAK ({})", fault.as_str()),
                 refusal: true,
@@ -156,7 +165,11 @@ fn answers(settings: &Hl7v2Settings, bytes: &[u8], fate: &Fate) -> Vec<Bytes> {
         return answer::write(Some(&header), fate, settings);
     }
     let decoded = charset::decode(bytes, settings.charset()).text.into_owned();
-    answer::write(Header::read(decoded.as_bytes()).ok().as_ref(), fate, settings)
+    answer::write(
+        Header::read(decoded.as_bytes()).ok().as_ref(),
+        fate,
+        settings,
+    )
 }
 
 /// What matters of an answer: its MSA, and ERR where there is one. Times and our own numbers differ each time.

@@ -90,24 +90,31 @@ fn begins_as_control(scope: &Scope<'_>, group: &Group<'_, '_>) -> bool {
     !begins.is_empty()
         && specimen::specimen(scope, group.tubes.last().copied(), group.obr)
             .and_then(|specimen| specimen.number)
-            .is_some_and(|number| begins.iter().any(|start| number.starts_with(start.as_str())))
+            .is_some_and(|number| {
+                begins
+                    .iter()
+                    .any(|start| number.starts_with(start.as_str()))
+            })
 }
 
 /// A line that is a setting or an alarm, as a note.
 fn side_line(scope: &Scope<'_>, line: &Line<'_, '_>) -> Option<String> {
     let settings = scope.settings;
     let obx = line.obx;
-    let is_side_type = text(obx.peek(2))
-        .is_some_and(|kind| settings.side_types.iter().any(|side| *side == *kind));
+    let is_side_type =
+        text(obx.peek(2)).is_some_and(|kind| settings.side_types.iter().any(|side| *side == *kind));
     if !is_side_type && settings.side_codes.is_empty() {
         return None;
     }
     let (code, _) = coded(scope, "OBX-3", obx.peek(3));
     let is_side_code = || {
-        settings.side_codes.iter().any(|side| match side.strip_suffix('*') {
-            Some(start) => code.code.starts_with(start),
-            None => code.code == *side,
-        })
+        settings
+            .side_codes
+            .iter()
+            .any(|side| match side.strip_suffix('*') {
+                Some(start) => code.code.starts_with(start),
+                None => code.code == *side,
+            })
     };
     let is_picture = text(obx.peek(2)).is_some_and(|kind| kind == "ED" || kind == "RP");
     if is_picture || !(is_side_type || is_side_code()) {
@@ -121,7 +128,11 @@ fn side_line(scope: &Scope<'_>, line: &Line<'_, '_>) -> Option<String> {
         .into_iter()
         .filter_map(string)
         .collect();
-    Some(format!("{name}: {}", said.join(" ")).trim_end_matches(": ").to_owned())
+    Some(
+        format!("{name}: {}", said.join(" "))
+            .trim_end_matches(": ")
+            .to_owned(),
+    )
 }
 
 fn report(

@@ -87,7 +87,12 @@ fn look(file: &Path) -> Looked {
         compose::rule_packs::westgard(&folder).err(),
         compose::rule_packs::critical(&folder).err(),
     ];
-    problems.extend(rules.into_iter().flatten().map(|error| in_folder(format!("{error:#}"))));
+    problems.extend(
+        rules
+            .into_iter()
+            .flatten()
+            .map(|error| in_folder(format!("{error:#}"))),
+    );
     // a fault of a pack is found by its own loader and by that of the tables
     for problem in problems {
         if !looked.problems.contains(&problem) {

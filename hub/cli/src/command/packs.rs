@@ -98,7 +98,12 @@ pub(super) fn faults_of_samples(pack: &Pack) -> Vec<MappingProblem> {
 pub(super) fn print_list(packs: &Packs) {
     let width = packs.iter().map(|pack| pack.name.len()).max().unwrap_or(0);
     for pack in packs.iter() {
-        println!("  {:width$}  {}; {}", pack.name, pack.title, pack.standing());
+        println!(
+            "  {:width$}  {}; {}",
+            pack.name,
+            pack.title,
+            pack.standing()
+        );
     }
 }
 
@@ -126,7 +131,11 @@ fn show(pack: &Pack) {
     println!("{}  {}", pack.name, pack.title);
     println!("  models     {} ({})", pack.models.join(", "), pack.vendor);
     println!("  kind       {}", pack.kind);
-    let reach: Vec<String> = pack.reach.iter().map(|reach| in_words(pack, *reach)).collect();
+    let reach: Vec<String> = pack
+        .reach
+        .iter()
+        .map(|reach| in_words(pack, *reach))
+        .collect();
     println!("  reached    {}", reach.join("; "));
     println!("  known from {}", pack.source.join("; "));
     println!("  {}", pack.standing());
@@ -146,7 +155,9 @@ fn show(pack: &Pack) {
         }
     }
     if pack.codes.is_empty() {
-        println!("  codes      the site's own: write them into site/, or map them on the screen as they come");
+        println!(
+            "  codes      the site's own: write them into site/, or map them on the screen as they come"
+        );
     } else {
         let codes: Vec<&str> = pack.codes.keys().map(String::as_str).collect();
         println!("  codes      {}", codes.join(" "));
@@ -155,7 +166,10 @@ fn show(pack: &Pack) {
 }
 
 fn in_words(pack: &Pack, reach: Reach) -> String {
-    let port = pack.port.map(|port| format!(", usually port {port}")).unwrap_or_default();
+    let port = pack
+        .port
+        .map(|port| format!(", usually port {port}"))
+        .unwrap_or_default();
     match reach {
         Reach::Dials => format!("it dials the hub{port}"),
         Reach::Listens => format!("the hub dials it{port}"),
@@ -167,11 +181,15 @@ fn in_words(pack: &Pack, reach: Reach) -> String {
 fn channel(pack: &Pack) -> String {
     let port = pack.port.unwrap_or(5000);
     let link = match pack.reach.first() {
-        Some(Reach::Serial) => "[channel.settings.serial]\nport = \"/dev/serial/by-id/…\"".to_owned(),
+        Some(Reach::Serial) => {
+            "[channel.settings.serial]\nport = \"/dev/serial/by-id/…\"".to_owned()
+        }
         Some(Reach::Listens) => {
             format!("[channel.settings.client]\nconnect = \"<its address>:{port}\"")
         }
-        _ => format!("[channel.settings.server]\nlisten = \"0.0.0.0:{port}\"\nallow = [\"<its address>\"]"),
+        _ => format!(
+            "[channel.settings.server]\nlisten = \"0.0.0.0:{port}\"\nallow = [\"<its address>\"]"
+        ),
     };
     format!(
         "[[channel]]\nid = \"{name}\"\ntenant = \"demo\"\nkind = \"{kind}\"\npack = \"{name}\"\n{link}",

@@ -94,7 +94,10 @@ impl Try {
             .with_context(|| format!("the configuration has no channel `{id}`"))?;
         let kind = Kind::read(&loaded, &packs, settings).map_err(compose::problems)?;
         let store = compose::mapping_store(&loaded).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let pack = settings.pack.as_ref().and_then(|name| packs.get(name.get_ref()));
+        let pack = settings
+            .pack
+            .as_ref()
+            .and_then(|name| packs.get(name.get_ref()));
         Ok(Bench {
             kind,
             channel: settings.id.get_ref().clone(),
@@ -106,7 +109,8 @@ impl Try {
 }
 
 fn of_pack(folder: &Path, name: &str) -> anyhow::Result<Bench> {
-    let known = hub_core::mappings::Packs::load(folder).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let known =
+        hub_core::mappings::Packs::load(folder).map_err(|error| anyhow::anyhow!("{error}"))?;
     let pack: &Pack = packs::named(&known, name)?;
     let kind = Kind::of_pack(pack).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -117,7 +121,8 @@ fn of_pack(folder: &Path, name: &str) -> anyhow::Result<Bench> {
         channel: channel.clone(),
         pack: name.to_owned(),
     }];
-    let store = MappingStore::load_with_packs(folder, uses).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let store =
+        MappingStore::load_with_packs(folder, uses).map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(Bench {
         kind,
         channel,

@@ -74,7 +74,8 @@ impl Replay {
         let operator = Operator::connect(&self.operator).await?;
         let settings = operator.channel(&self.channel)?;
         let packs = crate::compose::packs(&operator.loaded).map_err(crate::compose::problems)?;
-        let kind = Kind::read(&operator.loaded, &packs, settings).map_err(crate::compose::problems)?;
+        let kind =
+            Kind::read(&operator.loaded, &packs, settings).map_err(crate::compose::problems)?;
         let messages = self.collect(&operator).await?;
         let preview = preview(&operator, &kind, &messages).await?;
         self.show(&preview)?;

@@ -126,13 +126,19 @@ impl Simulate {
     async fn place(&self, pack: &Pack, tell: &mut dyn FnMut(Told)) -> anyhow::Result<Place> {
         let line = &self.line;
         let (place, to) = if let Some(address) = line.to {
-            (Place::Dial(address), format!("to {}", simulate::at(address)))
+            (
+                Place::Dial(address),
+                format!("dials {}", simulate::at(address)),
+            )
         } else if let Some(address) = line.listen {
             let listener = TcpListener::bind(address)
                 .await
                 .with_context(|| format!("can't listen on {address}"))?;
             let address = listener.local_addr()?;
-            (Place::Listen(listener), format!("waits on {}", simulate::at(address)))
+            (
+                Place::Listen(listener),
+                format!("waits on {}", simulate::at(address)),
+            )
         } else if let Some(port) = &line.serial {
             let settings = simulate::serial(pack, port)?;
             let said = format!("on {} at {} bit/s", port.display(), settings.baud);
@@ -144,8 +150,8 @@ impl Simulate {
         } else {
             bail!("give one of --to, --listen, --serial and --pty");
         };
-        tell(Told::Connected {
-            to: format!("{} {to}", pack.title),
+        tell(Told::Line {
+            what: format!("{} {to}", pack.title),
         });
         Ok(place)
     }
@@ -160,7 +166,8 @@ impl Simulate {
         let lacks = |what: &str| format!("pack `{}` has no sample of {what}", pack.name);
         let template = |text: &Option<String>, what: &str| -> anyhow::Result<Template> {
             let text = text.as_deref().with_context(|| lacks(what))?;
-            Template::parse(text).map_err(|fault| anyhow::anyhow!("{}: {fault}", pack.file.display()))
+            Template::parse(text)
+                .map_err(|fault| anyhow::anyhow!("{}: {fault}", pack.file.display()))
         };
         let message = template(text, play.as_str())?;
         let results = match self.work {
@@ -198,6 +205,8 @@ fn seconds(name: &str, value: f64) -> anyhow::Result<Duration> {
 }
 
 fn of_the_time() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or_default()
 }

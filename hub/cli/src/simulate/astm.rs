@@ -35,6 +35,7 @@ pub(super) async fn play(
         under_way: None,
         fault: manner.fault,
         frames: 0,
+        last: Vec::new(),
         swallow: 0,
         due: Instant::now(),
         outcome: Outcome::default(),
@@ -69,6 +70,8 @@ struct Player<'p> {
     fault: Option<Fault>,
     /// Sent in this session.
     frames: usize,
+    /// The newest frame.
+    last: Vec<u8>,
     /// Acknowledgements to pass over, of frames that were sent twice.
     swallow: usize,
     /// The next message is not sent before.
@@ -100,7 +103,11 @@ impl Player<'_> {
                     Some(job) => {
                         id += 1;
                         self.frames = 0;
-                        let records = job.lines.iter().map(|line| line.clone().into_bytes()).collect();
+                        let records = job
+                            .lines
+                            .iter()
+                            .map(|line| line.clone().into_bytes())
+                            .collect();
                         self.line.send(now, Outgoing::new(id, records));
                         self.under_way = Some(Running {
                             id,
@@ -119,11 +126,17 @@ impl Player<'_> {
             }
             let waits = [
                 self.line.deadline(),
-                self.under_way.as_ref().and_then(|running| running.answer_until),
+                self.under_way
+                    .as_ref()
+                    .and_then(|running| running.answer_until),
                 (self.under_way.is_none() && !self.jobs.is_empty()).then_some(self.due),
                 stay_until,
             ];
-            let wake = waits.into_iter().flatten().min().unwrap_or(now + Duration::from_secs(1));
+            let wake = waits
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or(now + Duration::from_secs(1));
             tokio::select! {
                 read = self.wire.read(&mut buffer) => {
                     let count = read.context("the line failed")?;
@@ -159,7 +172,8 @@ impl Player<'_> {
             match output {
                 Output::Write(bytes) => self.write(&bytes).await?,
                 Output::Store(unit) => {
-                    self.line.settle(Instant::now(), unit.ticket, unit.quarantine.is_none());
+                    self.line
+                        .settle(Instant::now(), unit.ticket, unit.quarantine.is_none());
                     if unit.quarantine.is_none() {
                         self.received(&unit.bytes);
                     }
@@ -177,7 +191,12 @@ impl Player<'_> {
 
     async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let is_frame = bytes.first() == Some(&STX);
-        self.frames += usize::from(is_frame);
+        if is_frame && self.last == bytes {
+            (self.tell)(Told::odd("the hub wants this frame again"));
+        } else if is_frame {
+            self.frames += 1;
+            self.last = bytes.to_vec();
+        }
         let here = is_frame && self.frames == AT_FRAME;
         let Some(fault) = self.fault.filter(|_| here) else {
             return self.put(bytes).await;
@@ -214,7 +233,10 @@ impl Player<'_> {
     }
 
     async fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.wire.write_all(bytes).await.context("the line failed")?;
+        self.wire
+            .write_all(bytes)
+            .await
+            .context("the line failed")?;
         self.wire.flush().await.context("the line failed")
     }
 
@@ -222,11 +244,15 @@ impl Player<'_> {
     async fn listen_only(&mut self, time: Duration) {
         let until = tokio::time::Instant::now() + time;
         let mut buffer = [0; 256];
-        while let Ok(Ok(count)) = tokio::time::timeout_at(until, self.wire.read(&mut buffer)).await {
+        while let Ok(Ok(count)) = tokio::time::timeout_at(until, self.wire.read(&mut buffer)).await
+        {
             if count == 0 {
                 return;
             }
-            (self.tell)(Told::odd(format!("meanwhile the hub says {:02X?}", &buffer[..count])));
+            (self.tell)(Told::odd(format!(
+                "meanwhile the hub says {:02X?}",
+                &buffer[..count]
+            )));
         }
     }
 
@@ -246,7 +272,8 @@ impl Player<'_> {
         unsent.extend(self.line.take_unsent());
         self.line = Line::new(&self.link, now);
         self.swallow = 0;
-        self.frames = AT_FRAME;
+        self.frames = 0;
+        self.last.clear();
         for message in unsent {
             self.line.send(now, message);
         }
@@ -258,7 +285,10 @@ impl Player<'_> {
         };
         let accepted = fate == Fate::Delivered;
         let answer = if accepted {
-            format!("every frame acknowledged ({} frames)", running.job.lines.len())
+            format!(
+                "every frame acknowledged ({} frames)",
+                running.job.lines.len()
+            )
         } else {
             "NOT TAKEN, given up".to_owned()
         };
@@ -286,7 +316,9 @@ impl Player<'_> {
     }
 
     fn no_answer(&mut self, now: Instant) {
-        let Some(running) = &self.under_way else { return };
+        let Some(running) = &self.under_way else {
+            return;
+        };
         if running.answer_until.is_some_and(|until| until <= now) {
             (self.tell)(Told::Unanswered {
                 specimen: running.job.specimen.clone(),
@@ -299,13 +331,20 @@ impl Player<'_> {
     /// A message of the hub's: an answer, or work that nobody asked for.
     fn received(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(&join(bytes).text).into_owned();
-        let lines: Vec<String> = text.split('\r').filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        let lines: Vec<String> = text
+            .split('\r')
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect();
         (self.tell)(Told::Received {
             lines,
             answer: "ACK".to_owned(),
         });
         self.outcome.received += 1;
-        let is_answer = self.under_way.as_ref().is_some_and(|running| running.answer_until.is_some());
+        let is_answer = self
+            .under_way
+            .as_ref()
+            .is_some_and(|running| running.answer_until.is_some());
         if !is_answer {
             return;
         }
@@ -317,7 +356,9 @@ impl Player<'_> {
             let wanted = self.ordered(&text);
             match job.ordered(&wanted, |line| self.code_of(line)) {
                 Some(results) => self.jobs.push_front(results),
-                None => (self.tell)(Told::odd("nothing that was ordered is in the sample: no results are sent")),
+                None => (self.tell)(Told::odd(
+                    "nothing that was ordered is in the sample: no results are sent",
+                )),
             }
         }
     }

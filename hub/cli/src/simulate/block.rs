@@ -47,7 +47,9 @@ pub(super) async fn play(
                         put(&mut *wire, &wrong).await?;
                         hear(&mut *wire, manner.patience).await;
                     }
-                    Fault::Checksum => tell(Told::odd("these lines have no checksum; the block is sent as it is")),
+                    Fault::Checksum => tell(Told::odd(
+                        "these lines have no checksum; the block is sent as it is",
+                    )),
                     Fault::Repeat => {
                         put(&mut *wire, &block).await?;
                         hear(&mut *wire, manner.patience).await;
@@ -71,7 +73,10 @@ pub(super) async fn play(
                     let said = answer(&mut *wire, manner.patience).await;
                     put(&mut *wire, &[ACK]).await?;
                     let accepted = said.is_some_and(|said| said.starts_with("M\u{1c}A"));
-                    (if accepted { "accepted" } else { "NOT ACCEPTED" }.to_owned(), accepted)
+                    (
+                        if accepted { "accepted" } else { "NOT ACCEPTED" }.to_owned(),
+                        accepted,
+                    )
                 }
                 Some(ACK) => ("acknowledged".to_owned(), true),
                 Some(other) => (format!("REFUSED ({other:02X})"), false),
@@ -113,14 +118,18 @@ pub(super) async fn play(
 
 /// On an AU each line is a block; without handshake the message is one.
 fn blocks(mode: Mode, lines: &[String]) -> Vec<Vec<u8>> {
-    let each = |frame: fn(&[u8]) -> Vec<u8>| lines.iter().map(|line| frame(line.as_bytes())).collect();
+    let each =
+        |frame: fn(&[u8]) -> Vec<u8>| lines.iter().map(|line| frame(line.as_bytes())).collect();
     if mode == Mode::Au {
         return each(|line| [&[STX], line, &[ETX]].concat());
     }
     if mode == Mode::Dimension {
         return each(|line| [&[STX], line, &checksum(line)[..], &[ETX]].concat());
     }
-    let text: Vec<u8> = lines.iter().flat_map(|line| [line.as_bytes(), b"\r"].concat()).collect();
+    let text: Vec<u8> = lines
+        .iter()
+        .flat_map(|line| [line.as_bytes(), b"\r"].concat())
+        .collect();
     vec![[&[SOH], text.as_slice(), &[EOT]].concat()]
 }
 
@@ -130,7 +139,10 @@ async fn put(wire: &mut dyn Wire, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 async fn hear(wire: &mut dyn Wire, patience: Duration) -> Option<u8> {
-    tokio::time::timeout(patience, wire.read_u8()).await.ok()?.ok()
+    tokio::time::timeout(patience, wire.read_u8())
+        .await
+        .ok()?
+        .ok()
 }
 
 /// A block of the hub's.

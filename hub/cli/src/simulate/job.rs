@@ -37,9 +37,15 @@ impl Play {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Told {
-    Connected { to: String },
+    /// Which line is taken.
+    Line { what: String },
     /// A message of ours, and what the hub said to it.
-    Sent { play: &'static str, specimen: String, answer: String, accepted: bool },
+    Sent {
+        play: &'static str,
+        specimen: String,
+        answer: String,
+        accepted: bool,
+    },
     /// A message of the hub's, and what we said to it.
     Received { lines: Vec<String>, answer: String },
     /// A query has no answer in time.
@@ -57,8 +63,13 @@ impl Told {
 impl std::fmt::Display for Told {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Connected { to } => write!(f, "connected: {to}"),
-            Self::Sent { play, specimen, answer, .. } => write!(f, "{play} of {specimen}: {answer}"),
+            Self::Line { what } => f.write_str(what),
+            Self::Sent {
+                play,
+                specimen,
+                answer,
+                ..
+            } => write!(f, "{play} of {specimen}: {answer}"),
             Self::Received { lines, answer } => {
                 write!(f, "the hub sends (answered {answer}):")?;
                 lines.iter().try_for_each(|line| write!(f, "\n    {line}"))
@@ -71,7 +82,11 @@ impl std::fmt::Display for Told {
 
 impl Job {
     /// The results that answer an order: of the sample those whose code was ordered. `codes` finds the code of a line.
-    pub(crate) fn ordered(&self, wanted: &[String], code_of: impl Fn(&str) -> Option<String>) -> Option<Self> {
+    pub(crate) fn ordered(
+        &self,
+        wanted: &[String],
+        code_of: impl Fn(&str) -> Option<String>,
+    ) -> Option<Self> {
         let (template, filling) = self.results.as_ref()?;
         let mut keep = true;
         let mut any = false;

@@ -94,7 +94,9 @@ impl Player<'_> {
         let half = &framed[..framed.len() / 2];
         match fault {
             Fault::Checksum => {
-                (self.tell)(Told::odd("MLLP has no checksum; the message is sent as it is"));
+                (self.tell)(Told::odd(
+                    "MLLP has no checksum; the message is sent as it is",
+                ));
                 Ok(1)
             }
             Fault::Repeat => Ok(2),
@@ -115,7 +117,9 @@ impl Player<'_> {
 
     /// Waits for the acknowledgement of `content`; whatever else comes is taken.
     async fn acknowledged(&mut self, job: &Job, content: &[u8]) -> anyhow::Result<()> {
-        let wanted = Header::read(content).map(|h| h.control_id().to_vec()).unwrap_or_default();
+        let wanted = Header::read(content)
+            .map(|h| h.control_id().to_vec())
+            .unwrap_or_default();
         let until = Instant::now() + self.manner.patience;
         let (answer, accepted) = loop {
             let Some(bytes) = self.next(until).await? else {
@@ -126,7 +130,12 @@ impl Player<'_> {
                     let accepted = ack.code.is_accept();
                     let text = ack.text.unwrap_or_default();
                     self.also_answer(&bytes);
-                    break (format!("{} {text}", ack.code.as_str()).trim_end().to_owned(), accepted);
+                    break (
+                        format!("{} {text}", ack.code.as_str())
+                            .trim_end()
+                            .to_owned(),
+                        accepted,
+                    );
                 }
                 Ok(_) => {}
                 Err(_) => self.take(&bytes).await?,
@@ -218,7 +227,10 @@ impl Player<'_> {
     }
 
     async fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.wire.write_all(bytes).await.context("the line failed")?;
+        self.wire
+            .write_all(bytes)
+            .await
+            .context("the line failed")?;
         self.wire.flush().await.context("the line failed")
     }
 }

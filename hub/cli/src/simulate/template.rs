@@ -30,7 +30,11 @@ enum What {
     Separator,
     Count,
     /// In units of the last decimal.
-    Number { middle: i64, spread: i64, decimals: usize },
+    Number {
+        middle: i64,
+        spread: i64,
+        decimals: usize,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +77,11 @@ impl Template {
         let mut state = filling.seed | 1;
         self.lines
             .iter()
-            .map(|line| line.iter().map(|part| part.fill(filling, &mut state)).collect())
+            .map(|line| {
+                line.iter()
+                    .map(|part| part.fill(filling, &mut state))
+                    .collect()
+            })
             .collect()
     }
 }
@@ -90,7 +98,10 @@ fn parts(line: &str) -> Result<Vec<Part>, String> {
             rest = behind;
             continue;
         }
-        let Some((inner, behind)) = from.strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
+        let Some((inner, behind)) = from
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'))
+        else {
             return Err(format!("a brace stands alone in `{line}`; write it twice"));
         };
         if !text.is_empty() {
@@ -158,7 +169,10 @@ impl Part {
             What::Control => filling.control.clone(),
             What::Now => {
                 let [year, rest @ ..] = now();
-                format!("{year:04}{}", rest.map(|part| format!("{part:02}")).concat())
+                format!(
+                    "{year:04}{}",
+                    rest.map(|part| format!("{part:02}")).concat()
+                )
             }
             What::Reversed => {
                 let [year, month, day, hour, minute, second] = now();
@@ -229,8 +243,12 @@ mod tests {
 
     #[test]
     fn places_are_filled_and_padded() {
-        let template = Template::parse("\nO|{n}|{specimen>6}|{patient<6}|{{x}}\nL|{control}\n").unwrap();
-        assert_eq!(template.fill(&filling(1)), ["O|3|    S1|MRN7  |{x}", "L|C9"]);
+        let template =
+            Template::parse("\nO|{n}|{specimen>6}|{patient<6}|{{x}}\nL|{control}\n").unwrap();
+        assert_eq!(
+            template.fill(&filling(1)),
+            ["O|3|    S1|MRN7  |{x}", "L|C9"]
+        );
     }
 
     #[test]
@@ -239,7 +257,10 @@ mod tests {
         for seed in 0..200 {
             let line = template.fill(&filling(seed * 7919)).remove(0);
             let numbers: Vec<f64> = line.split(' ').map(|n| n.parse().unwrap()).collect();
-            assert!((6.8..=8.0).contains(&numbers[0]) && (-1.5..=2.5).contains(&numbers[1]), "{line}");
+            assert!(
+                (6.8..=8.0).contains(&numbers[0]) && (-1.5..=2.5).contains(&numbers[1]),
+                "{line}"
+            );
             assert_eq!(line.split(' ').next().unwrap().len(), 4, "{line}");
             assert!(line.ends_with(" 12"), "{line}");
         }

@@ -25,7 +25,10 @@ pub(crate) enum Place {
     Listen(TcpListener),
     Serial(Box<SerialSettings>),
     /// The path at which the hub will find the instrument.
-    Pty { port: PathBuf, plug: Option<Plug> },
+    Pty {
+        port: PathBuf,
+        plug: Option<Plug>,
+    },
 }
 
 /// A plugged-in pseudo terminal. Dropping it pulls the plug.
@@ -60,7 +63,8 @@ impl Place {
                 Ok(Box::new(stream))
             }
             Self::Serial(settings) => {
-                let mut line = SerialLine::new(settings, "simulate").map_err(|error| anyhow::anyhow!("{error}"))?;
+                let mut line = SerialLine::new(settings, "simulate")
+                    .map_err(|error| anyhow::anyhow!("{error}"))?;
                 let opened = tokio::time::timeout(DIAL, line.open(&CancellationToken::new())).await;
                 match opened {
                     Ok(Some(link)) => Ok(Box::new(link.stream)),
@@ -103,11 +107,18 @@ fn plug_in(port: &Path) -> anyhow::Result<(SerialStream, Plug)> {
     let (line, other) = SerialStream::pair().context("no pseudo terminal")?;
     let terminal = other.name().context("the pseudo terminal has no name")?;
     // left behind by a run that was killed
-    if port.symlink_metadata().is_ok_and(|found| found.file_type().is_symlink()) {
+    if port
+        .symlink_metadata()
+        .is_ok_and(|found| found.file_type().is_symlink())
+    {
         let _ = std::fs::remove_file(port);
     }
-    std::os::unix::fs::symlink(terminal, port)
-        .with_context(|| format!("can't make {}: something else is there, or the folder is not yours", port.display()))?;
+    std::os::unix::fs::symlink(terminal, port).with_context(|| {
+        format!(
+            "can't make {}: something else is there, or the folder is not yours",
+            port.display()
+        )
+    })?;
     let plug = Plug {
         _other: other,
         port: port.to_owned(),

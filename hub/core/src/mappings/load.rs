@@ -173,7 +173,12 @@ fn read(
 }
 
 impl Source {
-    pub(super) fn of_pack(name: PathBuf, text: String, parsed: MappingFile, pack: PackRows) -> Self {
+    pub(super) fn of_pack(
+        name: PathBuf,
+        text: String,
+        parsed: MappingFile,
+        pack: PackRows,
+    ) -> Self {
         Self {
             name,
             text,

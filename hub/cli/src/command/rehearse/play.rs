@@ -131,7 +131,11 @@ impl Tried {
                 *self.held.entry(reason).or_default() += 1;
             }
         }
-        for report in message.reports.iter().filter(|report| report.apart.is_none()) {
+        for report in message
+            .reports
+            .iter()
+            .filter(|report| report.apart.is_none())
+        {
             if report.patient.is_none() && report.specimen.is_none() {
                 *self.held.entry("no_patient_and_no_specimen").or_default() += report.results.len();
             }
@@ -193,7 +197,10 @@ fn message(bench: &Bench, bytes: Bytes, quarantine: Option<String>, notes: Vec<S
         }
         Err(refused) => {
             message.outcome = "refused";
-            message.reason = Some(format!("{}: {}", refused.refusal.code, refused.refusal.detail));
+            message.reason = Some(format!(
+                "{}: {}",
+                refused.refusal.code, refused.refusal.detail
+            ));
             message.notes.extend(refused.notes.iter().cloned());
             refused.keys
         }
@@ -269,10 +276,14 @@ fn held(bench: &Bench, one: &Observation) -> Option<&'static str> {
             let numeric = matches!(one.value, Value::Quantity { .. } | Value::Range { .. });
             let system = one.code.system.as_deref().unwrap_or_default();
             let unit = one.unit.as_deref().unwrap_or_default();
-            let reason = match bench.maps.code(&bench.channel, system, &one.code.code, unit, numeric) {
-                Lookup::UnknownUnit => HoldReason::UnknownUnit,
-                _ => HoldReason::UnknownCode,
-            };
+            let reason =
+                match bench
+                    .maps
+                    .code(&bench.channel, system, &one.code.code, unit, numeric)
+                {
+                    Lookup::UnknownUnit => HoldReason::UnknownUnit,
+                    _ => HoldReason::UnknownCode,
+                };
             Some(reason.as_str())
         }
     }

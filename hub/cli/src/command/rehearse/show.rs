@@ -46,7 +46,10 @@ pub(super) fn show(tried: &Tried) {
 fn message(n: usize, one: &Message) {
     println!(
         "  message {n} ({}{} bytes): {}{}",
-        one.kind.as_deref().map(|kind| format!("{kind}, ")).unwrap_or_default(),
+        one.kind
+            .as_deref()
+            .map(|kind| format!("{kind}, "))
+            .unwrap_or_default(),
         one.bytes,
         match one.outcome {
             "translated" => "filed",
@@ -54,7 +57,10 @@ fn message(n: usize, one: &Message) {
             "broken" => "BROKEN, kept as a dead letter",
             _ => "REFUSED, kept as a dead letter",
         },
-        one.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default(),
+        one.reason
+            .as_deref()
+            .map(|reason| format!(" ({reason})"))
+            .unwrap_or_default(),
     );
     if let (true, Some(specimen)) = (one.reports.is_empty(), &one.specimen) {
         println!("    specimen {specimen}");
@@ -74,20 +80,34 @@ fn message(n: usize, one: &Message) {
 }
 
 fn report(one: &Report) {
-    let specimen = one
-        .specimen
-        .as_deref()
-        .map_or_else(|| "no specimen number".to_owned(), |number| format!("specimen {number}"));
+    let specimen = one.specimen.as_deref().map_or_else(
+        || "no specimen number".to_owned(),
+        |number| format!("specimen {number}"),
+    );
     let whose = match (one.apart, &one.patient, &one.specimen) {
         (Some("control"), ..) => "CONTROL, apart from patients".to_owned(),
         (Some(other), ..) => format!("{other}, apart from patients"),
         (None, Some(patient), _) => format!("patient {patient}"),
-        (None, None, Some(_)) => "no patient named: goes by the order on this tube, else to the unmatched worklist".to_owned(),
+        (None, None, Some(_)) => {
+            "no patient named: goes by the order on this tube, else to the unmatched worklist"
+                .to_owned()
+        }
         (None, None, None) => "nobody's: to the unmatched worklist".to_owned(),
     };
     println!("    {specimen}; {whose}");
-    let code = one.results.iter().map(|line| line.code.chars().count()).max().unwrap_or(0);
-    let value = one.results.iter().map(|line| said(line).chars().count()).max().unwrap_or(0).min(40);
+    let code = one
+        .results
+        .iter()
+        .map(|line| line.code.chars().count())
+        .max()
+        .unwrap_or(0);
+    let value = one
+        .results
+        .iter()
+        .map(|line| said(line).chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(40);
     for line in &one.results {
         println!(
             "      {:code$}  {:value$}  {}{}",
@@ -127,10 +147,27 @@ fn meaning(line: &Line) -> String {
 
 fn remarks(line: &Line) -> String {
     let mut all = Vec::new();
-    if !line.flags.is_empty() {
-        all.push(format!("flags {}", line.flags.join(" ")));
+    // N says nothing that matters; a flag that the pack explains is said in its words
+    let words = |flag: &&String| {
+        line.flag_words
+            .iter()
+            .any(|w| w.starts_with(&format!("{flag}: ")))
+    };
+    let plain: Vec<&str> = line
+        .flags
+        .iter()
+        .filter(|flag| *flag != "N" && !words(flag))
+        .map(String::as_str)
+        .collect();
+    if !plain.is_empty() {
+        all.push(format!("flags {}", plain.join(" ")));
     }
-    all.extend(line.flag_words.iter().cloned());
+    all.extend(
+        line.flag_words
+            .iter()
+            .filter(|words| !words.starts_with("N: "))
+            .cloned(),
+    );
     if let Some(status) = line.status.as_deref().filter(|status| *status != "F") {
         all.push(format!("status {status}"));
     }

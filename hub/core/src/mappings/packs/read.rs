@@ -87,7 +87,8 @@ pub(in super::super) fn sources(
         };
         let name = stem(&file);
         let prefix = format!("{name}/");
-        let named = |id: &Spanned<String>| Spanned::new(id.span(), format!("{prefix}{}", id.get_ref()));
+        let named =
+            |id: &Spanned<String>| Spanned::new(id.span(), format!("{prefix}{}", id.get_ref()));
         let code = parsed.code.into_iter().map(|mut entry| {
             entry.get_mut().id = named(&entry.get_ref().id);
             entry
@@ -119,13 +120,19 @@ pub(in super::super) fn sources(
             short: parsed.codes.into_iter().collect(),
             prefix,
         };
-        by_name.insert(name, Source::of_pack(relative(folder, &file), text, rows, pack));
+        by_name.insert(
+            name,
+            Source::of_pack(relative(folder, &file), text, rows, pack),
+        );
     }
     for one in uses.iter().filter(|one| !by_name.contains_key(&one.pack)) {
         let names: Vec<&str> = by_name.keys().map(String::as_str).collect();
         problems.push(MappingProblem::in_file(
             Path::new("analyzers"),
-            format!("channel `{}` names the pack `{}`, which is not there", one.channel, one.pack),
+            format!(
+                "channel `{}` names the pack `{}`, which is not there",
+                one.channel, one.pack
+            ),
             &format!("Known packs: {}", names.join(", ")),
         ));
     }
@@ -178,18 +185,34 @@ fn check(name: &Path, text: &str, parsed: &PackFile, problems: &mut Vec<MappingP
     };
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !stem(name).chars().all(good) {
-        fault("title", "the file's name is no name of a pack", "Use small letters, digits and hyphens");
+        fault(
+            "title",
+            "the file's name is no name of a pack",
+            "Use small letters, digits and hyphens",
+        );
     }
     if parsed.reach.is_empty() {
-        fault("reach", "how the instrument is reached is not said", "Write one or more of dials, listens, serial");
+        fault(
+            "reach",
+            "how the instrument is reached is not said",
+            "Write one or more of dials, listens, serial",
+        );
     }
     if parsed.source.iter().all(|one| one.trim().is_empty()) {
-        fault("source", "where this is known from is not said", "Name the manual, the description or the capture");
+        fault(
+            "source",
+            "where this is known from is not said",
+            "Name the manual, the description or the capture",
+        );
     }
     for (n, proof) in parsed.proved_by.iter().enumerate() {
         let path = format!("proved_by.{n}");
         if proof.proves.is_empty() || proof.shows.trim().is_empty() {
-            fault(&path, "a sample without what it shows proves nothing", "Fill `proves` and `shows`");
+            fault(
+                &path,
+                "a sample without what it shows proves nothing",
+                "Fill `proves` and `shows`",
+            );
         }
     }
 }
@@ -201,8 +224,15 @@ fn pack_of(path: &Path, folder: &Path, text: String, parsed: PackFile) -> Pack {
         .map(|(code, row)| (code.get_ref().clone(), row.get_ref().clone()));
     let long = parsed.code.iter().flat_map(|entry| {
         let entry = entry.get_ref();
-        let loinc = entry.loinc.as_ref().map_or_else(String::new, |l| l.get_ref().clone());
-        entry.code.0.iter().map(move |code| (code.clone(), loinc.clone()))
+        let loinc = entry
+            .loinc
+            .as_ref()
+            .map_or_else(String::new, |l| l.get_ref().clone());
+        entry
+            .code
+            .0
+            .iter()
+            .map(move |code| (code.clone(), loinc.clone()))
     });
     Pack {
         name: stem(path),

@@ -35,7 +35,8 @@ fn what_a_channel_says_itself_wins_and_only_its_own_link_gets_defaults() {
     let folder = folder(PACK);
     let packs = Packs::load(folder.path()).unwrap();
     let pack = packs.get("demo").unwrap();
-    let own = table("[serial]\nport = \"/dev/ttyS0\"\nbaud = 9600\n[dialect]\ndecimal_comma = false\n");
+    let own =
+        table("[serial]\nport = \"/dev/ttyS0\"\nbaud = 9600\n[dialect]\ndecimal_comma = false\n");
     let expected = table(
         "[serial]\nport = \"/dev/ttyS0\"\nbaud = 9600\nflow_control = \"xon_xoff\"\n[dialect]\nspecimen = [\"O.4.3\"]\ndecimal_comma = false\n",
     );
@@ -48,7 +49,10 @@ fn what_a_channel_says_itself_wins_and_only_its_own_link_gets_defaults() {
 #[test]
 fn a_pack_of_the_site_takes_the_place_of_ours() {
     let folder = folder(PACK);
-    folder.write("site/analyzers/demo.toml", &PACK.replace("\"Demo\"", "\"Site\""));
+    folder.write(
+        "site/analyzers/demo.toml",
+        &PACK.replace("\"Demo\"", "\"Site\""),
+    );
     let packs = Packs::load(folder.path()).unwrap();
     assert_eq!(packs.get("demo").unwrap().title, "Site");
     assert_eq!(packs.names(), "demo");
@@ -58,24 +62,48 @@ fn a_pack_of_the_site_takes_the_place_of_ours() {
 fn codes_and_units_of_a_pack_are_for_the_channels_that_name_it_and_after_the_sites() {
     let folder = folder(PACK);
     let idle = MappingStore::load(folder.path()).unwrap();
-    assert_eq!(look(&idle.current(), "", "HEMOGLOBIN", "g/dL"), Lookup::Unknown);
+    assert_eq!(
+        look(&idle.current(), "", "HEMOGLOBIN", "g/dL"),
+        Lookup::Unknown
+    );
     let store = MappingStore::load_with_packs(folder.path(), uses("lab")).unwrap();
     let maps = store.current();
-    assert!(is(look(&maps, "", "HEMOGLOBIN", "g/L"), "718-7", "g/dL", Some("0.1")));
-    assert!(is(look(&maps, "", "HEMOGLOBIN", "g per dl"), "718-7", "g/dL", None));
+    assert!(is(
+        look(&maps, "", "HEMOGLOBIN", "g/L"),
+        "718-7",
+        "g/dL",
+        Some("0.1")
+    ));
+    assert!(is(
+        look(&maps, "", "HEMOGLOBIN", "g per dl"),
+        "718-7",
+        "g/dL",
+        None
+    ));
     let other = maps.code(&channel("icu"), "", "HEMOGLOBIN", "g/dL", true);
     assert_eq!(other, Lookup::Unknown);
     // and so what was ordered has a name on the instrument
-    assert_eq!(maps.instrument_codes(&channel("lab"), "LN", "718-7"), ["HEMOGLOBIN"]);
+    assert_eq!(
+        maps.instrument_codes(&channel("lab"), "LN", "718-7"),
+        ["HEMOGLOBIN"]
+    );
 
     // a change of the pack's rows is taken up without a restart
     folder.write("analyzers/demo.toml", &PACK.replace("HEMOGLOBIN", "HAEM"));
     let reloaded = store.reload().unwrap();
     assert_eq!(reloaded.added.len(), 1);
-    assert!(is(look(&store.current(), "", "HAEM", "g/dL"), "718-7", "g/dL", None));
+    assert!(is(
+        look(&store.current(), "", "HAEM", "g/dL"),
+        "718-7",
+        "g/dL",
+        None
+    ));
 
     // the site's word counts more, and may switch a row off
-    folder.write("site/own.toml", "[[code]]\nid = \"x\"\ncode = \"HAEM\"\nloinc = \"789-8\"\n");
+    folder.write(
+        "site/own.toml",
+        "[[code]]\nid = \"x\"\ncode = \"HAEM\"\nloinc = \"789-8\"\n",
+    );
     store.reload().unwrap();
     let Lookup::Mapped(mapped) = look(&store.current(), "", "HAEM", "g/dL") else {
         panic!("not mapped");
@@ -90,12 +118,26 @@ fn codes_and_units_of_a_pack_are_for_the_channels_that_name_it_and_after_the_sit
 fn a_mistake_is_said_with_file_line_and_column() {
     for (text, place) in [
         (PACK.replace("kind", "kinds"), "analyzers/demo.toml:4:1"),
-        (PACK.replace("[\"dials\", \"serial\"]", "[]"), "analyzers/demo.toml:5:1"),
-        (PACK.replace("\"dials\"", "\"flies\""), "analyzers/demo.toml:5:10"),
-        (PACK.replace("\"hgb\"", "\"hgbx\""), "analyzers/demo.toml:14:14"),
-        (PACK.replace("= \"g/dL\"", "= \"stone\""), "analyzers/demo.toml:16:14"),
         (
-            format!("{PACK}[[proved_by]]\nfile = \"x\"\nsample = \"capture\"\nproves = []\nshows = \"\"\n"),
+            PACK.replace("[\"dials\", \"serial\"]", "[]"),
+            "analyzers/demo.toml:5:1",
+        ),
+        (
+            PACK.replace("\"dials\"", "\"flies\""),
+            "analyzers/demo.toml:5:10",
+        ),
+        (
+            PACK.replace("\"hgb\"", "\"hgbx\""),
+            "analyzers/demo.toml:14:14",
+        ),
+        (
+            PACK.replace("= \"g/dL\"", "= \"stone\""),
+            "analyzers/demo.toml:16:14",
+        ),
+        (
+            format!(
+                "{PACK}[[proved_by]]\nfile = \"x\"\nsample = \"capture\"\nproves = []\nshows = \"\"\n"
+            ),
             "analyzers/demo.toml:17:1",
         ),
         (
@@ -103,19 +145,29 @@ fn a_mistake_is_said_with_file_line_and_column() {
             "analyzers/demo.toml:20:9",
         ),
     ] {
-        let error = MappingStore::load(folder(&text).path()).unwrap_err().to_string();
+        let error = MappingStore::load(folder(&text).path())
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with(place), "{place}: {error}");
     }
     let folder = folder(PACK);
     let packs = Packs::load(folder.path()).unwrap();
-    let problem = packs.get("demo").unwrap().problem("settings.dialect.specimen.0", "x", "y");
+    let problem = packs
+        .get("demo")
+        .unwrap()
+        .problem("settings.dialect.specimen.0", "x", "y");
     assert_eq!(problem.at, Some((11, 13)));
     let unknown = vec![PackUse {
         channel: channel("lab"),
         pack: "dem".to_owned(),
     }];
-    let error = MappingStore::load_with_packs(folder.path(), unknown).unwrap_err().to_string();
-    assert!(error.contains("`dem`") && error.contains("Known packs: demo"), "{error}");
+    let error = MappingStore::load_with_packs(folder.path(), unknown)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`dem`") && error.contains("Known packs: demo"),
+        "{error}"
+    );
 }
 
 /// Each pack that comes with the program, as the tables take it.
@@ -129,10 +181,19 @@ fn the_committed_packs_load_each_with_the_committed_tables() {
             channel: channel("lab"),
             pack: pack.name.clone(),
         }];
-        let store = MappingStore::load_with_packs(&folder, uses).unwrap_or_else(|error| panic!("{}: {error}", pack.name));
+        let store = MappingStore::load_with_packs(&folder, uses)
+            .unwrap_or_else(|error| panic!("{}: {error}", pack.name));
         let rows = store.current().rows();
         let prefix = format!("{}/", pack.name);
-        let own = rows.iter().filter(|row| row.id.starts_with(&prefix)).count();
-        assert_eq!(own, pack.codes.len(), "{}: each code has one row", pack.name);
+        let own = rows
+            .iter()
+            .filter(|row| row.id.starts_with(&prefix))
+            .count();
+        assert_eq!(
+            own,
+            pack.codes.len(),
+            "{}: each code has one row",
+            pack.name
+        );
     }
 }
