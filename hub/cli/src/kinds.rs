@@ -11,7 +11,7 @@ use adapter_hl7v2::settings::Hl7v2Settings;
 use adapter_hl7v2::translate::Hl7v2Translator;
 use adapter_link::Fault;
 use hub_core::config::{ChannelSettings, Loaded, Problem};
-use hub_core::mappings::{MappingProblem, Pack, Packs};
+use hub_core::mappings::{MappingProblem, Pack, Packs, Reach};
 use hub_core::rehearsal::Rehearsal;
 use hub_core::{Adapter, AdapterError, ChannelContext, Translator};
 
@@ -169,9 +169,24 @@ impl Kind {
         };
         let mut settings = None;
         let mut problems: Vec<MappingProblem> = Vec::new();
-        for link in LINKS {
+        for (reach, link) in LINKS {
+            if !pack.reach.contains(&reach) {
+                if pack.settings.contains_key(link.0) {
+                    problems.push(pack.problem(
+                        &format!("settings.{}", link.0),
+                        format!(
+                            "defaults of `{}`, by which the instrument is not reached",
+                            link.0
+                        ),
+                        "Add that way to `reach`, or leave the table out",
+                    ));
+                }
+                continue;
+            }
             match read(pack.settings_for(&link_of(link))) {
-                Ok(good) => settings = Some(good),
+                Ok(good) => {
+                    settings.get_or_insert(good);
+                }
                 Err(faults) => {
                     for fault in faults {
                         let problem = pack.problem(
@@ -213,11 +228,11 @@ impl Kind {
     }
 }
 
-/// Links that a channel may have.
-const LINKS: [(&str, &str, &str); 3] = [
-    ("server", "listen", "127.0.0.1:1"),
-    ("client", "connect", "127.0.0.1:1"),
-    ("serial", "port", "/dev/null"),
+/// Links that a channel may have, each with the one key that it needs.
+const LINKS: [(Reach, (&str, &str, &str)); 3] = [
+    (Reach::Dials, ("server", "listen", "127.0.0.1:1")),
+    (Reach::Listens, ("client", "connect", "127.0.0.1:1")),
+    (Reach::Serial, ("serial", "port", "/dev/null")),
 ];
 
 /// Settings with nothing but a link.

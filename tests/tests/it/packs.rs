@@ -374,7 +374,10 @@ fn what_each_pack_would_play_is_understood_by_the_pack_itself() {
             let report = &message["reports"][0];
             match kind {
                 "query" => {
-                    assert!(report.is_null(), "{name}: a question is no result: {tried:#}");
+                    assert!(
+                        report.is_null(),
+                        "{name}: a question is no result: {tried:#}"
+                    );
                     continue;
                 }
                 "control" => assert_eq!(report["apart"], "control", "{name}: {tried:#}"),

@@ -170,10 +170,10 @@ impl Simulate {
                 .map_err(|fault| anyhow::anyhow!("{}: {fault}", pack.file.display()))
         };
         let message = template(text, play.as_str())?;
-        let results = match self.work {
-            true => Some(template(&pack.samples.results, "results")?),
-            false => None,
-        };
+        let results = self
+            .work
+            .then(|| template(&pack.samples.results, "results"))
+            .transpose()?;
         let seed = self.seed.unwrap_or_else(of_the_time);
         (0..self.count)
             .map(|n| {

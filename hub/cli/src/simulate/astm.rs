@@ -26,11 +26,12 @@ pub(super) async fn play(
     manner: &Manner,
     tell: &mut dyn FnMut(Told),
 ) -> anyhow::Result<Outcome> {
+    let link = link_of(settings, manner);
     let mut player = Player {
-        link: link_of(settings, manner),
+        line: Line::new(&link, Instant::now()),
+        link,
         settings,
         wire: place.open().await?,
-        line: Line::new(&settings.link, Instant::now()),
         jobs: jobs.into(),
         under_way: None,
         fault: manner.fault,
@@ -43,7 +44,6 @@ pub(super) async fn play(
         place,
         tell,
     };
-    player.line = Line::new(&player.link, Instant::now());
     player.run().await?;
     Ok(player.outcome)
 }

@@ -9,7 +9,8 @@ use crate::mappings::{Lookup, MappingStore, PackUse, Packs};
 
 const PACK: &str = "title = \"Demo\"\nvendor = \"Demo\"\nmodels = [\"D-1\"]\nkind = \"astm\"\nreach = [\"dials\", \"serial\"]\nsource = [\"test\"]\n\
     [settings.serial]\nbaud = 4800\nflow_control = \"xon_xoff\"\n[settings.dialect]\nspecimen = [\"O.4.3\"]\ndecimal_comma = true\n\
-    [codes]\nHEMOGLOBIN = \"hgb\"\n[units]\n\"g per dl\" = \"g/dL\"\n";
+    [codes]\nHEMOGLOBIN = \"hgb\"\n[units]\n\"g per dl\" = \"g/dL\"\n\
+    [[order]]\nid = \"cbc\"\ncode = \"CBC\"\ninstrument = [\"HEMOGLOBIN\", \"WBC\"]\n";
 
 fn folder(pack: &str) -> Folder {
     Folder::new(&[
@@ -88,6 +89,12 @@ fn codes_and_units_of_a_pack_are_for_the_channels_that_name_it_and_after_the_sit
         ["HEMOGLOBIN"]
     );
 
+    assert_eq!(
+        maps.instrument_codes(&channel("lab"), "", "CBC"),
+        ["HEMOGLOBIN", "WBC"]
+    );
+    assert!(maps.instrument_codes(&channel("icu"), "", "CBC").is_empty());
+
     // a change of the pack's rows is taken up without a restart
     folder.write("analyzers/demo.toml", &PACK.replace("HEMOGLOBIN", "HAEM"));
     let reloaded = store.reload().unwrap();
@@ -138,11 +145,11 @@ fn a_mistake_is_said_with_file_line_and_column() {
             format!(
                 "{PACK}[[proved_by]]\nfile = \"x\"\nsample = \"capture\"\nproves = []\nshows = \"\"\n"
             ),
-            "analyzers/demo.toml:17:1",
+            "analyzers/demo.toml:21:1",
         ),
         (
             format!("{PACK}[[code]]\nid = \"a\"\ncode = \"A\"\nloinc = \"718-8\"\n"),
-            "analyzers/demo.toml:20:9",
+            "analyzers/demo.toml:24:9",
         ),
     ] {
         let error = MappingStore::load(folder(&text).path())
