@@ -175,7 +175,7 @@ pub(crate) fn project(name: &str) -> PathBuf {
 }
 
 fn copy_tables(to: &Path) {
-    for part in ["tables", "site"] {
+    for part in ["tables", "site", "analyzers"] {
         let target = to.join(part);
         std::fs::create_dir_all(&target).expect("the temporary folder is writable");
         for entry in std::fs::read_dir(project("mappings").join(part))
@@ -183,6 +183,9 @@ fn copy_tables(to: &Path) {
             .flatten()
             .flatten()
         {
+            if entry.path().is_dir() {
+                continue;
+            }
             std::fs::copy(entry.path(), target.join(entry.file_name()))
                 .expect("the tables can be read");
         }

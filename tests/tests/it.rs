@@ -14,6 +14,7 @@ mod it {
     mod lab_faults;
     mod hl7_orders;
     mod orders;
+    mod packs;
     mod serial;
     mod traces;
     mod ways;

@@ -12,6 +12,7 @@ pub mod edge;
 pub mod link;
 pub mod orders;
 pub mod records;
+pub mod rehearsal;
 pub mod settings;
 pub mod translate;
 

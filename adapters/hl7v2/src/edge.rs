@@ -25,7 +25,10 @@ mod house;
 mod ids;
 mod outlet;
 mod query;
+mod rehearsal;
 mod reply;
+
+pub use rehearsal::rehearse;
 
 /// After a stop, connections get this long to have their last messages stored and answered.
 const GRACE: Duration = Duration::from_secs(4);

@@ -54,6 +54,13 @@ pub struct TranslatorSettings {
     pub accept_any_version: bool,
     /// Numbers come with a decimal comma: `7,41`.
     pub decimal_comma: bool,
+    /// Value types (OBX-2) of lines that are no results but settings and alarms (Mindray BC: `["IS"]`). They go to the notes
+    /// of the report. Default: none.
+    pub side_types: Vec<String>,
+    /// Codes of such lines; `*` at the end stands for any rest. Pictures are filed all the same. Default: none.
+    pub side_codes: Vec<String>,
+    /// How the numbers on the tubes of control material begin, for devices that mark it in no other way. Default: none.
+    pub control_begins: Vec<String>,
 }
 
 impl Default for TranslatorSettings {
@@ -69,6 +76,9 @@ impl Default for TranslatorSettings {
             ],
             accept_any_version: true,
             decimal_comma: false,
+            side_types: Vec::new(),
+            side_codes: Vec::new(),
+            control_begins: Vec::new(),
         }
     }
 }
@@ -106,6 +116,8 @@ pub enum SettingsError {
     Charset(String),
     #[error("default_zone_minutes {0} is not between -840 and 840")]
     Zone(i16),
+    #[error("an empty text in {0} would take everything")]
+    Everything(&'static str),
 }
 
 /// The translator of one channel.
@@ -158,6 +170,19 @@ impl TranslatorSettings {
         }
         if !ZONES.contains(&self.default_zone_minutes) {
             return Err(SettingsError::Zone(self.default_zone_minutes));
+        }
+        let lists = [
+            ("side_types", &self.side_types),
+            ("side_codes", &self.side_codes),
+            ("control_begins", &self.control_begins),
+        ];
+        for (name, list) in lists {
+            if list
+                .iter()
+                .any(|one| one.trim_end_matches('*').trim().is_empty())
+            {
+                return Err(SettingsError::Everything(name));
+            }
         }
         Ok(())
     }

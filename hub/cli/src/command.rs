@@ -17,10 +17,13 @@ mod dev;
 mod doctor;
 mod load;
 mod operator;
+mod packs;
+mod rehearse;
 mod replay;
 mod run;
 mod send;
 mod signal;
+mod simulate;
 
 /// Sangam: a message-driven integration hub for hospitals.
 #[derive(Parser)]
@@ -58,6 +61,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the instrument packs and what proves each; with a name, show one.
+    Packs(packs::List),
+    /// Show what a captured file would become, without a server and without sending anything.
+    Try(rehearse::Try),
+    /// Play an instrument: send its results, ask for its orders, or misbehave.
+    Simulate(simulate::Simulate),
     /// Bring the database up to date (connects as the owner of the tables).
     Migrate {
         #[command(flatten)]
@@ -110,6 +119,38 @@ impl ConfigArgument {
     }
 }
 
+/// Which mappings folder.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct MappingsArgument {
+    /// Configuration file whose mappings folder is meant.
+    #[arg(long, env = "HUB_CONFIG")]
+    config: Option<PathBuf>,
+    /// Mappings folder. Default: that of --config, then `mappings` of the current folder or of the project.
+    #[arg(long, env = "HUB_MAPPINGS")]
+    mappings: Option<PathBuf>,
+}
+
+impl MappingsArgument {
+    /// The configuration, where one is named.
+    pub(crate) fn loaded(&self) -> anyhow::Result<Option<Loaded>> {
+        let Some(file) = &self.config else {
+            return Ok(None);
+        };
+        Loaded::from_file(file).map(Some).map_err(compose::problems)
+    }
+
+    /// The folder that is meant.
+    pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = &self.mappings {
+            return Ok(folder.clone());
+        }
+        match self.loaded()? {
+            Some(loaded) => Ok(loaded.mappings_folder()),
+            None => crate::home::project_folder("mappings", "HUB_MAPPINGS"),
+        }
+    }
+}
+
 impl Line {
     /// How the log is written.
     pub(crate) fn log_format(&self) -> LogFormat {
@@ -144,6 +185,9 @@ impl Line {
                 }
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Packs(list) => list.run(),
+            Command::Try(rehearsal) => rehearsal.run(),
+            Command::Simulate(simulate) => simulate.run().await,
             Command::Send(send) => send.run().await,
             Command::Replay(replay) => replay.run().await,
             Command::Dead(dead) => dead.run().await,

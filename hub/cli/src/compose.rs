@@ -9,7 +9,6 @@ use hub_api::{ApiLimits, ApiState, TokenKeys};
 use hub_core::backbone::{Backbone, settings_bucket, sync_check};
 use hub_core::config::{Loaded, Problem};
 use hub_core::governor::Governor;
-use hub_core::mappings::MappingStore;
 use hub_core::relay::Relay;
 use hub_core::retry::Pauses;
 use hub_core::subject::StreamName;
@@ -29,9 +28,11 @@ mod channels;
 mod maintenance;
 mod mapping_files;
 pub(crate) mod rule_packs;
+mod tables;
 mod worklist;
 
 pub(crate) use api_backbone::ApiBackbone;
+pub(crate) use tables::{mapping_problems, mapping_store, packs};
 
 use crate::kinds::Kind;
 
@@ -95,8 +96,9 @@ pub(crate) fn read_channels(
 ) -> Result<Vec<(hub_core::config::ChannelSettings, Kind)>, Vec<Problem>> {
     let mut good = Vec::new();
     let mut bad = Vec::new();
+    let packs = packs(loaded)?;
     for channel in &loaded.config.channels {
-        match Kind::read(loaded, channel) {
+        match Kind::read(loaded, &packs, channel) {
             Ok(kind) => good.push((channel.clone(), kind)),
             Err(problems) => bad.extend(problems),
         }
@@ -135,10 +137,8 @@ impl Hub {
             .iter()
             .map(|tenant| tenant.id.get_ref().clone())
             .collect();
-        let mappings = Arc::new(
-            MappingStore::load(loaded.mappings_folder())
-                .map_err(|error| anyhow::anyhow!("{error}"))?,
-        );
+        let mappings =
+            Arc::new(mapping_store(&loaded).map_err(|error| anyhow::anyhow!("{error}"))?);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 

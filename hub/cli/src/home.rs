@@ -143,6 +143,7 @@ impl Home {
             &database.app_socket_url,
             &database.owner_url,
         )?;
+        let text = with_own_channels(&options.folder, text)?;
         write_private(&file, &text)?;
         let loaded = Loaded::from_text(&file, text).map_err(crate::compose::problems)?;
         Ok(Self {
@@ -210,6 +211,16 @@ fn settings_text(
         mllp = quoted(&options.mllp.to_string()),
         astm = quoted(&options.astm.to_string()),
     ))
+}
+
+/// Channels of one's own in a home: `channels.toml`, which is kept, behind what is written at every start.
+fn with_own_channels(folder: &Path, text: String) -> anyhow::Result<String> {
+    let file = folder.join("channels.toml");
+    match std::fs::read_to_string(&file) {
+        Ok(own) => Ok(format!("{text}\n# from {}\n{own}", file.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(text),
+        Err(error) => Err(error).with_context(|| file.display().to_string()),
+    }
 }
 
 /// A folder of the project (`mappings`, `fixtures`): `$variable`, the current folder's, or that of the sources

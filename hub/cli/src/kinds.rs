@@ -1,4 +1,5 @@
-//! The kinds of channels: one line in [`KINDS`] and one `impl` for each adapter.
+//! The kinds of channels: one line in [`KINDS`] and one `impl` for each adapter. A channel's settings are what its instrument
+//! pack says, and over that what it says itself; the whole is checked, and is what edge and translator get.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,6 +11,8 @@ use adapter_hl7v2::settings::Hl7v2Settings;
 use adapter_hl7v2::translate::Hl7v2Translator;
 use adapter_link::Fault;
 use hub_core::config::{ChannelSettings, Loaded, Problem};
+use hub_core::mappings::{MappingProblem, Pack, Packs, Reach};
+use hub_core::rehearsal::Rehearsal;
 use hub_core::{Adapter, AdapterError, ChannelContext, Translator};
 
 /// Every kind by its name in the file, and how its settings are read.
@@ -26,6 +29,10 @@ trait Settings: serde::de::DeserializeOwned + Send + Sync + 'static {
     fn edge(&self) -> impl Adapter;
     /// The channel's translator.
     fn translator(&self) -> impl Translator;
+    /// Plays a capture without a line; `repair` undoes a logger's damage first.
+    fn rehearse(&self, capture: &[u8], _repair: bool) -> Rehearsal {
+        Rehearsal::whole(capture)
+    }
 }
 
 impl Settings for Hl7v2Settings {
@@ -39,6 +46,10 @@ impl Settings for Hl7v2Settings {
 
     fn translator(&self) -> impl Translator {
         Hl7v2Translator::new(self.translate.clone()).with_orders(self.orders.clone())
+    }
+
+    fn rehearse(&self, capture: &[u8], repair: bool) -> Rehearsal {
+        adapter_hl7v2::edge::rehearse(self, capture, repair)
     }
 }
 
@@ -54,15 +65,20 @@ impl Settings for AstmSettings {
     fn translator(&self) -> impl Translator {
         AstmTranslator::new(self.link.mode, self.dialect.clone())
     }
+
+    fn rehearse(&self, capture: &[u8], repair: bool) -> Rehearsal {
+        adapter_astm::rehearsal::rehearse(self, capture, repair)
+    }
 }
 
-type Read = fn(&Loaded, &ChannelSettings) -> Result<Arc<dyn AnySettings>, Vec<Problem>>;
+type Read = fn(toml::Table) -> Result<Arc<dyn AnySettings>, Vec<Fault>>;
 type Running = Pin<Box<dyn Future<Output = Result<(), AdapterError>> + Send>>;
 
 /// [`Settings`] of whatever adapter.
 trait AnySettings: Send + Sync {
     fn run(&self, ctx: ChannelContext) -> Running;
     fn translator(&self) -> Arc<dyn Translator>;
+    fn rehearse(&self, capture: &[u8], repair: bool) -> Rehearsal;
 }
 
 impl<S: Settings> AnySettings for S {
@@ -72,6 +88,10 @@ impl<S: Settings> AnySettings for S {
 
     fn translator(&self) -> Arc<dyn Translator> {
         Arc::new(Settings::translator(self))
+    }
+
+    fn rehearse(&self, capture: &[u8], repair: bool) -> Rehearsal {
+        Settings::rehearse(self, capture, repair)
     }
 }
 
@@ -89,27 +109,102 @@ impl fmt::Debug for Kind {
 }
 
 impl Kind {
-    /// Reads a channel's settings.
+    /// Reads a channel's settings: its pack's, and over them its own.
     ///
     /// # Errors
     /// Every problem, with the line of the file.
-    pub(crate) fn read(loaded: &Loaded, channel: &ChannelSettings) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn read(
+        loaded: &Loaded,
+        packs: &Packs,
+        channel: &ChannelSettings,
+    ) -> Result<Self, Vec<Problem>> {
         let wanted = channel.kind.get_ref().as_str();
+        let id = channel.id.get_ref();
         let Some((name, read)) = KINDS.iter().find(|(name, _)| *name == wanted) else {
             let names: Vec<_> = KINDS.iter().map(|(name, _)| *name).collect();
             return Err(vec![loaded.problem_at(
                 channel.kind.span().start,
                 format!(
-                    "channel `{}` is of kind `{wanted}`; known kinds: {}",
-                    channel.id.get_ref(),
+                    "channel `{id}` is of kind `{wanted}`; known kinds: {}",
                     names.join(", ")
                 ),
             )]);
         };
-        Ok(Self {
-            name,
-            settings: read(loaded, channel)?,
-        })
+        let own = channel
+            .settings
+            .as_ref()
+            .map(|settings| settings.get_ref().clone())
+            .unwrap_or_default();
+        let (table, origin) = match &channel.pack {
+            None => (own, String::new()),
+            Some(said) => {
+                let pack = pack_of(loaded, packs, channel, said)?;
+                let origin = format!(" (with the defaults of pack `{}`)", pack.name);
+                (pack.settings_for(&own), origin)
+            }
+        };
+        match read(table) {
+            Ok(settings) => Ok(Self { name, settings }),
+            Err(faults) => Err(faults
+                .into_iter()
+                .map(|fault| {
+                    let key = fault.path.rsplit('.').next().map(str::to_owned);
+                    let said = format!("channel `{id}`: {fault}{origin}");
+                    loaded.problem_in_settings(channel, key.as_deref(), said)
+                })
+                .collect()),
+        }
+    }
+
+    /// Reads a pack as a channel that says nothing of its own but its link would have it.
+    ///
+    /// # Errors
+    /// Every problem, with file, line and column.
+    pub(crate) fn of_pack(pack: &Pack) -> Result<Self, Vec<MappingProblem>> {
+        let Some((name, read)) = KINDS.iter().find(|(name, _)| *name == pack.kind) else {
+            let names: Vec<_> = KINDS.iter().map(|(name, _)| *name).collect();
+            let advice = format!("Known kinds: {}", names.join(", "));
+            let said = format!("there is no kind of channel `{}`", pack.kind);
+            return Err(vec![pack.problem("kind", said, &advice)]);
+        };
+        let mut settings = None;
+        let mut problems: Vec<MappingProblem> = Vec::new();
+        for (reach, link) in LINKS {
+            if !pack.reach.contains(&reach) {
+                if pack.settings.contains_key(link.0) {
+                    problems.push(pack.problem(
+                        &format!("settings.{}", link.0),
+                        format!(
+                            "defaults of `{}`, by which the instrument is not reached",
+                            link.0
+                        ),
+                        "Add that way to `reach`, or leave the table out",
+                    ));
+                }
+                continue;
+            }
+            match read(pack.settings_for(&link_of(link))) {
+                Ok(good) => {
+                    settings.get_or_insert(good);
+                }
+                Err(faults) => {
+                    for fault in faults {
+                        let problem = pack.problem(
+                            &format!("settings.{}", fault.path),
+                            fault.to_string(),
+                            "Correct it; deploy/hub.example.toml has every key",
+                        );
+                        if !problems.contains(&problem) {
+                            problems.push(problem);
+                        }
+                    }
+                }
+            }
+        }
+        match settings {
+            Some(settings) if problems.is_empty() => Ok(Self { name, settings }),
+            _ => Err(problems),
+        }
     }
 
     /// Name as in the file.
@@ -126,55 +221,87 @@ impl Kind {
     pub(crate) fn translator(&self) -> Arc<dyn Translator> {
         self.settings.translator()
     }
-}
 
-fn read<S: Settings>(
-    loaded: &Loaded,
-    channel: &ChannelSettings,
-) -> Result<Arc<dyn AnySettings>, Vec<Problem>> {
-    let settings: S = table(loaded, channel)?;
-    let problems: Vec<Problem> = settings
-        .faults()
-        .into_iter()
-        .map(|fault| {
-            let key = fault.path.rsplit('.').next().map(str::to_owned);
-            loaded.problem_in_settings(
-                channel,
-                key.as_deref(),
-                format!("channel `{}`: {fault}", channel.id.get_ref()),
-            )
-        })
-        .collect();
-    if problems.is_empty() {
-        Ok(Arc::new(settings))
-    } else {
-        Err(problems)
+    /// Plays a capture without a line.
+    pub(crate) fn rehearse(&self, capture: &[u8], repair: bool) -> Rehearsal {
+        self.settings.rehearse(capture, repair)
     }
 }
 
-fn table<T: serde::de::DeserializeOwned>(
+/// Links that a channel may have, each with the one key that it needs.
+const LINKS: [(Reach, (&str, &str, &str)); 3] = [
+    (Reach::Dials, ("server", "listen", "127.0.0.1:1")),
+    (Reach::Listens, ("client", "connect", "127.0.0.1:1")),
+    (Reach::Serial, ("serial", "port", "/dev/null")),
+];
+
+/// Settings with nothing but a link.
+fn link_of((link, key, value): (&str, &str, &str)) -> toml::Table {
+    let mut inner = toml::Table::new();
+    inner.insert(key.to_owned(), value.into());
+    let mut table = toml::Table::new();
+    table.insert(link.to_owned(), inner.into());
+    table
+}
+
+fn pack_of<'p>(
     loaded: &Loaded,
+    packs: &'p Packs,
     channel: &ChannelSettings,
-) -> Result<T, Vec<Problem>> {
-    let table = channel
-        .settings
-        .as_ref()
-        .map(|settings| settings.get_ref().clone())
-        .unwrap_or_default();
+    said: &serde_spanned::Spanned<String>,
+) -> Result<&'p Pack, Vec<Problem>> {
+    let (id, name) = (channel.id.get_ref(), said.get_ref());
+    let at = said.span().start;
+    let Some(pack) = packs.get(name) else {
+        return Err(vec![loaded.problem_at(
+            at,
+            format!(
+                "channel `{id}` names the pack `{name}`; known packs: {}",
+                packs.names()
+            ),
+        )]);
+    };
+    if pack.kind != *channel.kind.get_ref() {
+        return Err(vec![loaded.problem_at(
+            at,
+            format!(
+                "channel `{id}` is of kind `{}`, the pack `{name}` of kind `{}`: give the channel that kind",
+                channel.kind.get_ref(),
+                pack.kind
+            ),
+        )]);
+    }
+    Ok(pack)
+}
+
+fn read<S: Settings>(table: toml::Table) -> Result<Arc<dyn AnySettings>, Vec<Fault>> {
+    let settings: S = typed(table)?;
+    let faults = settings.faults();
+    if faults.is_empty() {
+        Ok(Arc::new(settings))
+    } else {
+        Err(faults)
+    }
+}
+
+/// What an adapter's settings say, for a part of the program that needs more than a [`Kind`] can.
+///
+/// # Errors
+/// What can't be read.
+pub(crate) fn typed<T: serde::de::DeserializeOwned>(table: toml::Table) -> Result<T, Vec<Fault>> {
     serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().message().to_owned();
         // an unknown or missing key is named by serde in backticks; a value is named there too, its key is in the path
-        let key = if message.contains(" field `") {
-            message.split('`').nth(1)
-        } else {
-            path.rsplit('.').next()
+        let key = message
+            .split('`')
+            .nth(1)
+            .filter(|_| message.contains(" field `"));
+        let path = match key {
+            Some(key) if path == "." || path.is_empty() => key.to_owned(),
+            Some(key) if path.rsplit('.').next() != Some(key) => format!("{path}.{key}"),
+            _ => path,
         };
-        let key = key.map(str::to_owned);
-        vec![loaded.problem_in_settings(
-            channel,
-            key.as_deref(),
-            format!("channel `{}`: {path}: {message}", channel.id.get_ref()),
-        )]
+        vec![Fault { path, message }]
     })
 }

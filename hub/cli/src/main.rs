@@ -5,6 +5,7 @@ mod compose;
 mod home;
 mod kinds;
 mod rest;
+mod simulate;
 
 use std::process::ExitCode;
 

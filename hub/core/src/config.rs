@@ -7,6 +7,7 @@ use schemas::{ChannelId, TenantId};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
+use crate::mappings::PackUse;
 use crate::subject::StreamName;
 use crate::telemetry::settings::TelemetrySettings;
 
@@ -163,6 +164,9 @@ pub struct ChannelSettings {
     pub tenant: Spanned<TenantId>,
     /// Which adapter: `hl7v2` …
     pub kind: Spanned<String>,
+    /// The instrument pack whose settings and codes are this channel's defaults; `hub packs` lists them.
+    #[serde(default)]
+    pub pack: Option<Spanned<String>>,
     /// The adapter's own settings; `hub check` lists them.
     #[serde(default)]
     pub settings: Option<Spanned<toml::Table>>,
@@ -430,6 +434,18 @@ impl Loaded {
             });
         }
         found
+    }
+
+    /// Which channel names which pack.
+    #[must_use]
+    pub fn packs_in_use(&self) -> Vec<PackUse> {
+        let of = |channel: &ChannelSettings| {
+            Some(PackUse {
+                channel: channel.id.get_ref().clone(),
+                pack: channel.pack.as_ref()?.get_ref().clone(),
+            })
+        };
+        self.config.channels.iter().filter_map(of).collect()
     }
 
     /// The mappings folder, relative to the configuration file.

@@ -15,6 +15,7 @@ pub mod mappings;
 pub mod migrate;
 pub mod publish;
 pub mod record;
+pub mod rehearsal;
 pub mod relay;
 pub mod retry;
 pub mod subject;

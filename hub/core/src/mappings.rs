@@ -1,7 +1,7 @@
 //! Mapping tables that a hospital edits: analyzer codes → LOINC, units → UCUM, assigners → systems.
 //!
-//! Files under `mappings/site` come first, then those under `mappings/tables`, then what people mapped over REST (the
-//! overlay), then LOINC codes that the sender itself names as such. A set is checked whole when it is loaded, and
+//! Files under `mappings/site` come first, then the pack that a channel names, then files under `mappings/tables`, then what
+//! people mapped over REST (the overlay), then LOINC codes that the sender itself names as such. A set is checked whole when it is loaded, and
 //! swapped whole; nothing here may guess: what no row says is [`Lookup::Unknown`] or [`Lookup::UnknownUnit`].
 
 use std::sync::Arc;
@@ -15,6 +15,7 @@ mod load;
 mod loinc;
 mod orders;
 mod overlay;
+mod packs;
 mod problem;
 mod rows;
 mod store;
@@ -22,6 +23,7 @@ mod store;
 mod tests;
 
 pub use loinc::is_loinc;
+pub use packs::{Pack, PackUse, Packs, Proof, Proves, Reach, SampleClass, Samples};
 pub use problem::{MappingError, MappingProblem};
 pub use rows::{MappingRow, Systems, UnitRule, diff};
 pub use store::{MappingStore, Reloaded};

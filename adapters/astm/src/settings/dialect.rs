@@ -206,6 +206,9 @@ pub struct Dialect {
     /// Kinds of lines that are no results of their own and go to the notes of the result before them (Abbott: `["P"]`).
     /// Default: none.
     pub side_kinds: Vec<String>,
+    /// Codes whose lines are no results of their own: alarms of a count, names of picture files. They go to the notes of the
+    /// report; `*` at the end stands for any rest (Sysmex: `["SCAT_*"]`). Default: none.
+    pub side_codes: Vec<String>,
     /// Comments that say nothing, such as the `0` of Roche (C.4). Default: none.
     pub silent_comments: Vec<String>,
     /// Numbers come with a decimal comma. Default: false.
@@ -234,6 +237,7 @@ impl Default for Dialect {
             code_system: None,
             line_kind: None,
             side_kinds: Vec::new(),
+            side_codes: Vec::new(),
             silent_comments: Vec::new(),
             decimal_comma: false,
             control: vec![
@@ -255,6 +259,17 @@ impl Dialect {
     pub fn encoding(&self) -> Option<&'static Encoding> {
         let name = self.charset.as_deref()?;
         Encoding::for_label(name.trim().as_bytes())
+    }
+
+    /// Whether the lines of a code are no results of their own.
+    #[must_use]
+    pub(crate) fn is_side_code(&self, code: &str) -> bool {
+        self.side_codes
+            .iter()
+            .any(|side| match side.strip_suffix('*') {
+                Some(start) => code.starts_with(start),
+                None => code == side,
+            })
     }
 
     /// Everything wrong with these settings. Empty when nothing is.
@@ -294,6 +309,13 @@ impl Dialect {
                     format!("`{path}` is in a record where this never stands"),
                 );
             }
+        }
+        if self
+            .side_codes
+            .iter()
+            .any(|side| side.trim_end_matches('*').is_empty())
+        {
+            fault("side_codes", "`*` alone would file nothing".to_owned());
         }
         if self.test_code.is_empty() {
             fault("test_code", "name at least one place".to_owned());

@@ -41,6 +41,7 @@ pub(super) fn report(
     let order = group.place.order;
     let specimen = specimen(scope, group.place, role);
     let mut results: Vec<Observation> = Vec::with_capacity(group.lines.len());
+    let mut notes = group.notes.clone();
     let mut repeats = 0;
     for line in &group.lines {
         if status::is_repeat(line.record.peek(9).raw()) {
@@ -53,6 +54,10 @@ pub(super) fn report(
                     scope.note("a raw line stands before its result and is not filed".to_owned());
                 }
             }
+            continue;
+        }
+        if let Some(side) = alarm(scope, line) {
+            notes.push(side);
             continue;
         }
         results.push(observation(scope, group.place, line, subject.is_none()));
@@ -74,7 +79,7 @@ pub(super) fn report(
         issued_at: order.and_then(|o| scope.moment_text("O.23", o.field(23))),
         specimen,
         results,
-        notes: group.notes.clone(),
+        notes,
         occurred_at: occurred.map(|m| m.text.clone()),
     }
 }
@@ -180,6 +185,43 @@ fn side_line(scope: &Scope<'_>, line: &Line<'_>) -> Option<String> {
     Some(format!("{kind}: {value} {unit}").trim().to_owned())
 }
 
+/// A line whose code is no test, as a note.
+fn alarm(scope: &Scope<'_>, line: &Line<'_>) -> Option<String> {
+    if scope.dialect.side_codes.is_empty() {
+        return None;
+    }
+    let r = line.record;
+    let Code { code, .. } = code(scope, "R.3", r.peek(3));
+    if !scope.dialect.is_side_code(&code) {
+        return None;
+    }
+    for n in 3..=r.len() {
+        let _ = r.field(n);
+    }
+    let words = [code, r.peek(4).words(), r.peek(7).words()];
+    let words: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|w| !w.is_empty())
+        .collect();
+    Some(
+        [words[..1].concat(), words[1..].join(" ")]
+            .join(": ")
+            .trim_end_matches(": ")
+            .to_owned(),
+    )
+}
+
+/// R.5. A power of ten with the component delimiter in it (`10^3/uL`) comes unescaped from most.
+fn unit(field: Value<'_>) -> Option<String> {
+    let first = field.component(1).string()?;
+    let exponent = field.component(2).string();
+    match exponent.filter(|e| e.starts_with(|c: char| c.is_ascii_digit())) {
+        Some(exponent) if first.ends_with("10") => Some(format!("{first}^{exponent}")),
+        _ => Some(first),
+    }
+}
+
 fn observation(
     scope: &Scope<'_>,
     place: Place<'_>,
@@ -196,7 +238,7 @@ fn observation(
             "no result status of LIS02-A2 that says how far it has come",
         );
     }
-    let unit = r.field(5).component(1).string();
+    let unit = unit(r.field(5));
     let comma = scope.dialect.decimal_comma;
     let range = number::range(r.field(6), comma);
     let read = value::read(

@@ -169,6 +169,25 @@ fn a_named_patient_is_mentioned_and_her_results_wait_for_their_codes_only() {
 }
 
 #[test]
+fn alarms_go_to_the_notes_and_a_power_of_ten_keeps_its_exponent() {
+    let dialect: Dialect = Dialect {
+        side_codes: vec!["SCAT_*".into(), "Anemia".into()],
+        ..Dialect::default()
+    };
+    let text = "H|\\^&\nP|1|MRN7\nO|1|T1\nR|1|^^^WBC|7.4|10^3/uL||N||F\nR|2|^^^Anemia||||A||F\nR|3|^^^SCAT_WDF|a.PNG||||F\nL|1";
+    let done = translate(dialect, text).unwrap();
+    let report = &reports(&done)[0];
+    assert_eq!(report["results"].as_array().unwrap().len(), 1);
+    let wbc = result(report, "WBC");
+    assert_eq!(
+        (&wbc["unit"], &wbc["mapped"]["ucum"]),
+        (&json!("10^3/uL"), &json!("10*3/uL"))
+    );
+    assert_eq!(report["notes"], json!(["Anemia: A", "SCAT_WDF: a.PNG"]));
+    assert_eq!(done.unmapped, [""; 0], "they are read");
+}
+
+#[test]
 fn nameless_and_numberless_samples_are_held_and_typed_names_are_numbers_of_nobody() {
     let done = translate(
         Dialect::default(),

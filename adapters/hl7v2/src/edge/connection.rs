@@ -386,7 +386,8 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn note_text(note: FrameNote) -> &'static str {
+/// An oddity of framing, in words.
+pub(super) fn note_text(note: FrameNote) -> &'static str {
     match note {
         FrameNote::EndWithoutCr => "end block without a carriage return",
         FrameNote::FsInside => "a 0x1C stands inside the content",

@@ -79,7 +79,60 @@ fn is_control(scope: &Scope<'_>, group: &Group<'_, '_>) -> bool {
     let processing = scope
         .header()
         .and_then(|msh| text(msh.peek(11).component(1)));
-    role.is_some_and(|role| role == CONTROL) || processing.is_some_and(|mode| mode == CONTROL)
+    role.is_some_and(|role| role == CONTROL)
+        || processing.is_some_and(|mode| mode == CONTROL)
+        || begins_as_control(scope, group)
+}
+
+/// Control material by how its number begins, where the channel says so.
+fn begins_as_control(scope: &Scope<'_>, group: &Group<'_, '_>) -> bool {
+    let begins = &scope.settings.control_begins;
+    !begins.is_empty()
+        && specimen::specimen(scope, group.tubes.last().copied(), group.obr)
+            .and_then(|specimen| specimen.number)
+            .is_some_and(|number| {
+                begins
+                    .iter()
+                    .any(|start| number.starts_with(start.as_str()))
+            })
+}
+
+/// A line that is a setting or an alarm, as a note.
+fn side_line(scope: &Scope<'_>, line: &Line<'_, '_>) -> Option<String> {
+    let settings = scope.settings;
+    let obx = line.obx;
+    let is_side_type =
+        text(obx.peek(2)).is_some_and(|kind| settings.side_types.iter().any(|side| *side == *kind));
+    if !is_side_type && settings.side_codes.is_empty() {
+        return None;
+    }
+    let (code, _) = coded(scope, "OBX-3", obx.peek(3));
+    let is_side_code = || {
+        settings
+            .side_codes
+            .iter()
+            .any(|side| match side.strip_suffix('*') {
+                Some(start) => code.code.starts_with(start),
+                None => code.code == *side,
+            })
+    };
+    let is_picture = text(obx.peek(2)).is_some_and(|kind| kind == "ED" || kind == "RP");
+    if is_picture || !(is_side_type || is_side_code()) {
+        return None;
+    }
+    for n in 2..=19 {
+        obx.field(n);
+    }
+    let name = code.text.unwrap_or(code.code);
+    let said: Vec<_> = [obx.peek(5), obx.peek(6).component(1)]
+        .into_iter()
+        .filter_map(string)
+        .collect();
+    Some(
+        format!("{name}: {}", said.join(" "))
+            .trim_end_matches(": ")
+            .to_owned(),
+    )
 }
 
 fn report(
@@ -108,11 +161,14 @@ fn report(
     if control {
         specimen.get_or_insert_default().role = Some(CONTROL.to_owned());
     }
-    let results = group
-        .lines
-        .iter()
-        .map(|line| observation(scope, line, subject.is_none(), output))
-        .collect();
+    let mut notes = note_lines(&group.notes);
+    let mut results = Vec::with_capacity(group.lines.len());
+    for line in &group.lines {
+        match side_line(scope, line) {
+            Some(said) => notes.push(said),
+            None => results.push(observation(scope, line, subject.is_none(), output)),
+        }
+    }
     ResultReceived {
         channel: scope.channel.clone(),
         subject,
@@ -126,7 +182,7 @@ fn report(
         issued_at: obr.and_then(|s| scope.moment_text("OBR-22", s.field(22))),
         specimen,
         results,
-        notes: note_lines(&group.notes),
+        notes,
         occurred_at: occurred.map(|m| m.text.clone()),
     }
 }

@@ -262,6 +262,58 @@ fn the_number_on_the_tube_is_looked_for_where_the_channel_says() {
 }
 
 #[test]
+fn settings_and_alarms_go_to_the_notes_where_the_channel_names_them() {
+    let text = message(
+        "ORU^R01",
+        "PID|||1\nOBR|1|BAR1|2|CBC\nOBX|1|IS|08001^Take Mode^99MRC||O||||||F\nOBX|2|NM|WBC||1|K/uL\nOBX|3|NM|15051^Low line^99MRC||7\n\
+         OBX|4|ED|15008^Picture^99MRC||^Image^BMP^Base64^AAAA",
+    )
+    .replace('\n', "\r");
+    let settings = TranslatorSettings {
+        side_types: vec!["IS".into()],
+        side_codes: vec!["15*".into()],
+        ..TranslatorSettings::default()
+    };
+    let done = translate_with(settings, text.as_bytes()).unwrap();
+    let report = &bodies(&done)[1].1;
+    let codes: Vec<&Value> = report["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| &r["code"]["code"])
+        .collect();
+    assert_eq!(codes, ["WBC", "15008"], "a picture is filed");
+    assert_eq!(report["notes"], json!(["Take Mode: O", "Low line: 7"]));
+    let plain = translate(text.as_bytes()).unwrap();
+    assert_eq!(bodies(&plain)[1].1["results"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn control_material_is_told_by_how_its_number_begins_where_the_channel_says_so() {
+    let text = message(
+        "ORU^R01",
+        "PID|||1\nOBR|1\nOBX|1|NM|WBC||1|K/uL\nSPM|1|QC-L1",
+    )
+    .replace('\n', "\r");
+    let settings = TranslatorSettings {
+        control_begins: vec!["QC-".into()],
+        ..TranslatorSettings::default()
+    };
+    let done = translate_with(settings, text.as_bytes()).unwrap();
+    let all = bodies(&done);
+    assert_eq!(all.len(), 1, "nobody is mentioned");
+    assert_eq!(all[0].1["specimen"]["role"], "Q");
+    let nothing = TranslatorSettings {
+        control_begins: vec![String::new()],
+        ..TranslatorSettings::default()
+    };
+    assert!(
+        nothing.check().is_err(),
+        "an empty beginning would take every patient"
+    );
+}
+
+#[test]
 fn empty_keeps_and_two_quotes_clear() {
     let all = events(&message("ADT^A31", "PID|||12||Doe^\"\"||\"\"|\"\""));
     let patient = &all[0].1;

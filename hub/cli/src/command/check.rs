@@ -4,29 +4,42 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use hub_core::config::{Loaded, Problem};
-use hub_core::mappings::MappingStore;
+use hub_core::mappings::Packs;
 
+use super::packs;
 use crate::compose;
+use crate::kinds::Kind;
+
+/// What was looked at.
+#[derive(Default)]
+struct Looked {
+    problems: Vec<Problem>,
+    channels: usize,
+    packs: Packs,
+}
 
 /// Prints all problems; exit code 1 when there are any.
 ///
 /// # Errors
 /// None of its own: a file that can't be read is a problem like any other.
 pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let (problems, channels) = problems_of(file);
+    let looked = look(file);
+    let (problems, channels) = (&looked.problems, looked.channels);
     if json {
         let list: Vec<_> = problems
             .iter()
             .map(|problem| serde_json::json!({"file": problem.file, "line": problem.line, "message": problem.message}))
             .collect();
+        let packs: Vec<_> = looked.packs.iter().map(packs::brief).collect();
         println!(
             "{}",
-            serde_json::json!({"ok": problems.is_empty(), "channels": channels, "problems": list})
+            serde_json::json!({"ok": problems.is_empty(), "channels": channels, "problems": list, "packs": packs})
         );
     } else if problems.is_empty() {
         println!("{}: good ({channels} channels)", file.display());
+        packs::print_list(&looked.packs);
     } else {
-        for problem in &problems {
+        for problem in problems {
             println!("{problem}");
         }
     }
@@ -37,33 +50,54 @@ pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn problems_of(file: &Path) -> (Vec<Problem>, usize) {
+fn look(file: &Path) -> Looked {
+    let mut looked = Looked::default();
     let loaded = match Loaded::from_file(file) {
         Ok(loaded) => loaded,
-        Err(problems) => return (problems, 0),
+        Err(problems) => {
+            looked.problems = problems;
+            return looked;
+        }
     };
-    let (mut problems, channels) = match compose::read_channels(&loaded) {
-        Ok(channels) => (Vec::new(), channels.len()),
-        Err(problems) => (problems, 0),
-    };
-    if let Err(error) = MappingStore::load(loaded.mappings_folder()) {
-        problems.extend(error.to_string().lines().map(|line| Problem {
-            file: loaded.mappings_folder(),
-            line: None,
-            message: line.to_owned(),
-        }));
-    }
     let folder = loaded.mappings_folder();
-    let packs = [
+    let in_folder = |message: String| Problem {
+        file: folder.clone(),
+        line: None,
+        message,
+    };
+    match compose::read_channels(&loaded) {
+        Ok(channels) => looked.channels = channels.len(),
+        Err(problems) => looked.problems = problems,
+    }
+    let mut problems = Vec::new();
+    match Packs::load(&folder) {
+        Ok(packs) => {
+            let faults = packs.iter().filter_map(|pack| Kind::of_pack(pack).err());
+            problems.extend(faults.flatten().map(|fault| in_folder(fault.to_string())));
+            let samples = packs.iter().flat_map(packs::faults_of_samples);
+            problems.extend(samples.map(|fault| in_folder(fault.to_string())));
+            looked.packs = packs;
+        }
+        Err(error) => problems.extend(compose::mapping_problems(&loaded, &error)),
+    }
+    if let Err(error) = compose::mapping_store(&loaded) {
+        problems.extend(compose::mapping_problems(&loaded, &error));
+    }
+    let rules = [
         compose::rule_packs::westgard(&folder).err(),
         compose::rule_packs::critical(&folder).err(),
     ];
-    for error in packs.into_iter().flatten() {
-        problems.push(Problem {
-            file: loaded.mappings_folder(),
-            line: None,
-            message: format!("{error:#}"),
-        });
+    problems.extend(
+        rules
+            .into_iter()
+            .flatten()
+            .map(|error| in_folder(format!("{error:#}"))),
+    );
+    // a fault of a pack is found by its own loader and by that of the tables
+    for problem in problems {
+        if !looked.problems.contains(&problem) {
+            looked.problems.push(problem);
+        }
     }
-    (problems, channels)
+    looked
 }

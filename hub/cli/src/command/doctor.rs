@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use hub_core::backbone::{Backbone, sync_check};
 use hub_core::config::Loaded;
-use hub_core::mappings::MappingStore;
 use hub_core::subject::StreamName;
 use hub_core::{Tx, db, migrate};
 use schemas::TenantId;
@@ -66,7 +65,7 @@ pub(super) async fn run(config: &ConfigArgument, json: bool) -> anyhow::Result<E
                 .join("; "),
         ),
     });
-    findings.push(match MappingStore::load(loaded.mappings_folder()) {
+    findings.push(match compose::mapping_store(&loaded) {
         Ok(store) => good(
             "mapping tables",
             format!(

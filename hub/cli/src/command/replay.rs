@@ -9,7 +9,6 @@ use anyhow::bail;
 use hub_core::backbone::reader::Reader;
 use hub_core::governor::Governor;
 use hub_core::ingest::{Ingest, IngestOptions};
-use hub_core::mappings::MappingStore;
 use hub_core::subject::{self, StreamName};
 use hub_core::translator::runner::read_raw;
 use hub_core::{RawMessage, Received, Translator as _};
@@ -74,7 +73,9 @@ impl Replay {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let operator = Operator::connect(&self.operator).await?;
         let settings = operator.channel(&self.channel)?;
-        let kind = Kind::read(&operator.loaded, settings).map_err(crate::compose::problems)?;
+        let packs = crate::compose::packs(&operator.loaded).map_err(crate::compose::problems)?;
+        let kind =
+            Kind::read(&operator.loaded, &packs, settings).map_err(crate::compose::problems)?;
         let messages = self.collect(&operator).await?;
         let preview = preview(&operator, &kind, &messages).await?;
         self.show(&preview)?;
@@ -193,7 +194,7 @@ async fn preview(
     kind: &Kind,
     messages: &[RawMessage],
 ) -> anyhow::Result<Preview> {
-    let maps = MappingStore::load(operator.loaded.mappings_folder())
+    let maps = crate::compose::mapping_store(&operator.loaded)
         .map_err(|error| anyhow::anyhow!("{error}"))?
         .current();
     let translator = kind.translator();

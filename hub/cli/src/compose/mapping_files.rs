@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use hub_core::Tx;
 use hub_core::backbone::Backbone;
-use hub_core::mappings::{Lookup, MappingStore};
+use hub_core::mappings::{Lookup, MappingStore, Packs};
 use hub_core::publish::{self, NewMessage};
 use schemas::commands::MapCode;
 use schemas::integration::CodeMapped;
@@ -46,6 +46,7 @@ pub(super) async fn watch(
         return;
     };
     let mut seen = stamp(&folder);
+    let mut packs = Packs::load(&folder).unwrap_or_default();
     // at the start too: files may have changed while nobody looked
     let mut release_due = true;
     loop {
@@ -71,8 +72,23 @@ pub(super) async fn watch(
             }
             Ok(reloaded) => {
                 tracing::info!(version = %reloaded.version, new_rows = reloaded.added.len(), "mapping tables read again");
+                if let Ok(now) = Packs::load(&folder) {
+                    say_changed_settings(&mappings, &packs, &now);
+                    packs = now;
+                }
                 release_due = reloaded.changed;
             }
+        }
+    }
+}
+
+/// Codes and units of a pack are in force with the tables; how its line and its dialect are set is read when a channel's
+/// process starts, so that one message is never read half this way and half that.
+fn say_changed_settings(mappings: &MappingStore, before: &Packs, now: &Packs) {
+    for one in mappings.packs_in_use() {
+        let settings = |packs: &Packs| packs.get(&one.pack).map(|pack| pack.settings.clone());
+        if settings(before) != settings(now) {
+            tracing::warn!(channel = %one.channel, pack = one.pack, "the pack's settings changed; the channel takes them at the next start of its process (its codes and units are in force now)");
         }
     }
 }
@@ -133,7 +149,7 @@ async fn release(
 
 /// Names, sizes and times of all mapping files.
 fn stamp(folder: &Path) -> BTreeSet<(String, u64, Option<SystemTime>)> {
-    ["tables", "site"]
+    ["tables", "site", "analyzers", "site/analyzers"]
         .iter()
         .filter_map(|part| std::fs::read_dir(folder.join(part)).ok())
         .flatten()

@@ -10,18 +10,21 @@ use sha2::{Digest, Sha256};
 
 use super::file::{AssignerEntry, CodeEntry, MappingFile, UnitEntry};
 use super::index::{Limited, Tables};
+use super::packs::{self, PackRows, PackUse};
 use super::problem::{MappingError, MappingProblem};
 
 mod codes;
 mod orders;
 
 /// One file, read and parsed.
-struct Source {
+pub(super) struct Source {
     /// Relative to the folder, as people know it.
     name: PathBuf,
     text: String,
     site: bool,
     parsed: MappingFile,
+    /// Its rows are for the channels that name this pack.
+    pack: Option<PackRows>,
 }
 
 /// Where an entry stands, for messages.
@@ -30,20 +33,29 @@ struct Origin<'s> {
     name: &'s Path,
     text: &'s str,
     site: bool,
+    pack: Option<&'s PackRows>,
 }
 
 impl Origin<'_> {
+    /// Of a pack that no channel names: its rows are checked and not in force.
+    fn is_idle(&self) -> bool {
+        self.pack.is_some_and(|pack| pack.channels.is_empty())
+    }
+
     fn problem<T>(&self, at: &Spanned<T>, message: String, advice: &str) -> MappingProblem {
         MappingProblem::in_file(self.name, message, advice).at(self.text, &at.span())
     }
 }
 
-/// Reads `folder/tables/*.toml` and `folder/site/*.toml`.
-pub(super) fn load_tables(folder: &Path) -> Result<Tables, MappingError> {
+/// Reads `folder/tables/*.toml`, the packs, and `folder/site/*.toml`.
+pub(super) fn load_tables(folder: &Path, uses: &[PackUse]) -> Result<Tables, MappingError> {
     let mut problems = Vec::new();
     let mut digest = Sha256::new();
     let mut sources = Vec::new();
     for (sub, site) in [("tables", false), ("site", true)] {
+        if site {
+            sources.extend(packs::sources(folder, uses, &mut digest, &mut problems));
+        }
         for path in toml_files(folder, sub, site, &mut problems) {
             let name = path.strip_prefix(folder).unwrap_or(&path).to_owned();
             if let Some(source) = read(&path, name, site, &mut digest, &mut problems) {
@@ -68,7 +80,7 @@ pub(super) fn load_tables(folder: &Path) -> Result<Tables, MappingError> {
 }
 
 /// The files of one sub-folder in the order of their names. `site` may be missing, `tables` may not.
-fn toml_files(
+pub(super) fn toml_files(
     folder: &Path,
     sub: &str,
     optional: bool,
@@ -96,18 +108,18 @@ fn toml_files(
     files
 }
 
-fn read(
+/// The text of a file; its name and bytes go into the digest.
+pub(super) fn read_text(
     path: &Path,
-    name: PathBuf,
-    site: bool,
+    name: &Path,
     digest: &mut Sha256,
     problems: &mut Vec<MappingProblem>,
-) -> Option<Source> {
+) -> Option<String> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
             problems.push(MappingProblem::in_file(
-                &name,
+                name,
                 format!("the file can't be read ({error})"),
                 "Check its permissions",
             ));
@@ -120,18 +132,30 @@ fn read(
     digest.update([0]);
     let Ok(text) = String::from_utf8(bytes) else {
         problems.push(MappingProblem::in_file(
-            &name,
+            name,
             "the file is not UTF-8 text",
             "Save it as UTF-8",
         ));
         return None;
     };
+    Some(text)
+}
+
+fn read(
+    path: &Path,
+    name: PathBuf,
+    site: bool,
+    digest: &mut Sha256,
+    problems: &mut Vec<MappingProblem>,
+) -> Option<Source> {
+    let text = read_text(path, &name, digest, problems)?;
     match toml::from_str(&text) {
         Ok(parsed) => Some(Source {
             name,
             text,
             site,
             parsed,
+            pack: None,
         }),
         Err(error) => {
             let problem = MappingProblem::in_file(
@@ -149,11 +173,27 @@ fn read(
 }
 
 impl Source {
+    pub(super) fn of_pack(
+        name: PathBuf,
+        text: String,
+        parsed: MappingFile,
+        pack: PackRows,
+    ) -> Self {
+        Self {
+            name,
+            text,
+            site: false,
+            parsed,
+            pack: Some(pack),
+        }
+    }
+
     fn origin(&self) -> Origin<'_> {
         Origin {
             name: &self.name,
             text: &self.text,
             site: self.site,
+            pack: self.pack.as_ref(),
         }
     }
 }
@@ -190,6 +230,16 @@ fn units(sources: &[Source], tables: &mut Tables, problems: &mut Vec<MappingProb
                     format!("`{target}` is no UCUM unit"),
                     "Write it as on https://ucum.org, without blanks",
                 ));
+            }
+            if origin.pack.is_some() && !tables.units.contains_key(target.as_str()) {
+                problems.push(origin.problem(
+                    ucum,
+                    format!("the unit `{target}` is in no unit table"),
+                    "Correct it, or add a [[unit]] row for it in tables/units.toml",
+                ));
+            }
+            if origin.is_idle() {
+                continue;
             }
             for spelling in raw.0.iter().chain([target]) {
                 let said = Limited {
@@ -287,6 +337,16 @@ fn channels(
     names: &[Spanned<String>],
     problems: &mut Vec<MappingProblem>,
 ) -> Vec<ChannelId> {
+    if let Some(pack) = origin.pack {
+        if let Some(name) = names.first() {
+            problems.push(origin.problem(
+                name,
+                "a row of a pack is for the channels that name the pack".to_owned(),
+                "Leave `channels` out; what holds for one channel only belongs into site/",
+            ));
+        }
+        return pack.channels.clone();
+    }
     names
         .iter()
         .filter_map(|name| {

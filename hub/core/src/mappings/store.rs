@@ -9,6 +9,7 @@ use schemas::care::Mapped;
 use schemas::integration::CodeMapped;
 
 use super::load::load_tables;
+use super::packs::PackUse;
 use super::problem::MappingError;
 use super::rows::{MappingRow, diff};
 use super::{Mappings, Overlay, Tables};
@@ -17,6 +18,7 @@ use super::{Mappings, Overlay, Tables};
 #[derive(Debug)]
 pub struct MappingStore {
     folder: Option<PathBuf>,
+    uses: Vec<PackUse>,
     current: ArcSwap<Mappings>,
 }
 
@@ -34,6 +36,7 @@ impl Default for MappingStore {
     fn default() -> Self {
         Self {
             folder: None,
+            uses: Vec::new(),
             current: ArcSwap::from_pointee(Mappings::default()),
         }
     }
@@ -45,10 +48,22 @@ impl MappingStore {
     /// # Errors
     /// Every fault of every file, with file, line, column and what to do.
     pub fn load(folder: impl Into<PathBuf>) -> Result<Self, MappingError> {
+        Self::load_with_packs(folder, Vec::new())
+    }
+
+    /// The same, with the rows of the packs that channels name.
+    ///
+    /// # Errors
+    /// As [`MappingStore::load`], and a pack that is not there.
+    pub fn load_with_packs(
+        folder: impl Into<PathBuf>,
+        uses: Vec<PackUse>,
+    ) -> Result<Self, MappingError> {
         let folder = folder.into();
-        let tables = load_tables(&folder)?;
+        let tables = load_tables(&folder, &uses)?;
         Ok(Self {
             folder: Some(folder),
+            uses,
             current: ArcSwap::from_pointee(Mappings {
                 tables: Arc::new(tables),
                 overlay: Arc::default(),
@@ -60,6 +75,12 @@ impl MappingStore {
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
+    }
+
+    /// Which channel names which pack.
+    #[must_use]
+    pub fn packs_in_use(&self) -> &[PackUse] {
+        &self.uses
     }
 
     /// The set in force now. It does not change under the reader.
@@ -75,7 +96,7 @@ impl MappingStore {
     pub fn reload(&self) -> Result<Reloaded, MappingError> {
         let old = self.current();
         let tables = match &self.folder {
-            Some(folder) => load_tables(folder)?,
+            Some(folder) => load_tables(folder, &self.uses)?,
             None => Tables::default(),
         };
         if tables.version == old.version() {

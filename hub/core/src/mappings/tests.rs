@@ -1,4 +1,5 @@
 mod orders;
+mod packs;
 
 use std::fs;
 use std::path::Path;

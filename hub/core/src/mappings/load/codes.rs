@@ -1,5 +1,7 @@
 //! Checks code rows and builds their index.
 
+use std::collections::HashSet;
+
 use serde_spanned::Spanned;
 
 use super::super::file::CodeEntry;
@@ -13,16 +15,12 @@ pub(super) fn codes(sources: &[Source], tables: &mut Tables, problems: &mut Vec<
     let mut rows: Vec<(Origin<'_>, &Spanned<String>, MappingRow)> = Vec::new();
     for (origin, entry) in code_entries(sources, problems) {
         for row in rows_of(origin, entry, tables, problems) {
-            if let Some((_, _, other)) = rows.iter().find(|(_, _, other)| ambiguous(&row, other)) {
-                problems.push(origin.problem(
-                    &entry.id,
-                    format!("row `{}` and row `{}` both say what `{}` is", row.id, other.id, row.code),
-                    "Keep one, give both the same id (a site row replaces the row with its id), or limit them by `channels` or `system`",
-                ));
+            if !origin.is_idle() {
+                add(&mut rows, origin, &entry.id, row, problems);
             }
-            rows.push((origin, &entry.id, row));
         }
     }
+    short_rows(sources, &mut rows, problems);
     rows.sort_by_key(|(_, _, row)| std::cmp::Reverse(row.rank()));
     for (_, _, row) in rows {
         let place = tables.rows.len();
@@ -37,6 +35,72 @@ pub(super) fn codes(sources: &[Source], tables: &mut Tables, problems: &mut Vec<
             .or_default()
             .push(place);
         tables.rows.push(row);
+    }
+}
+
+fn add<'s>(
+    rows: &mut Vec<(Origin<'s>, &'s Spanned<String>, MappingRow)>,
+    origin: Origin<'s>,
+    at: &'s Spanned<String>,
+    row: MappingRow,
+    problems: &mut Vec<MappingProblem>,
+) {
+    if let Some((_, _, other)) = rows.iter().find(|(_, _, other)| ambiguous(&row, other)) {
+        problems.push(origin.problem(
+            at,
+            format!("row `{}` and row `{}` both say what `{}` is", row.id, other.id, row.code),
+            "Keep one, give both the same id (a site row replaces the row with its id), or limit them by `channels` or `system`",
+        ));
+    }
+    rows.push((origin, at, row));
+}
+
+/// `[codes]` of packs: a code that means what a row of the tables says, as that row is in force here.
+fn short_rows<'s>(
+    sources: &'s [Source],
+    rows: &mut Vec<(Origin<'s>, &'s Spanned<String>, MappingRow)>,
+    problems: &mut Vec<MappingProblem>,
+) {
+    let ids_of = |site: Option<bool>| -> HashSet<&str> {
+        sources
+            .iter()
+            .filter(|source| site.is_none_or(|site| source.site == site))
+            .flat_map(|source| &source.parsed.code)
+            .map(|entry| entry.get_ref().id.get_ref().as_str())
+            .collect()
+    };
+    let (known, site) = (ids_of(None), ids_of(Some(true)));
+    for source in sources {
+        let Some(pack) = &source.pack else { continue };
+        let origin = source.origin();
+        for (code, meaning) in &pack.short {
+            let id = meaning.get_ref().as_str();
+            if !known.contains(id) {
+                problems.push(origin.problem(
+                    meaning,
+                    format!("`{id}` is the id of no row of the code tables"),
+                    "Use an id of tables/codes-*.toml, or write a [[code]] row with its LOINC code",
+                ));
+                continue;
+            }
+            let own = format!("{}{id}", pack.prefix);
+            if origin.is_idle() || site.contains(own.as_str()) {
+                continue;
+            }
+            // switched off by the site: then so is this
+            let Some(meant) = rows.iter().find(|(_, _, row)| row.id == id) else {
+                continue;
+            };
+            let row = MappingRow {
+                id: own,
+                channels: pack.channels.clone(),
+                code: code.get_ref().clone(),
+                site: false,
+                file: origin.name.to_owned(),
+                ..meant.2.clone()
+            };
+            add(rows, origin, code, row, problems);
+        }
     }
 }
 

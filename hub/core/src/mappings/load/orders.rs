@@ -47,6 +47,9 @@ pub(super) fn orders(sources: &[Source], tables: &mut Tables, problems: &mut Vec
             continue;
         }
         for row in rows_of(origin, entry, problems) {
+            if origin.is_idle() {
+                continue;
+            }
             if let Some(other) = rows.iter().find(|other| ambiguous(&row, other)) {
                 problems.push(origin.problem(
                     &entry.id,
