@@ -50,6 +50,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "criticals",
         sql: include_str!("../sql/0008_criticals.sql"),
     },
+    Migration {
+        version: 10,
+        name: "devices",
+        sql: include_str!("../sql/0010_devices.sql"),
+    },
 ];
 
 #[cfg(test)]
