@@ -9,6 +9,7 @@ mod it {
     mod astm;
     mod bad_input;
     mod contract;
+    mod devices;
     mod guarantees;
     mod orders;
     mod serial;

@@ -132,6 +132,8 @@ pub enum SettingsError {
     Charset(String),
     #[error("default_zone_minutes {0} is not between -840 and 840")]
     Zone(i16),
+    #[error("no_value `{0}` is no decimal number such as `-99.9`")]
+    NoValue(String),
 }
 
 /// The translator of one channel.
@@ -174,6 +176,13 @@ impl TranslatorSettings {
         }
         if !ZONES.contains(&self.default_zone_minutes) {
             return Err(SettingsError::Zone(self.default_zone_minutes));
+        }
+        if let Some(text) = self
+            .no_value
+            .iter()
+            .find(|text| number::decimal(text, false).is_none())
+        {
+            return Err(SettingsError::NoValue(text.clone()));
         }
         Ok(())
     }

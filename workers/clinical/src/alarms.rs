@@ -116,7 +116,6 @@ async fn take(
 fn applied(tx: &Tx<'_>, before: Option<&Alarm>, said: &Said) -> (Alarm, bool) {
     let body = &said.body;
     let mut alarm = before.cloned().unwrap_or_else(|| Alarm::new(body, said.at));
-    let newest = before.is_none_or(|old| (said.at, said.rank()) >= (old.last_at, old.last_rank));
     alarm.messages += 1;
     alarm.begun_at = alarm.begun_at.min(said.at);
     if said.starts() {
@@ -133,38 +132,44 @@ fn applied(tx: &Tx<'_>, before: Option<&Alarm>, said: &Said) -> (Alarm, bool) {
         alarm.bed_key = Bed::of(location).map(|bed| bed.key(tx.tenant()));
         alarm.place = beds::json_of(Some(location));
     }
+    let ended = alarm.status() == "ended";
+    let newest = before.is_none_or(|old| (said.at, said.rank()) >= (old.last_at, old.last_rank));
+    // the last word on an alarm that is over has its end; that it went on is of no account then
+    let counts = if ended {
+        said.ends() && alarm.ended_at == Some(said.at)
+    } else {
+        newest
+    };
     if newest {
         alarm.last_at = said.at;
         alarm.last_rank = said.rank();
-        let keep = |old: &mut Option<String>, new: &Option<String>| {
-            if new.is_some() {
-                old.clone_from(new);
-            }
-        };
-        keep(&mut alarm.text, &body.text);
-        keep(&mut alarm.priority, &body.priority);
-        keep(&mut alarm.state, &body.state);
-        keep(&mut alarm.kind, &body.kind);
-        keep(&mut alarm.abnormality, &body.abnormality);
-        keep(&mut alarm.source, &body.source);
-        keep(&mut alarm.device, &body.device);
-        if !body.inactivation.is_empty() {
-            alarm.inactivation.clone_from(&body.inactivation);
-        }
-        if body.measured.is_some() {
-            alarm.measured = serde_json::to_value(&body.measured).ok();
-        }
     }
-    let news = match before {
-        None => true,
-        Some(_) if body.phase != AlarmPhase::Continue => true,
-        Some(old) => {
-            old.status() != alarm.status()
-                || old.priority != alarm.priority
-                || old.state != alarm.state
-                || old.inactivation != alarm.inactivation
+    // what is older only fills what is empty
+    let keep = |old: &mut Option<String>, new: &Option<String>| {
+        if new.is_some() && (counts || old.is_none()) {
+            old.clone_from(new);
         }
     };
+    keep(&mut alarm.text, &body.text);
+    keep(&mut alarm.priority, &body.priority);
+    keep(&mut alarm.state, &body.state);
+    keep(&mut alarm.kind, &body.kind);
+    keep(&mut alarm.abnormality, &body.abnormality);
+    keep(&mut alarm.source, &body.source);
+    keep(&mut alarm.device, &body.device);
+    if !body.inactivation.is_empty() && (counts || alarm.inactivation.is_empty()) {
+        alarm.inactivation.clone_from(&body.inactivation);
+    }
+    if body.measured.is_some() && (counts || alarm.measured.is_none()) {
+        alarm.measured = serde_json::to_value(&body.measured).ok();
+    }
+    let news = before.is_none_or(|old| {
+        body.phase != AlarmPhase::Continue
+            || old.status() != alarm.status()
+            || old.priority != alarm.priority
+            || old.state != alarm.state
+            || old.inactivation != alarm.inactivation
+    });
     (alarm, news)
 }
 

@@ -70,6 +70,12 @@ fn a_site_may_add_what_its_monitors_send_for_no_value() {
         no_value: vec!["511".to_owned()],
         ..TranslatorSettings::default()
     };
+    assert!(settings.check().is_ok());
+    let wrong = TranslatorSettings {
+        no_value: vec!["none".to_owned()],
+        ..TranslatorSettings::default()
+    };
+    assert!(wrong.check().unwrap_err().to_string().contains("`none`"));
     let text = message(&format!(
         "{RATE}\nOBX|10|NM|147842^^MDC|2|511|264864^^MDC|||||R"
     ));

@@ -21,7 +21,7 @@ use crate::beds::{self, Question, Questions};
 use crate::{alarms, body};
 
 /// Measurements looked at in one transaction; the bed takes another turn for the rest.
-const LOOK: i64 = 5_000;
+const LOOK: usize = 5_000;
 
 #[derive(sqlx::FromRow)]
 struct Stored {
@@ -68,8 +68,8 @@ pub(super) async fn look(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), s
     }
     for (bed, (since, slot)) in news {
         let rows = load(tx, bed, since).await?;
-        if rows.len() as i64 >= LOOK
-            && let Some(last) = rows.last()
+        if rows.len() >= LOOK
+            && let Some(last) = rows.last().filter(|last| last.observed_at > since)
         {
             let rest = BedChanged {
                 bed_key: bed,
@@ -77,7 +77,7 @@ pub(super) async fn look(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), s
             };
             batch.say(slot, &rest);
         }
-        let changed = settle(tx, slot_event(batch, slot), &rows).await?;
+        let changed = settle(tx, batch.envelopes[slot].id, &rows).await?;
         let alarms = alarms::look_again(tx, bed, since).await?;
         if changed + alarms > 0 {
             batch.applied(slot);
@@ -86,10 +86,6 @@ pub(super) async fn look(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), s
         batch.changes.alarms += alarms;
     }
     Ok(())
-}
-
-fn slot_event(batch: &Batch<'_>, slot: usize) -> Uuid {
-    batch.envelopes[slot].id
 }
 
 /// What the bed explained, and what waits for it to.
@@ -108,7 +104,7 @@ async fn load(
     )
     .bind(bed)
     .bind(since)
-    .bind(LOOK)
+    .bind(LOOK as i64)
     .fetch_all(tx.conn())
     .await
 }

@@ -123,6 +123,8 @@ async fn a_message_that_it_goes_on_opens_no_ended_alarm_however_late_it_is() {
         let rows = listed(&ward).await;
         assert_eq!(rows.len(), 1, "{order:?}");
         assert_eq!(rows[0].status, "ended", "{order:?}");
+        assert_eq!(rows[0].state.as_deref(), Some("inactive"), "{order:?}");
+        assert_eq!(rows[0].messages, 4, "{order:?}");
         assert_eq!(rows[0].begun_at, minutes(1), "{order:?}");
         // a start after the end is the alarm anew
         ward.apply_one(at(9, &of_a("E", AlarmPhase::Start, 9)))
