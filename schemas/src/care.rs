@@ -188,6 +188,10 @@ pub struct OrderReported {
     pub specimens: Vec<Specimen>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// A result that came without an order brings this one, and looks first for an open order of the patient on the same code
+    /// (ORU^R31).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub or_open: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<String>,
 }

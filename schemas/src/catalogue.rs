@@ -2,7 +2,9 @@
 
 use schemars::{Schema, generate::SchemaSettings};
 
-use crate::{Body, care, commands, controls, criticals, integration, patients, sending};
+use crate::{
+    Body, care, commands, controls, criticals, devices, integration, patients, sending,
+};
 
 /// Fact or request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +105,10 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<care::EncounterReported>(Event, Some(Owner::Clinical), OrderGroup::Care),
     row::<care::OrderReported>(Event, Some(Owner::Clinical), OrderGroup::Care),
     row::<care::ResultReceived>(Event, Some(Owner::Clinical), OrderGroup::Care),
+    row::<devices::VitalsObserved>(Event, Some(Owner::Clinical), OrderGroup::Care),
+    row::<devices::AlarmReported>(Event, Some(Owner::Clinical), OrderGroup::Care),
+    row::<devices::BedChanged>(Event, Some(Owner::Clinical), OrderGroup::Care),
+    row::<devices::AlarmChanged>(Event, None, OrderGroup::Care),
     row::<care::EncounterChanged>(Event, None, OrderGroup::Care),
     row::<care::OrderChanged>(Event, None, OrderGroup::Care),
     row::<care::ReportFiled>(Event, None, OrderGroup::Care),
@@ -132,6 +138,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<controls::DecideControl>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<criticals::AcknowledgeCritical>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<criticals::EscalateCriticals>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<devices::ClaimVitals>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<devices::DiscardVitals>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::ResolveHeld>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::ResolveDead>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::SetChannelState>(Command, Some(Owner::Integration), OrderGroup::Integration),

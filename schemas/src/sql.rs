@@ -55,6 +55,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "sendings",
         sql: include_str!("../sql/0009_sendings.sql"),
     },
+    Migration {
+        version: 10,
+        name: "devices",
+        sql: include_str!("../sql/0010_devices.sql"),
+    },
 ];
 
 #[cfg(test)]

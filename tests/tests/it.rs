@@ -9,6 +9,7 @@ mod it {
     mod astm;
     mod bad_input;
     mod contract;
+    mod devices;
     mod guarantees;
     mod lab_corpus;
     mod lab_faults;

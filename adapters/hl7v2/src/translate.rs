@@ -21,20 +21,24 @@ use crate::{Header, batch};
 
 mod adt;
 mod asked;
+mod alarm;
 mod attachment;
 mod codes;
 mod groups;
 mod keys;
 mod merge;
+mod monitor;
 mod notes;
 mod number;
 mod order;
 mod person;
+mod receipt;
 mod result;
 mod scope;
 mod specimen;
 mod unmapped;
 mod value;
+mod vitals;
 
 use scope::Scope;
 
@@ -61,6 +65,27 @@ pub struct TranslatorSettings {
     pub side_codes: Vec<String>,
     /// How the numbers on the tubes of control material begin, for devices that mark it in no other way. Default: none.
     pub control_begins: Vec<String>,
+    /// Whether an ORU^R01 of this channel reports laboratory results or what a bedside device measured.
+    pub observations: Observations,
+    /// Numbers that monitors send when they have no value: dropped from what bedside devices measure, whatever the code.
+    /// Laboratory results are not looked at.
+    pub no_value: Vec<String>,
+}
+
+/// What the observations of a channel are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observations {
+    /// As each message says of itself: the IHE PCD profile in MSH-21, MDC codes in OBX-3, or a Mindray monitor in OBR-4 make it
+    /// vitals; anything else is laboratory.
+    #[default]
+    Auto,
+    /// Laboratory results, also with MDC codes.
+    Laboratory,
+    /// Vitals of a bedside device, whatever the codes.
+    Vitals,
+    /// Vitals, and codes without a system are those of Mindray monitors (`101^HR`): for gateways that send rows alone.
+    MindrayMonitor,
 }
 
 impl Default for TranslatorSettings {
@@ -79,6 +104,10 @@ impl Default for TranslatorSettings {
             side_types: Vec::new(),
             side_codes: Vec::new(),
             control_begins: Vec::new(),
+            observations: Observations::default(),
+            no_value: ["8388607", "-8388608", "-999", "-99.9", "-100"]
+                .map(str::to_owned)
+                .to_vec(),
         }
     }
 }
@@ -118,6 +147,8 @@ pub enum SettingsError {
     Zone(i16),
     #[error("an empty text in {0} would take everything")]
     Everything(&'static str),
+    #[error("no_value `{0}` is no decimal number such as `-99.9`")]
+    NoValue(String),
 }
 
 /// The translator of one channel.
@@ -183,6 +214,13 @@ impl TranslatorSettings {
             {
                 return Err(SettingsError::Everything(name));
             }
+        }
+        if let Some(text) = self
+            .no_value
+            .iter()
+            .find(|text| number::decimal(text, false).is_none())
+        {
+            return Err(SettingsError::NoValue(text.clone()));
         }
         Ok(())
     }
@@ -336,12 +374,29 @@ impl Hl7v2Translator {
     }
 }
 
+/// Set when an ORU^R01 is of a bedside device.
+fn form_of_vitals(scope: &Scope<'_>) -> Option<monitor::Form> {
+    match scope.settings.observations {
+        Observations::Auto => monitor::recognised(scope),
+        Observations::Laboratory => None,
+        Observations::Vitals => {
+            Some(monitor::recognised(scope).unwrap_or(monitor::Form::Nomenclature))
+        }
+        Observations::MindrayMonitor => Some(monitor::Form::Mindray),
+    }
+}
+
 /// Hands the message to the translator of its type.
 fn dispatch(scope: &Scope<'_>, message: &Message, output: &mut Output) -> Result<(), Refusal> {
     let (code, trigger) = keys::message_type(scope);
     match (code, trigger) {
         ("QBP" | "QRY" | "QCN" | "QSX", _) => asked::translate(scope, output),
         ("ORM", _) if question::asks_for_work(message) => asked::translate(scope, output),
+        ("ORU", "R40") => alarm::translate(scope, output),
+        ("ORU", "R01" | "") => match form_of_vitals(scope) {
+            Some(form) => vitals::translate(scope, form, output),
+            None => result::translate(scope, output),
+        },
         ("ADT", "A30" | "A34" | "A39" | "A40" | "A47") => merge::translate(scope, output),
         ("ADT", trigger) => match adt::Kind::of(trigger) {
             Some(kind) => adt::translate(scope, kind, output),
@@ -350,7 +405,7 @@ fn dispatch(scope: &Scope<'_>, message: &Message, output: &mut Output) -> Result
         ("ORM", "O01" | "") | ("OML", "O21" | "O33" | "O35") => {
             order::translate(scope, code, output)
         }
-        ("ORU", "R01" | "R30" | "R31" | "R32" | "") | ("OUL", "R21" | "R22" | "R23" | "R24") => {
+        ("ORU", "R30" | "R31" | "R32") | ("OUL", "R21" | "R22" | "R23" | "R24") => {
             result::translate(scope, output)
         }
         _ if code == "ACK" || scope.first("MSA").is_some() => {

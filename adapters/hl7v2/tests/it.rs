@@ -17,6 +17,8 @@ mod synthetic;
 mod translate_asked;
 #[path = "it/translate_corpus.rs"]
 mod translate_corpus;
+#[path = "it/translate_devices.rs"]
+mod translate_devices;
 #[path = "it/translate_golden.rs"]
 mod translate_golden;
 #[path = "it/translate_properties.rs"]

@@ -18,13 +18,18 @@ const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `P
     left out. Times are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
     `traceparent` is continued and returned.";
 
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("sign-in", "Access tokens."),
     (
         "patients",
         "Who people are, and which records are one person.",
     ),
     ("results", "Encounters, orders, reports and results."),
+    (
+        "bedside",
+        "What bedside devices measured, and their alarms. Alarms are secondary notification only: the bedside is the alarm of \
+         record, and no patient may depend on what is read here.",
+    ),
     ("messages", "Everything that arrived, and what it did."),
     ("held", "What waits for a person."),
     ("worklists", "What the laboratory must look at."),

@@ -2,6 +2,7 @@
 //! Everything runs inside a read-only transaction of one tenant.
 
 pub(crate) mod care;
+pub(crate) mod devices;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod patients;

@@ -14,6 +14,7 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::{ApiLimits, docs_page, openapi};
 
+mod alarms;
 mod auth;
 mod care;
 mod channels;
@@ -27,6 +28,7 @@ mod orders;
 mod patients;
 mod records;
 mod unmatched;
+mod vitals;
 
 /// The whole HTTP surface of the hub.
 pub fn router(state: ApiState) -> Router {
@@ -59,6 +61,8 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(messages::routes())
             .merge(held::routes())
             .merge(unmatched::routes())
+            .merge(vitals::routes())
+            .merge(alarms::routes())
             .merge(controls::routes())
             .merge(criticals::routes())
             .merge(dead::routes(limits))

@@ -3,8 +3,9 @@
 
 pub(crate) mod canonical;
 pub(crate) mod care;
+pub(crate) mod devices;
 pub(crate) mod integration;
 pub(crate) mod messages;
-mod of_care;
+pub(crate) mod of_care;
 pub(crate) mod patients;
 pub(crate) mod worklists;

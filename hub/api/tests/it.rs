@@ -14,6 +14,7 @@ mod it {
     mod controls;
     mod criticals;
     mod decisions;
+    mod devices;
     mod house;
     mod messages;
     mod orders;

@@ -34,6 +34,8 @@ pub(crate) struct Changes {
     pub(crate) reports: usize,
     pub(crate) controls: usize,
     pub(crate) sendings: usize,
+    pub(crate) vitals: usize,
+    pub(crate) alarms: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -91,6 +93,16 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// As [`Batch::say`], of something else: its own aggregate, and with it its own lane.
+    pub(crate) fn say_of<T: Body>(&mut self, slot: usize, aggregate: Uuid, body: &T) {
+        self.applied(slot);
+        let cause = &self.envelopes[slot];
+        if let Fate::Applied { outgoing, .. } = &mut self.fates[slot] {
+            let nth = u32::try_from(outgoing.len()).unwrap_or(u32::MAX);
+            outgoing.push(Outgoing::new(cause, nth, aggregate.to_string(), body));
+        }
+    }
+
     /// What a waiting REST call is told.
     pub(crate) fn answer(&mut self, slot: usize, value: serde_json::Value) {
         self.applied(slot);
@@ -107,6 +119,8 @@ impl<'a> Batch<'a> {
             ("reports", self.changes.reports),
             ("controls", self.changes.controls),
             ("sendings", self.changes.sendings),
+            ("vitals", self.changes.vitals),
+            ("alarms", self.changes.alarms),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

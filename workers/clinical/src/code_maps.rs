@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::batch::Batch;
 use crate::criticals::limits::CriticalLimits;
 use crate::criticals::{self, Suspects};
-use crate::{audit, body, decimal};
+use crate::{audit, body, decimal, vitals};
 
 /// One mapping.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -186,6 +186,7 @@ async fn map_one(
     .execute(tx.conn())
     .await?;
     let (released, reports) = release(tx, command).await?;
+    let released = released + vitals::release(tx, command).await?;
     let released = u32::try_from(released).unwrap_or(u32::MAX);
 
     let mapped = CodeMapped {

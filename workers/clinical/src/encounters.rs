@@ -25,13 +25,13 @@ use stay::{PlaceState, Stay};
 use stored::Encounter;
 use transition::{EncounterState, Visit, transition};
 
-struct Reported<'a> {
-    slot: usize,
-    envelope: &'a Envelope,
-    said: EncounterReported,
-    key: Uuid,
-    admitted_at: Patch<OffsetDateTime>,
-    discharged_at: Patch<OffsetDateTime>,
+pub(crate) struct Reported<'a> {
+    pub(crate) slot: usize,
+    pub(crate) envelope: &'a Envelope,
+    pub(crate) said: EncounterReported,
+    pub(crate) key: Uuid,
+    pub(crate) admitted_at: Patch<OffsetDateTime>,
+    pub(crate) discharged_at: Patch<OffsetDateTime>,
 }
 
 impl<'a> Reported<'a> {
@@ -84,8 +84,11 @@ fn encounter_key(
     }
 }
 
-/// Applies every `adt.encounter.reported` of the batch.
-pub(crate) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), sqlx::Error> {
+/// Applies every `adt.encounter.reported` of the batch, and answers them.
+pub(crate) async fn apply<'a>(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'a>,
+) -> Result<Vec<Reported<'a>>, sqlx::Error> {
     let mut reported = Vec::new();
     for slot in batch.named(EncounterReported::NAME) {
         match Reported::read(slot, &batch.envelopes[slot]) {
@@ -94,7 +97,7 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), 
         }
     }
     if reported.is_empty() {
-        return Ok(());
+        return Ok(reported);
     }
     let keys: Vec<Uuid> = reported.iter().map(|one| one.key).collect();
     let mut encounters = stored::load(tx, &keys).await?;
@@ -126,7 +129,8 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), 
     let changed: Vec<&Encounter> = rows.iter().map(|(encounter, _)| encounter).collect();
     let stays: Vec<(Uuid, &Stay)> = rows.iter().map(|(one, stay)| (one.id, stay)).collect();
     stored::save(tx, &changed).await?;
-    stored::save_places(tx, &stays).await
+    stored::save_places(tx, &stays).await?;
+    Ok(reported)
 }
 
 /// The encounter after the message.

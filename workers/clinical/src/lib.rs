@@ -1,11 +1,13 @@
-//! The clinical worker: encounters, orders, specimens, results and reports.
+//! The clinical worker: encounters, beds, orders, specimens, results, reports, and what bedside devices say.
 //!
 //! It files what source systems report and keeps every version; it never decides which patient a number
 //! belongs to (rows carry the key of the identifier as sent, workers/patient leads from it to a person), never
 //! deletes, and never converts a unit that no mapping names. REST reads through [`queries`].
 
+mod alarms;
 mod audit;
 mod batch;
+mod beds;
 mod body;
 mod code_maps;
 mod controls;
@@ -18,6 +20,7 @@ mod reports;
 mod specimens;
 mod tubes;
 mod unmatched;
+mod vitals;
 
 use std::sync::Arc;
 
@@ -29,6 +32,7 @@ use schemas::commands::{CancelOrder, ClaimReport, MapCode, PlaceOrder};
 use schemas::controls::{DecideControl, DefineControl};
 use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
 use schemas::sending::OrderSent;
+use schemas::devices::{AlarmReported, BedChanged, ClaimVitals, DiscardVitals, VitalsObserved};
 
 use batch::Batch;
 pub use controls::westgard::{InvalidPack, Westgard};
@@ -86,6 +90,11 @@ impl Worker for ClinicalWorker {
         DecideControl::NAME,
         AcknowledgeCritical::NAME,
         EscalateCriticals::NAME,
+        VitalsObserved::NAME,
+        AlarmReported::NAME,
+        BedChanged::NAME,
+        ClaimVitals::NAME,
+        DiscardVitals::NAME,
     ];
 
     /// Messages of one kind keep their order; kinds are independent, so each is applied set by set. Mappings go
@@ -98,7 +107,8 @@ impl Worker for ClinicalWorker {
         let mut batch = Batch::new(envelopes);
         let maps = self.mappings.current();
         code_maps::map(tx, &mut batch, &self.limits).await?;
-        encounters::apply(tx, &mut batch).await?;
+        let moved = encounters::apply(tx, &mut batch).await?;
+        beds::apply(tx, &mut batch, &moved).await?;
         orders::apply(tx, &mut batch, &maps).await?;
         controls::command(tx, &mut batch).await?;
         criticals::command(tx, &mut batch).await?;
@@ -109,6 +119,8 @@ impl Worker for ClinicalWorker {
         };
         reports::file(tx, &mut batch, &rules).await?;
         unmatched::claim(tx, &mut batch, &maps).await?;
+        vitals::apply(tx, &mut batch).await?;
+        alarms::apply(tx, &mut batch).await?;
         batch.audit(tx).await?;
         Ok(batch.verdicts())
     }

@@ -62,6 +62,7 @@ async fn place(
             number: number(&one.order),
             code: &one.order.code.code,
             subject: one.subject(),
+            or_open: one.order.or_open,
         })
         .collect();
     let found = stored::load(tx, &wanted).await?;

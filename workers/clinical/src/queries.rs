@@ -5,6 +5,7 @@
 //! by time of record and continue after a [`Cursor`]; each key is walked along its own index, so a page costs the same
 //! however much is on file.
 
+mod alarms;
 mod controls;
 mod criticals;
 mod cursor;
@@ -15,8 +16,10 @@ mod reports;
 mod results;
 mod sendings;
 mod unmatched;
+mod vitals;
 mod worklist;
 
+pub use alarms::{AlarmEventRow, AlarmFilter, AlarmRow, alarm_events, alarms};
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
 pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
 pub use cursor::{Cursor, InvalidCursor, Page};
@@ -35,4 +38,8 @@ pub use results::{
 };
 pub use sendings::{SendingRow, sendings};
 pub use unmatched::{UnmatchedFilter, UnmatchedRow, unmatched, unmatched_report};
+pub use vitals::{
+    UnmatchedVitalsFilter, UnmatchedVitalsRow, VitalFilter, VitalRow, latest_vitals,
+    unmatched_vitals, vitals_for_subjects, vitals_of_item,
+};
 pub use worklist::{PendingTest, known_numbers, oldest_pending, oldest_untold, pending_on};

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod it {
+    mod alarms;
+    mod beds;
     mod codes;
     mod controls;
     mod criticals;
@@ -11,8 +13,10 @@ mod it {
     mod orders;
     mod placing;
     mod queries;
+    mod receipts;
     mod results;
     mod sendings;
     mod support;
+    mod vitals;
     mod worklist;
 }

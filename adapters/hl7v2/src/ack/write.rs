@@ -147,7 +147,11 @@ impl<'a> Ack<'a> {
         w.field(b"");
         w.field(b"ACK");
         if let Some(h) = header {
-            let event = h.trigger();
+            let event = match h.trigger() {
+                // one acknowledgement answers the three (HL7 v2.5.1 §7.3.7)
+                b"R30" | b"R31" | b"R32" if h.code() == b"ORU" => b"R33",
+                event => event,
+            };
             if !event.is_empty() {
                 w.component(event);
                 if version_at_least(h.version(), 2, 4) {

@@ -222,6 +222,34 @@ mod tests {
     }
 
     #[test]
+    fn results_of_the_point_of_care_are_answered_by_r33_and_alarms_by_r40() {
+        for (kind, due, answers) in [
+            ("ORU^R30^ORU_R30", "", &["AA ACK^R33^ACK"][..]),
+            ("ORU^R31^ORU_R30", "|||AL|NE", &["CA ACK^R33^ACK"]),
+            (
+                "ORU^R32^ORU_R30",
+                "|||AL|AL",
+                &["CA ACK^R33^ACK", "AA ACK^R33^ACK"],
+            ),
+            ("ORU^R40^ORU_R40", "|||AL|NE", &["CA ACK^R40^ACK"]),
+            ("ORU^R01^ORU_R01", "|||AL|NE", &["CA ACK^R01^ACK"]),
+        ] {
+            let text = format!("MSH|^~\\&|DEV||HUB||1||{kind}|77|P|2.6{due}\r");
+            let header = Header::read(text.as_bytes()).unwrap();
+            let written: Vec<String> = write(Some(&header), &Fate::Stored, &settings())
+                .iter()
+                .map(|answer| {
+                    let text = std::str::from_utf8(answer).unwrap();
+                    let kind = text.split('|').nth(8).unwrap();
+                    let code = text.split("MSA|").nth(1).unwrap().get(..2).unwrap();
+                    format!("{code} {kind}")
+                })
+                .collect();
+            assert_eq!(written, answers, "{kind}{due}");
+        }
+    }
+
+    #[test]
     fn who_wants_no_answer_gets_one_only_where_the_channel_says_so() {
         let text = b"MSH|^~\\&|Maglumi User|||LIS|20240829145631||OUL^R22|7|P|2.5||||NE|NE\r";
         let header = Header::read(text).unwrap();

@@ -185,6 +185,7 @@ fn order(
         ordered_by,
         specimens,
         notes: note_lines(&group.notes),
+        or_open: false,
         occurred_at: occurred.map(|m| m.text.clone()),
     }
 }

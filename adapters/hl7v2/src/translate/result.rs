@@ -10,7 +10,7 @@ use super::codes::coded;
 use super::groups::{Form, Group, Line, Patient, groups};
 use super::order::{aggregate, mentioned, note_lines, numbers};
 use super::scope::{Moment, Scope, string, text};
-use super::{Output, adt, keys, number, specimen, value};
+use super::{Output, adt, keys, number, receipt, specimen, value};
 use crate::message::Value;
 
 pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Refusal> {
@@ -47,7 +47,8 @@ pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Re
         let about = group
             .patient
             .and_then(|n| Some((found.patients.get(n)?, subjects.get(n)?)));
-        let report = report(scope, group, about, occurred.as_ref(), output);
+        let mut report = report(scope, group, about, occurred.as_ref(), output);
+        receipt::order(scope, &mut report, controls, occurred.as_ref(), output);
         if output.keys.accession.is_none() {
             output.keys.accession = report.specimen.as_ref().and_then(|s| s.number.clone());
         }
@@ -236,7 +237,7 @@ fn observation(
 }
 
 /// What the tables make of the code, or why the result waits.
-fn meaning(
+pub(super) fn meaning(
     scope: &Scope<'_>,
     codes: [Option<&Code>; 2],
     unit: &str,
@@ -282,7 +283,7 @@ fn needs_no_code(value: &Measured) -> bool {
 }
 
 /// OBX-8, each repetition as sent.
-fn flags(field: Value<'_>) -> Vec<String> {
+pub(super) fn flags(field: Value<'_>) -> Vec<String> {
     field
         .repetitions()
         .filter_map(|flag| string(flag.component(1)).or_else(|| string(flag.component(2))))

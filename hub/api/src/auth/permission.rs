@@ -42,6 +42,12 @@ permissions! {
     OrdersPlace = "orders:place",
     /// See results and reports.
     ResultsRead = "results:read",
+    /// See what bedside devices measured.
+    VitalsRead = "vitals:read",
+    /// Say whose unmatched measurements are, or that they are nobody's.
+    VitalsResolve = "vitals:resolve",
+    /// See alarms of bedside devices: secondary notification only.
+    AlarmsRead = "alarms:read",
     /// Find messages and what they did; not what stands in them.
     MessagesRead = "messages:read",
     /// Read the bytes of a message: leaves an audit row.

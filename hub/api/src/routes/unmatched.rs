@@ -76,15 +76,15 @@ async fn list(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "patient_identifier": "12345", "birth_date": "1980-05-17" }))]
-struct Claim {
+pub(super) struct Claim {
     /// PID-3 in any of its forms. Must lead to one person.
-    patient_identifier: String,
+    pub(super) patient_identifier: String,
     /// ISO 8601, the whole date.
     #[serde(default)]
-    birth_date: Option<String>,
+    pub(super) birth_date: Option<String>,
     /// All words of the name, in any order.
     #[serde(default)]
-    name: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 /// Claim an unmatched report
@@ -128,7 +128,7 @@ async fn claim(
 }
 
 /// Two identifiers of one person, or a refusal. What a record does not hold was not checked, and does not agree.
-async fn checked(
+pub(super) async fn checked(
     tx: &mut Tx<'_>,
     claim: &Claim,
 ) -> Result<(Identifier, SecondIdentifier), Problem> {

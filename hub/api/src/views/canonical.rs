@@ -3,6 +3,7 @@
 
 use schemars::generate::SchemaSettings;
 use schemas::care::{Code, Location, Practitioner, Value};
+use schemas::devices::AlarmValue;
 use schemas::patients::{Address, HumanName, Telecom};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema};
@@ -27,6 +28,7 @@ descriptions! {
     location: Location,
     practitioner: Practitioner,
     value: Value,
+    alarm_value: AlarmValue,
     human_name: HumanName,
     human_names: Vec<HumanName>,
     telecoms: Vec<Telecom>,

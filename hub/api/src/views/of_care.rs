@@ -13,16 +13,16 @@ use super::care::{
 };
 
 /// A canonical value as the worker stored it; what does not have its shape is left out rather than guessed.
-fn canonical<T: DeserializeOwned>(stored: Option<serde_json::Value>) -> Option<T> {
+pub(crate) fn canonical<T: DeserializeOwned>(stored: Option<serde_json::Value>) -> Option<T> {
     stored.and_then(|value| serde_json::from_value(value).ok())
 }
 
-fn code(code: String, text: Option<String>, system: Option<String>) -> Code {
+pub(crate) fn code(code: String, text: Option<String>, system: Option<String>) -> Code {
     Code { code, text, system }
 }
 
 /// Several lines or repetitions that one column holds.
-fn parted(text: Option<&str>, by: char) -> Vec<String> {
+pub(crate) fn parted(text: Option<&str>, by: char) -> Vec<String> {
     text.map(|text| text.split(by).map(str::to_owned).collect())
         .unwrap_or_default()
 }
@@ -198,27 +198,44 @@ impl LabResult {
     }
 }
 
-/// The value in its canonical form, put together from the columns that the worker laid it out in.
+/// The value in its canonical form.
 fn value_of(row: &ResultRow) -> Value {
-    let text = row.value_text.clone().unwrap_or_default();
-    let mut parts = match (row.value_kind.as_str(), &row.value_json) {
+    value_from(
+        &row.value_kind,
+        row.value_text.as_deref(),
+        row.value_json.as_ref(),
+        row.comparator.as_deref(),
+    )
+}
+
+/// The value in its canonical form, put together from the columns that the worker laid it out in.
+pub(crate) fn value_from(
+    kind: &str,
+    text: Option<&str>,
+    json: Option<&serde_json::Value>,
+    comparator: Option<&str>,
+) -> Value {
+    let text = text.unwrap_or_default();
+    let mut parts = match (kind, json) {
         ("quantity", _) => json!({ "number": text }),
         ("date_time", _) => json!({ "value": text }),
         ("coded", Some(codes)) => json!({ "codes": codes }),
         ("attachment", Some(attachment)) => json!({ "attachment": attachment }),
         ("range" | "ratio" | "absent", Some(parts)) => parts.clone(),
-        _ => json!({ "text": text.clone() }),
+        _ => json!({ "text": text }),
     };
     if let Some(object) = parts.as_object_mut() {
-        object.insert("kind".to_owned(), json!(row.value_kind));
-        if let Some(comparator) = &row.comparator {
+        object.insert("kind".to_owned(), json!(kind));
+        if let Some(comparator) = comparator {
             object.insert("comparator".to_owned(), json!(comparator));
         }
     }
-    serde_json::from_value(parts).unwrap_or(match row.value_kind.as_str() {
+    serde_json::from_value(parts).unwrap_or_else(|_| match kind {
         "absent" => Value::Absent {
             reason: "unknown".to_owned(),
         },
-        _ => Value::Text { text },
+        _ => Value::Text {
+            text: text.to_owned(),
+        },
     })
 }

@@ -53,6 +53,20 @@ enum Expectation {
     Held {
         code: String,
     },
+    Vital {
+        code: String,
+        value: Option<String>,
+        loinc: Option<String>,
+        held: Option<bool>,
+    },
+    UnmatchedVitals {
+        reason: String,
+    },
+    Alarm {
+        code: String,
+        status: Option<String>,
+        history: Option<usize>,
+    },
     Dead {
         reason: String,
     },
@@ -239,6 +253,32 @@ async fn is_seen(
         Expectation::Held { code } => items(rest.get("held?limit=500").await?)
             .iter()
             .any(|item| item["code"] == *code),
+        Expectation::Vital {
+            code,
+            value,
+            loinc,
+            held,
+        } => items(
+            rest.get(&format!("vitals?patient_identifier={patient}&limit=500"))
+                .await?,
+        )
+        .iter()
+        .any(|item| {
+            is(item, "/code/code", &Some(code.clone()))
+                && is(item, "/raw_value", value)
+                && is(item, "/loinc", loinc)
+                && held.is_none_or(|held| item["held"].is_string() == held)
+        }),
+        Expectation::UnmatchedVitals { reason } => {
+            items(rest.get("worklists/vitals?limit=500").await?)
+                .iter()
+                .any(|item| item["reason"] == *reason)
+        }
+        Expectation::Alarm {
+            code,
+            status,
+            history,
+        } => alarm_is_seen(rest, code, status.as_deref(), *history).await?,
         Expectation::Dead { reason } => items(rest.get("dead-letters?limit=500").await?)
             .iter()
             .any(|item| item["reason"] == *reason),
@@ -246,6 +286,29 @@ async fn is_seen(
             !items(rest.get("messages?outcome=not_translated").await?).is_empty()
         }
     })
+}
+
+/// An alarm with this code and status, whose history has as many entries.
+async fn alarm_is_seen(
+    rest: &Rest,
+    code: &str,
+    status: Option<&str>,
+    history: Option<usize>,
+) -> anyhow::Result<bool> {
+    let page = rest.get("alarms?state=all&limit=500").await?;
+    for item in page["items"].as_array().into_iter().flatten() {
+        let fits =
+            item["code"]["code"] == *code && status.is_none_or(|status| item["status"] == *status);
+        let Some(id) = item["id"].as_str().filter(|_| fits) else {
+            continue;
+        };
+        let detail = rest.get(&format!("alarms/{id}")).await?;
+        let entries = detail["history"].as_array().map_or(0, Vec::len);
+        if history.is_none_or(|wanted| entries == wanted) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn tell(played: &[Played]) {

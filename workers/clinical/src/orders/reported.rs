@@ -85,6 +85,7 @@ fn placed(envelope: &Envelope) -> Result<(OrderReported, Placing), Refusal> {
         ordered_by: command.ordered_by,
         specimens: command.specimens,
         notes: command.notes,
+        or_open: false,
         occurred_at: None,
     };
     Ok((

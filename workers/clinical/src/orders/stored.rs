@@ -47,13 +47,15 @@ pub(crate) struct Wanted<'w> {
     pub(crate) number: Option<&'w str>,
     pub(crate) code: &'w str,
     pub(crate) subject: Option<Uuid>,
+    /// Where no number leads to an order, the patient's open one on the code is meant.
+    pub(crate) or_open: bool,
 }
 
 const COLUMNS: &str = "id, order_key, subject_key, visit_number, placer_number, filler_number, group_number, code, \
     code_system, code_text, status, priority, ordered_by, ordered_at, notes, targets, held, fact_at, version, source_event";
 
 /// The orders that the messages mean, by the message's key: first by key, then (the filler answers with its own number,
-/// or names no patient) by number and code.
+/// or names no patient) by number and code, then by an open order on the code where the message looks for one.
 pub(crate) async fn load(
     tx: &mut Tx<'_>,
     wanted: &[Wanted<'_>],
@@ -69,12 +71,22 @@ pub(crate) async fn load(
         .into_iter()
         .map(|order| (order.order_key, order))
         .collect();
+    by_number(tx, wanted, &mut found).await?;
+    by_open_order(tx, wanted, &mut found).await?;
+    Ok(found)
+}
+
+async fn by_number(
+    tx: &mut Tx<'_>,
+    wanted: &[Wanted<'_>],
+    found: &mut HashMap<Uuid, Order>,
+) -> Result<(), sqlx::Error> {
     let missing: Vec<&Wanted<'_>> = wanted
         .iter()
         .filter(|one| one.number.is_some() && !found.contains_key(&one.key))
         .collect();
     if missing.is_empty() {
-        return Ok(found);
+        return Ok(());
     }
     let numbers: Vec<&str> = missing.iter().filter_map(|one| one.number).collect();
     let query = format!(
@@ -99,7 +111,47 @@ pub(crate) async fn load(
             found.insert(one.key, order.clone());
         }
     }
-    Ok(found)
+    Ok(())
+}
+
+/// Of several open orders the oldest is answered first. One that another instrument answered with its number is not open to this.
+async fn by_open_order(
+    tx: &mut Tx<'_>,
+    wanted: &[Wanted<'_>],
+    found: &mut HashMap<Uuid, Order>,
+) -> Result<(), sqlx::Error> {
+    let looking: Vec<(Uuid, Uuid, &str)> = wanted
+        .iter()
+        .filter(|one| one.or_open && !found.contains_key(&one.key))
+        .filter_map(|one| Some((one.key, one.subject?, one.code)))
+        .collect();
+    if looking.is_empty() {
+        return Ok(());
+    }
+    let query = format!(
+        "select {COLUMNS} from clinical.orders \
+         where subject_key = any($1) and code = any($2) and status in ('active', 'unknown') and filler_number is null \
+         order by coalesce(ordered_at, created_at), id for update"
+    );
+    let mut open: Vec<Order> = sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(
+            looking
+                .iter()
+                .map(|(_, subject, _)| *subject)
+                .collect::<Vec<_>>(),
+        )
+        .bind(looking.iter().map(|(_, _, code)| *code).collect::<Vec<_>>())
+        .fetch_all(tx.conn())
+        .await?;
+    for (key, subject, code) in looking {
+        let first = open
+            .iter()
+            .position(|order| order.subject_key == Some(subject) && order.code == code);
+        if let Some(first) = first {
+            found.insert(key, open.remove(first));
+        }
+    }
+    Ok(())
 }
 
 /// Inserts the new ones and rewrites the changed ones.

@@ -114,6 +114,7 @@ pub(crate) fn order(control: OrderControl, placer: &str) -> OrderReported {
         ordered_by: None,
         specimens: vec![],
         notes: vec![],
+        or_open: false,
         occurred_at: None,
     }
 }
