@@ -11,6 +11,7 @@ mod it {
     mod contract;
     mod guarantees;
     mod orders;
+    mod poct1a;
     mod serial;
     mod ways;
 }

@@ -376,6 +376,7 @@ impl Splitter {
             self.restart(found);
         } else if self.held[..self.markup] != *BOM {
             // comments and instructions after the document before
+            self.flush_junk(found);
             self.held.drain(..self.markup);
             self.markup = 0;
         }

@@ -47,7 +47,8 @@ where
         peer,
         site,
         storing: None,
-        broken: false,
+        deaf: false,
+        stuck: false,
         over: false,
     };
     let input = connection.converse(input, stop).await;
@@ -79,8 +80,10 @@ struct Connection<'s, S> {
     peer: &'s str,
     site: &'s Site,
     storing: Option<Storing<'s>>,
-    /// The device takes no bytes any more.
-    broken: bool,
+    /// The device has hung up; what it sent before may still be read.
+    deaf: bool,
+    /// The device takes no bytes and does not hang up.
+    stuck: bool,
     /// The machine wants the connection closed.
     over: bool,
 }
@@ -96,8 +99,8 @@ impl<'s, S: AsyncRead + AsyncWrite + Send + 'static> Connection<'s, S> {
         let mut stopping = false;
         loop {
             self.carry_out().await;
-            if self.over || self.broken {
-                return (!self.broken).then_some(input);
+            if self.over || self.stuck {
+                return (!self.stuck && !self.deaf).then_some(input);
             }
             let deadline = self.conversation.deadline();
             tokio::select! {
@@ -139,16 +142,19 @@ impl<'s, S: AsyncRead + AsyncWrite + Send + 'static> Connection<'s, S> {
 
     async fn write(&mut self, bytes: &[u8]) {
         // nobody is there to hear it
-        if self.broken {
+        if self.deaf || self.stuck {
             return;
         }
-        let written = tokio::time::timeout(WRITE_DEADLINE, async {
+        let write = async {
             self.output.write_all(bytes).await?;
             self.output.flush().await
-        })
-        .await;
+        };
         // what is stored stays stored; the device will repeat it and the repeat is recognised
-        self.broken = !matches!(written, Ok(Ok(())));
+        match tokio::time::timeout(WRITE_DEADLINE, write).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => self.deaf = true,
+            Err(_) => self.stuck = true,
+        }
     }
 
     fn count(&self, name: &'static str, kind: &'static str) {

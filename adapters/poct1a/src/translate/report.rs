@@ -70,6 +70,12 @@ fn push(scope: &Scope<'_>, holder: Holder<'_>, occurred: Option<&Moment>, output
     let observed = service
         .child("SVC.observation_dttm")
         .and_then(|element| scope.moment(element));
+    if observed.is_none() {
+        scope.note(
+            "no time of observation: a repeat under another control id is not recognised"
+                .to_owned(),
+        );
+    }
     let edited = match service.said("SVC.reason_cd").as_deref() {
         Some("EDT") => true,
         Some("RES") => {
