@@ -2,9 +2,7 @@
 
 use schemars::{Schema, generate::SchemaSettings};
 
-use crate::{
-    Body, care, commands, controls, criticals, devices, integration, patients, sending,
-};
+use crate::{Body, care, commands, controls, criticals, devices, integration, patients, sending};
 
 /// Fact or request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

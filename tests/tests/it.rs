@@ -11,11 +11,12 @@ mod it {
     mod contract;
     mod devices;
     mod guarantees;
+    mod hl7_orders;
     mod lab_corpus;
     mod lab_faults;
-    mod hl7_orders;
     mod orders;
     mod packs;
+    mod poct1a;
     mod serial;
     mod traces;
     mod ways;

@@ -20,8 +20,8 @@ use crate::settings::OrderSettings;
 use crate::{Header, batch};
 
 mod adt;
-mod asked;
 mod alarm;
+mod asked;
 mod attachment;
 mod codes;
 mod groups;

@@ -10,6 +10,7 @@ use adapter_hl7v2::edge::Hl7v2Edge;
 use adapter_hl7v2::settings::Hl7v2Settings;
 use adapter_hl7v2::translate::Hl7v2Translator;
 use adapter_link::Fault;
+use adapter_poct1a::{Poct1aEdge, Poct1aSettings, Poct1aTranslator};
 use hub_core::config::{ChannelSettings, Loaded, Problem};
 use hub_core::mappings::{MappingProblem, Pack, Packs, Reach};
 use hub_core::rehearsal::Rehearsal;
@@ -19,6 +20,7 @@ use hub_core::{Adapter, AdapterError, ChannelContext, Translator};
 const KINDS: &[(&str, Read)] = &[
     ("hl7v2", read::<Hl7v2Settings>),
     ("astm", read::<AstmSettings>),
+    ("poct1a", read::<Poct1aSettings>),
 ];
 
 /// What an adapter's settings must be able to do.
@@ -68,6 +70,20 @@ impl Settings for AstmSettings {
 
     fn rehearse(&self, capture: &[u8], repair: bool) -> Rehearsal {
         adapter_astm::rehearsal::rehearse(self, capture, repair)
+    }
+}
+
+impl Settings for Poct1aSettings {
+    fn faults(&self) -> Vec<Fault> {
+        self.validate()
+    }
+
+    fn edge(&self) -> impl Adapter {
+        Poct1aEdge::new(self.clone())
+    }
+
+    fn translator(&self) -> impl Translator {
+        Poct1aTranslator::new(self.dialect.clone())
     }
 }
 

@@ -2,3 +2,4 @@
 
 pub mod astm;
 pub mod hl7v2;
+pub mod poct1a;

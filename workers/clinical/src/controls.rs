@@ -1,7 +1,8 @@
 //! Control material: told from patients before anything is matched, kept apart, judged by rules.
 //!
-//! A report whose specimen has the role Q never reaches the tables of patients. Each of its numbers is judged by the target
-//! of its material, against what the same level measured before and the other levels of the run; what can't be judged says so.
+//! A report whose specimen has the role Q, E (controls), C or V (calibration) never reaches the tables of patients. Each of its
+//! numbers is judged by the target of its material, against what the same level measured before and the other levels of the
+//! run; what can't be judged says so.
 
 use hub_core::{Refusal, Tx};
 use schemas::Body;

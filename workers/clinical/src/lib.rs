@@ -31,8 +31,8 @@ use schemas::care::{EncounterReported, OrderReported, ResultReceived};
 use schemas::commands::{CancelOrder, ClaimReport, MapCode, PlaceOrder};
 use schemas::controls::{DecideControl, DefineControl};
 use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
-use schemas::sending::OrderSent;
 use schemas::devices::{AlarmReported, BedChanged, ClaimVitals, DiscardVitals, VitalsObserved};
+use schemas::sending::OrderSent;
 
 use batch::Batch;
 pub use controls::westgard::{InvalidPack, Westgard};

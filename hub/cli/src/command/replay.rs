@@ -102,13 +102,16 @@ impl Replay {
         let total = messages.len();
         for (index, message) in messages.into_iter().enumerate() {
             pace.tick().await;
+            // what the edge knew belongs to the message: translators read it
+            let mut notes = message.notes;
+            notes.push(format!("replayed by {}", operator.actor));
             ingest
                 .store(Received {
                     id: Some(message.id),
                     bytes: message.bytes,
                     peer: message.peer,
                     received_at: OffsetDateTime::now_utc(),
-                    notes: vec![format!("replayed by {}", operator.actor)],
+                    notes,
                     quarantine: message.quarantine,
                     child_of: None,
                 })

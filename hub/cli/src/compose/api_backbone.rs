@@ -207,6 +207,14 @@ impl hub_api::Backbone for ApiBackbone {
             .ok_or_else(|| {
                 BackboneError::Channel(format!("channel {channel} is not in the configuration"))
             })?;
+        // what the edge knew belongs to the message: translators read it
+        let mut notes: Vec<String> = kept
+            .attributes
+            .iter()
+            .filter(|(name, _)| name == "hub-note")
+            .map(|(_, value)| value.clone())
+            .collect();
+        notes.push("processed once more at a person's request".into());
         let received = Received {
             id: kept
                 .attribute("ce-id")
@@ -214,7 +222,7 @@ impl hub_api::Backbone for ApiBackbone {
                 .map(RawId),
             peer: kept.attribute("hub-peer").map(str::to_owned),
             received_at: OffsetDateTime::now_utc(),
-            notes: vec!["processed once more at a person's request".into()],
+            notes,
             quarantine: None,
             child_of: None,
             bytes: kept.body,

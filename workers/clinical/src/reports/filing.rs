@@ -83,14 +83,15 @@ impl<'a> Filing<'a> {
         self.report.subject.as_ref().map(|subject| subject.key.0)
     }
 
-    /// Control material, by the specimen's role (HL7 table 0369).
+    /// Control or calibration material, by the specimen's role (HL7 table 0369): Q control, E electronic control, C
+    /// calibrator, V verifying calibrator. None of it is anybody's.
     pub(crate) fn is_control(&self) -> bool {
         let role = self
             .report
             .specimen
             .as_ref()
             .and_then(|tube| tube.role.as_deref());
-        role == Some("Q")
+        matches!(role, Some("Q" | "E" | "C" | "V"))
     }
 
     pub(crate) fn specimen_number(&self) -> Option<&str> {

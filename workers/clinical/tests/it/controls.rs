@@ -88,6 +88,24 @@ async fn a_control_never_reaches_a_patient_even_when_its_message_names_one() {
 }
 
 #[tokio::test]
+async fn calibration_and_electronic_control_are_nobodys_either() {
+    let ward = Ward::new().await;
+    for (minute, role) in [(1, "C"), (2, "V"), (3, "E")] {
+        let mut body = run("CAL1", minute, "101");
+        let specimen = body.specimen.as_mut().unwrap();
+        specimen.role = Some(role.into());
+        let verdict = ward.apply_one(at(minute, &body)).await;
+        assert_eq!(said(&verdict), ["clinical.control.recorded"], "{role}");
+    }
+    assert_eq!(ward.count("select count(*) from clinical.reports").await, 0);
+    assert_eq!(
+        ward.count("select count(*) from clinical.unmatched_reports")
+            .await,
+        0
+    );
+}
+
+#[tokio::test]
 async fn results_are_judged_against_their_level_and_the_other_levels_of_the_run() {
     let ward = Ward::new().await;
     ward.apply(&[at(0, &target("QC1", "1")), at(0, &target("QC2", "2"))])

@@ -1,0 +1,75 @@
+//! What an operator may set on a POCT1-A channel. The reference page is generated from these comments.
+
+use adapter_link::{ConnectSettings, Fault, ListenSettings};
+use serde::Deserialize;
+
+mod conversation;
+mod dialect;
+mod link;
+
+pub use conversation::{ConversationSettings, Mode, Unknown};
+pub use dialect::Dialect;
+pub(crate) use dialect::parent as dialect_parent;
+pub use link::{Framing, LinkSettings};
+
+/// `[channel.settings]` of kind `poct1a`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Poct1aSettings {
+    /// The port that devices and docking stations connect to; this or `client`.
+    #[serde(default)]
+    pub server: Option<ListenSettings>,
+    /// The device or gateway, where it is the TCP server; this or `server`.
+    #[serde(default)]
+    pub client: Option<ConnectSettings>,
+    /// The stream: limits and framing.
+    #[serde(default)]
+    pub link: LinkSettings,
+    /// What is asked of a device, and how it is answered.
+    #[serde(default)]
+    pub conversation: ConversationSettings,
+    /// How this device fills the elements.
+    #[serde(default)]
+    pub dialect: Dialect,
+}
+
+impl Poct1aSettings {
+    /// A plain TCP listener, everything else as by default.
+    #[must_use]
+    pub fn listening(address: std::net::SocketAddr) -> Self {
+        Self {
+            server: Some(ListenSettings::plain(address)),
+            client: None,
+            link: LinkSettings::default(),
+            conversation: ConversationSettings::default(),
+            dialect: Dialect::default(),
+        }
+    }
+
+    /// Everything wrong with these settings. Empty when nothing is.
+    #[must_use]
+    pub fn validate(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let fault = |path: &str, message: &str| Fault {
+            path: path.to_owned(),
+            message: message.to_owned(),
+        };
+        match (&self.server, &self.client) {
+            (Some(server), None) => faults.extend(under("server", server.validate())),
+            (None, Some(client)) => faults.extend(under("client", client.validate())),
+            (None, None) => faults.push(fault("server", "give one of [channel.settings.server] with listen and [channel.settings.client] with connect")),
+            (Some(_), Some(_)) => faults.push(fault("client", "a channel listens or connects: keep one of server and client")),
+        }
+        faults.extend(under("link", self.link.validate()));
+        faults.extend(under("conversation", self.conversation.validate()));
+        faults.extend(under("dialect", self.dialect.validate()));
+        faults
+    }
+}
+
+fn under(prefix: &str, faults: Vec<Fault>) -> impl Iterator<Item = Fault> {
+    faults.into_iter().map(move |fault| Fault {
+        path: format!("{prefix}.{}", fault.path),
+        message: fault.message,
+    })
+}

@@ -1,0 +1,147 @@
+//! The fuzz bodies for a moment each, on bytes that look a little like documents. `cargo fuzz` does it for hours
+//! (tests/fuzz); the translator on the same bytes.
+
+use std::time::{Duration, Instant};
+
+use adapter_poct1a::settings::Dialect;
+
+use crate::translating::translate;
+
+#[expect(unreachable_pub, reason = "public in the fuzz crate")]
+#[path = "../../../../tests/fuzz/src/poct1a.rs"]
+mod bodies;
+
+/// Long enough to find what is plainly wrong, short enough for every test run; `SANGAM_SMOKE_SECONDS` makes it longer.
+fn moment() -> Duration {
+    std::env::var("SANGAM_SMOKE_SECONDS")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok())
+        .map_or(Duration::from_millis(800), Duration::from_secs)
+}
+
+/// Pieces that make random bytes reach the interesting places.
+const PIECES: &[&[u8]] = &[
+    b"<",
+    b">",
+    b"/>",
+    b"\"",
+    b"'",
+    b"<!--",
+    b"-->",
+    b"<![CDATA[",
+    b"]]>",
+    b"<?xml version=\"1.0\" encoding=\"utf-8\"?>",
+    b"<?x ?>",
+    b"<!DOCTYPE a [<!ENTITY b \"c\">]>",
+    b"&lt;",
+    b"&#x0;",
+    b"&b;",
+    b"\xEF\xBB\xBF",
+    b"\x0b",
+    b"\x1c\r",
+    b"\r\n",
+    b"\x00",
+    b"<OBS.R01>",
+    b"</OBS.R01>",
+    b"<OBS.R02>",
+    b"</OBS.R02>",
+    b"<HEL.R01><DEV><DEV.serial_id V=\"1\"/></DEV><DSC><DSC.directives_supported_cd V=\"START_CONTINUOUS\"/></DSC></HEL.R01>",
+    b"<DST.R01><DST><DST.new_observations_qty V=\"1\"/></DST></DST.R01>",
+    b"<EOT.R01/>",
+    b"<END.R01/>",
+    b"<ESC.R01/>",
+    b"<KPA.R01/>",
+    b"<REQ.R01/>",
+    b"<X.Y/>",
+    b"<ACK.R01><ACK><ACK.type_id V=\"AE\"/><ACK.control_id V=\"3\"/></ACK></ACK.R01>",
+    b"<HDR><HDR.control_id V=\"1\"/><HDR.creation_dttm V=\"2026-01-15T12:00:00-00:00\"/></HDR>",
+    b"<SVC>",
+    b"</SVC>",
+    b"<PT><PT.patient_id V=\"M1\"/><PT.name><FAM V=\"Rao\"/></PT.name>",
+    b"</PT>",
+    b"<CTC><CTC.lot_number V=\"L\"/>",
+    b"</CTC>",
+    b"<OBS><OBS.observation_id V=\"GLU\" SN=\"LN\" DN=\"x\"/><OBS.value V=\"&gt; 7,4\" U=\"mg/dL\"/>",
+    b"<OBS.interpretation_cd V=\"&lt;\"/><OBS.normal_lo-hi_limit V=\"[4;8]\"/></OBS>",
+    b"<NTE><NTE.text V=\"a\">b</NTE.text></NTE>",
+    b"<ORD><ORD.order_id V=\"O1\"/></ORD>",
+    b"<SVC.observation_dttm V=\"2026-02-30T99\"/>",
+    b"\xE9\x81",
+    "राम".as_bytes(),
+];
+
+/// xorshift64*: no dependency and the same bytes in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % below
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let mut bytes = vec![self.next(256) as u8];
+        for _ in 0..self.next(24) {
+            if self.next(8) == 0 {
+                bytes.push(self.next(256) as u8);
+            } else {
+                bytes.extend_from_slice(PIECES[self.next(PIECES.len())]);
+            }
+        }
+        bytes
+    }
+}
+
+fn run(name: &str, body: fn(&[u8])) {
+    let mut random = Random(0x5EED);
+    let started = Instant::now();
+    let moment = moment();
+    let mut runs = 0_u32;
+    while started.elapsed() < moment {
+        let bytes = random.bytes();
+        let panicked = std::panic::catch_unwind(|| body(&bytes)).is_err();
+        assert!(!panicked, "{name} broke on b\"{}\"", bytes.escape_ascii());
+        runs += 1;
+    }
+    println!("{name}: {runs} inputs");
+}
+
+#[test]
+fn any_stream_of_bytes_is_cut_the_same_whatever_its_pieces() {
+    run("split", bodies::split);
+}
+
+#[test]
+fn any_bytes_can_be_read_as_a_document_or_refused() {
+    run("document", bodies::document);
+}
+
+#[test]
+fn any_conversation_stores_the_same_whatever_its_pieces_and_acknowledges_nothing_early() {
+    run("conversation", bodies::conversation);
+}
+
+#[test]
+fn any_bytes_can_be_translated_or_refused_and_twice_the_same() {
+    run("translate", |bytes| {
+        let dialect = Dialect {
+            decimal_comma: true,
+            specimen: vec!["ORD.order_id".to_owned(), "PT.patient_id".to_owned()],
+            ..Dialect::default()
+        };
+        let mut inside = b"<OBS.R01>".to_vec();
+        inside.extend_from_slice(bytes);
+        inside.extend_from_slice(b"</OBS.R01>");
+        for bytes in [bytes, &inside] {
+            let one = translate(dialect.clone(), bytes);
+            let two = translate(dialect.clone(), bytes);
+            match (one, two) {
+                (Ok(one), Ok(two)) => assert_eq!(one.events, two.events),
+                (Err(one), Err(two)) => assert_eq!(one.refusal, two.refusal),
+                _ => panic!("once translated, once refused"),
+            }
+        }
+    });
+}
