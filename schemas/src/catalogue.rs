@@ -2,7 +2,7 @@
 
 use schemars::{Schema, generate::SchemaSettings};
 
-use crate::{Body, care, commands, controls, criticals, integration, patients};
+use crate::{Body, care, commands, controls, criticals, integration, patients, verification};
 
 /// Fact or request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +111,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<controls::ControlRecorded>(Event, None, OrderGroup::Care),
     row::<criticals::CriticalRaised>(Event, None, OrderGroup::Care),
     row::<criticals::CriticalOverdue>(Event, None, OrderGroup::Care),
+    row::<verification::ReportReleased>(Event, None, OrderGroup::Care),
+    row::<verification::ReportReopened>(Event, None, OrderGroup::Care),
     row::<integration::ResultHeld>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::CodeMapped>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::MessageTranslated>(Event, Some(Owner::Integration), OrderGroup::Integration),
@@ -130,6 +132,9 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<controls::DecideControl>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<criticals::AcknowledgeCritical>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<criticals::EscalateCriticals>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<verification::DecideResults>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<verification::RerunResult>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<verification::CommentResult>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::ResolveHeld>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::ResolveDead>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::SetChannelState>(Command, Some(Owner::Integration), OrderGroup::Integration),

@@ -13,6 +13,7 @@ pub mod integration;
 pub mod patch;
 pub mod patients;
 pub mod sql;
+pub mod verification;
 pub mod worklist;
 
 pub use catalogue::{CATALOGUE, CatalogueEntry, MessageKind, OrderGroup, Owner};

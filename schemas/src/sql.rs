@@ -50,6 +50,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "criticals",
         sql: include_str!("../sql/0008_criticals.sql"),
     },
+    Migration {
+        version: 11,
+        name: "verification",
+        sql: include_str!("../sql/0011_verification.sql"),
+    },
 ];
 
 #[cfg(test)]

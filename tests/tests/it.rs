@@ -12,5 +12,6 @@ mod it {
     mod guarantees;
     mod orders;
     mod serial;
+    mod verification;
     mod ways;
 }

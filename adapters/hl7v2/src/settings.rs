@@ -33,6 +33,10 @@ pub struct Hl7v2Settings {
     /// How messages are read.
     #[serde(default)]
     pub translate: TranslatorSettings,
+    /// Results must be verified here before anybody may act on them: true for analyzers that speak HL7. Default: false, results of
+    /// a laboratory system are verified when they come.
+    #[serde(default)]
+    pub verify: bool,
 }
 
 /// `[channel.settings.frame]`
@@ -94,6 +98,7 @@ impl Hl7v2Settings {
             frame: FramingSettings::default(),
             ack: AckSettings::default(),
             translate: TranslatorSettings::default(),
+            verify: false,
         }
     }
 
@@ -107,6 +112,7 @@ impl Hl7v2Settings {
             frame: FramingSettings::default(),
             ack: AckSettings::default(),
             translate: TranslatorSettings::default(),
+            verify: false,
         }
     }
 

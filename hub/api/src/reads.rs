@@ -5,4 +5,5 @@ pub(crate) mod care;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod patients;
+pub(crate) mod verification;
 pub(crate) mod worklists;

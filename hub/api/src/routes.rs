@@ -27,6 +27,8 @@ mod orders;
 mod patients;
 mod records;
 mod unmatched;
+mod verification;
+mod waiting;
 
 /// The whole HTTP surface of the hub.
 pub fn router(state: ApiState) -> Router {
@@ -61,6 +63,8 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(unmatched::routes())
             .merge(controls::routes())
             .merge(criticals::routes())
+            .merge(verification::routes())
+            .merge(waiting::routes())
             .merge(dead::routes(limits))
             .merge(channels::routes())
             .merge(records::routes()),

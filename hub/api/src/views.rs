@@ -7,4 +7,5 @@ pub(crate) mod integration;
 pub(crate) mod messages;
 mod of_care;
 pub(crate) mod patients;
+pub(crate) mod verification;
 pub(crate) mod worklists;

@@ -23,4 +23,5 @@ mod it {
     mod serving;
     mod sign_in;
     mod unmatched;
+    mod verification;
 }

@@ -26,6 +26,8 @@ trait Settings: serde::de::DeserializeOwned + Send + Sync + 'static {
     fn edge(&self) -> impl Adapter;
     /// The channel's translator.
     fn translator(&self) -> impl Translator;
+    /// Its results must be verified here before anybody may act on them.
+    fn verify(&self) -> bool;
 }
 
 impl Settings for Hl7v2Settings {
@@ -39,6 +41,10 @@ impl Settings for Hl7v2Settings {
 
     fn translator(&self) -> impl Translator {
         Hl7v2Translator::new(self.translate.clone())
+    }
+
+    fn verify(&self) -> bool {
+        self.verify
     }
 }
 
@@ -54,6 +60,10 @@ impl Settings for AstmSettings {
     fn translator(&self) -> impl Translator {
         AstmTranslator::new(self.link.mode, self.dialect.clone())
     }
+
+    fn verify(&self) -> bool {
+        self.verify
+    }
 }
 
 type Read = fn(&Loaded, &ChannelSettings) -> Result<Arc<dyn AnySettings>, Vec<Problem>>;
@@ -63,6 +73,7 @@ type Running = Pin<Box<dyn Future<Output = Result<(), AdapterError>> + Send>>;
 trait AnySettings: Send + Sync {
     fn run(&self, ctx: ChannelContext) -> Running;
     fn translator(&self) -> Arc<dyn Translator>;
+    fn verify(&self) -> bool;
 }
 
 impl<S: Settings> AnySettings for S {
@@ -72,6 +83,10 @@ impl<S: Settings> AnySettings for S {
 
     fn translator(&self) -> Arc<dyn Translator> {
         Arc::new(Settings::translator(self))
+    }
+
+    fn verify(&self) -> bool {
+        Settings::verify(self)
     }
 }
 
@@ -125,6 +140,11 @@ impl Kind {
     /// The channel's translator.
     pub(crate) fn translator(&self) -> Arc<dyn Translator> {
         self.settings.translator()
+    }
+
+    /// True when its results must be verified here.
+    pub(crate) fn verify(&self) -> bool {
+        self.settings.verify()
     }
 }
 

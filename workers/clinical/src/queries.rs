@@ -14,6 +14,7 @@ mod orders;
 mod reports;
 mod results;
 mod unmatched;
+mod verification;
 mod worklist;
 
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
@@ -33,4 +34,8 @@ pub use results::{
     results_of_report,
 };
 pub use unmatched::{UnmatchedFilter, UnmatchedRow, unmatched, unmatched_report};
+pub use verification::{
+    CommentRow, VerificationFilter, VerificationRow, VerificationState, affected_by_control,
+    verification, verification_comments, verification_runs, verifications,
+};
 pub use worklist::{PendingTest, known_numbers, oldest_pending, pending_on};

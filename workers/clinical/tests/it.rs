@@ -13,5 +13,6 @@ mod it {
     mod queries;
     mod results;
     mod support;
+    mod verification;
     mod worklist;
 }

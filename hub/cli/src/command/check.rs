@@ -13,7 +13,11 @@ use crate::compose;
 /// # Errors
 /// None of its own: a file that can't be read is a problem like any other.
 pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let (problems, channels) = problems_of(file);
+    let Found {
+        problems,
+        channels,
+        notes,
+    } = look(file);
     if json {
         let list: Vec<_> = problems
             .iter()
@@ -21,13 +25,17 @@ pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
             .collect();
         println!(
             "{}",
-            serde_json::json!({"ok": problems.is_empty(), "channels": channels, "problems": list})
+            serde_json::json!({"ok": problems.is_empty(), "channels": channels, "problems": list, "notes": notes})
         );
-    } else if problems.is_empty() {
-        println!("{}: good ({channels} channels)", file.display());
     } else {
+        if problems.is_empty() {
+            println!("{}: good ({channels} channels)", file.display());
+        }
         for problem in &problems {
             println!("{problem}");
+        }
+        for note in &notes {
+            println!("note: {note}");
         }
     }
     Ok(if problems.is_empty() {
@@ -37,33 +45,40 @@ pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn problems_of(file: &Path) -> (Vec<Problem>, usize) {
+#[derive(Default)]
+struct Found {
+    problems: Vec<Problem>,
+    channels: usize,
+    /// Nothing wrong, and good to know.
+    notes: Vec<String>,
+}
+
+fn look(file: &Path) -> Found {
+    let mut found = Found::default();
     let loaded = match Loaded::from_file(file) {
         Ok(loaded) => loaded,
-        Err(problems) => return (problems, 0),
+        Err(problems) => {
+            found.problems = problems;
+            return found;
+        }
     };
-    let (mut problems, channels) = match compose::read_channels(&loaded) {
-        Ok(channels) => (Vec::new(), channels.len()),
-        Err(problems) => (problems, 0),
-    };
-    if let Err(error) = MappingStore::load(loaded.mappings_folder()) {
-        problems.extend(error.to_string().lines().map(|line| Problem {
-            file: loaded.mappings_folder(),
-            line: None,
-            message: line.to_owned(),
-        }));
+    match compose::read_channels(&loaded) {
+        Ok(channels) => found.channels = channels.len(),
+        Err(problems) => found.problems = problems,
     }
     let folder = loaded.mappings_folder();
-    let packs = [
-        compose::rule_packs::westgard(&folder).err(),
-        compose::rule_packs::critical(&folder).err(),
-    ];
-    for error in packs.into_iter().flatten() {
-        problems.push(Problem {
-            file: loaded.mappings_folder(),
-            line: None,
-            message: format!("{error:#}"),
-        });
+    if let Err(error) = MappingStore::load(&folder) {
+        found
+            .problems
+            .extend(error.to_string().lines().map(|line| Problem {
+                file: folder.clone(),
+                line: None,
+                message: line.to_owned(),
+            }));
     }
-    (problems, channels)
+    match compose::rule_packs::load(&folder) {
+        Ok(packs) => found.notes = compose::rule_packs::notes(&packs),
+        Err(faults) => found.problems.extend(faults.0),
+    }
+    found
 }
