@@ -77,7 +77,22 @@ fn look(file: &Path) -> Found {
             }));
     }
     match compose::rule_packs::load(&folder) {
-        Ok(packs) => found.notes = compose::rule_packs::notes(&packs),
+        Ok(packs) => {
+            found.notes = compose::rule_packs::notes(&packs);
+            let channels = &loaded.config.channels;
+            let strangers = packs
+                .autoverify
+                .channels_named()
+                .into_iter()
+                .filter(|name| {
+                    !channels
+                        .iter()
+                        .any(|channel| channel.id.get_ref().as_str() == *name)
+                });
+            found.notes.extend(strangers.map(|name| {
+                format!("rules/autoverify.toml or its approval names the channel `{name}`, which this configuration does not have")
+            }));
+        }
         Err(faults) => found.problems.extend(faults.0),
     }
     found

@@ -26,6 +26,9 @@ pub(super) struct Item {
     pub(super) report_id: Uuid,
     pub(super) channel: String,
     pub(super) code: String,
+    code_system: Option<String>,
+    sub_id: Option<String>,
+    value_kind: String,
     pub(super) loinc: Option<String>,
     pub(super) specimen_number: Option<String>,
     pub(super) subject_key: Option<Uuid>,
@@ -43,6 +46,20 @@ pub(super) struct Item {
 impl Item {
     pub(super) fn state(&self) -> State {
         State::stored(&self.state)
+    }
+
+    /// A run of the same test on the same sample: one of them counts.
+    fn is_run_with(&self, other: &Self) -> bool {
+        let measured = |item: &Self| matches!(item.value_kind.as_str(), "quantity" | "absent");
+        measured(self)
+            && measured(other)
+            && self.specimen_number.is_some()
+            && self.specimen_number == other.specimen_number
+            && self.subject_key == other.subject_key
+            && self.channel == other.channel
+            && self.code == other.code
+            && self.code_system == other.code_system
+            && self.sub_id == other.sub_id
     }
 }
 
@@ -115,7 +132,8 @@ pub(super) async fn lock(tx: &mut Tx<'_>, ids: &[i64]) -> Result<HashMap<i64, It
     .execute(tx.conn())
     .await?;
     let items: Vec<Item> = sqlx::query_as(
-        "select standing.id, standing.report_id, standing.channel, standing.code, standing.loinc, standing.specimen_number, \
+        "select standing.id, standing.report_id, standing.channel, standing.code, standing.code_system, standing.sub_id, \
+         result.value_kind, standing.loinc, standing.specimen_number, \
          standing.subject_key, standing.current, standing.state, standing.blocked, standing.decided_by, \
          standing.rerun_by, standing.rerun_order, standing.makers, standing.revision, result.held \
          from clinical.verifications as standing join clinical.results as result on result.report_id = standing.report_id \
@@ -248,7 +266,18 @@ async fn decide(
     for wanted in &command.items {
         let id = wanted.verification_id;
         let item = rows.get(&id);
-        match outcome(item, *wanted, command, pack) {
+        let other_run = item.is_some_and(|item| {
+            command.decision == Decision::Verify
+                && changed.iter().any(|(one, _)| one.is_run_with(item))
+        });
+        let outcome = match outcome(item, *wanted, command, pack) {
+            Outcome::Becomes(..) if other_run => Outcome::Refused(Refusal::new(
+                "clinical.verification_conflict",
+                "another run of this sample is verified by the same command",
+            )),
+            outcome => outcome,
+        };
+        match outcome {
             Outcome::Stands(state, revision) => answers.push(
                 json!({ "id": id, "outcome": "applied", "state": state.as_str(), "revision": revision }),
             ),

@@ -3,7 +3,7 @@
 //! A pack counts only when it is approved: an approval names the pack by version and by the digest of its text, so that whoever
 //! changes a limit has a draft again. Of a draft every check is made and shown, and nothing is verified by it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use schemas::ChannelId;
 use serde::Deserialize;
@@ -192,6 +192,21 @@ impl Autoverify {
     #[must_use]
     pub fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    /// Channels that rows or the approval name.
+    #[must_use]
+    pub fn channels_named(&self) -> BTreeSet<&str> {
+        let of_flags = self
+            .flags
+            .values()
+            .flatten()
+            .flat_map(|flag| &flag.channels);
+        self.channels
+            .keys()
+            .map(String::as_str)
+            .chain(of_flags.chain(&self.channels_off).map(ChannelId::as_str))
+            .collect()
     }
 
     pub(crate) fn approved_by(&self) -> Option<&str> {

@@ -429,6 +429,36 @@ async fn of_several_each_has_its_own_outcome() {
 }
 
 #[tokio::test]
+async fn two_runs_of_one_test_are_not_verified_together() {
+    let ward = lab(pack(FREE, "")).await;
+    for (minute, value) in [(0, "412"), (9, "450")] {
+        ward.apply_one(at(minute, &measured(minute, vec![glucose(value)])))
+            .await;
+    }
+    let first = rows(&ward).await.remove(0);
+    assert_eq!(first.result.failed.as_deref(), Some("run"));
+    let reopen = decide(
+        vec![seen(&first)],
+        Decision::Reopen,
+        Some("the dilution was wrong"),
+        "dr.rao",
+    );
+    ward.apply_one(reopen).await;
+    let both: Vec<Seen> = rows(&ward).await.iter().map(seen).collect();
+    let verdict = ward
+        .apply_one(decide(both, Decision::Verify, None, "dr.rao"))
+        .await;
+    let items = &answer(&verdict)["items"];
+    assert_eq!(items[0]["state"], "released");
+    assert_eq!(items[1]["code"], "clinical.verification_conflict");
+    assert_eq!(
+        states(&ward).await,
+        ["412 released run", "450 rejected run"],
+        "and the other no longer counts"
+    );
+}
+
+#[tokio::test]
 async fn a_rejected_result_settles_its_report_and_can_be_opened_again() {
     let ward = lab(pack(FREE, "")).await;
     let mut body = measured(0, vec![glucose("412"), glucose("100")]);
