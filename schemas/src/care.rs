@@ -419,6 +419,9 @@ pub struct ReportFiled {
     pub held: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// True: its results must be verified before anybody may act on them; `clinical.report.released` says when they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_verify: bool,
 }
 
 impl Body for ReportFiled {
@@ -436,6 +439,9 @@ pub struct ReportAmended {
     pub added: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// True: its results must be verified before anybody may act on them; `clinical.report.released` says when they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_verify: bool,
 }
 
 impl Body for ReportAmended {

@@ -2,7 +2,10 @@
 
 use schemars::{Schema, generate::SchemaSettings};
 
-use crate::{Body, care, commands, controls, criticals, devices, integration, patients, sending};
+use crate::{
+    Body, care, commands, controls, criticals, devices, integration, patients, sending,
+    verification,
+};
 
 /// Fact or request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +119,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<criticals::CriticalRaised>(Event, None, OrderGroup::Care),
     row::<criticals::CriticalOverdue>(Event, None, OrderGroup::Care),
     row::<sending::OrderSent>(Event, Some(Owner::Clinical), OrderGroup::Care),
+    row::<verification::ReportReleased>(Event, None, OrderGroup::Care),
+    row::<verification::ReportReopened>(Event, None, OrderGroup::Care),
     row::<integration::ResultHeld>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::CodeMapped>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::MessageTranslated>(Event, Some(Owner::Integration), OrderGroup::Integration),
@@ -138,6 +143,9 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<criticals::EscalateCriticals>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<devices::ClaimVitals>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<devices::DiscardVitals>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<verification::DecideResults>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<verification::RerunResult>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<verification::CommentResult>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::ResolveHeld>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::ResolveDead>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::SetChannelState>(Command, Some(Owner::Integration), OrderGroup::Integration),

@@ -15,6 +15,7 @@ pub mod patch;
 pub mod patients;
 pub mod sending;
 pub mod sql;
+pub mod verification;
 pub mod worklist;
 
 pub use catalogue::{CATALOGUE, CatalogueEntry, MessageKind, OrderGroup, Owner};

@@ -60,6 +60,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "devices",
         sql: include_str!("../sql/0010_devices.sql"),
     },
+    Migration {
+        version: 11,
+        name: "verification",
+        sql: include_str!("../sql/0011_verification.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -19,5 +19,6 @@ mod it {
     mod poct1a;
     mod serial;
     mod traces;
+    mod verification;
     mod ways;
 }

@@ -34,6 +34,14 @@ pub struct AstmSettings {
     /// What the instrument is told to do.
     #[serde(default)]
     pub orders: OrderSettings,
+    /// Results must be verified here before anybody may act on them. Default: true; false where what is behind the line has
+    /// verified them.
+    #[serde(default = "yes")]
+    pub verify: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl AstmSettings {
@@ -47,6 +55,7 @@ impl AstmSettings {
             link: LinkSettings::default(),
             dialect: Dialect::default(),
             orders: OrderSettings::default(),
+            verify: true,
         }
     }
 

@@ -40,6 +40,10 @@ pub struct Hl7v2Settings {
     /// What the instrument is told to do. Left out: its queries are stored and acknowledged, and not answered.
     #[serde(default)]
     pub orders: Option<OrderSettings>,
+    /// Results must be verified here before anybody may act on them: true for analyzers that speak HL7. Default: false, results of
+    /// a laboratory system are verified when they come.
+    #[serde(default)]
+    pub verify: bool,
 }
 
 /// `[channel.settings.frame]`
@@ -102,6 +106,7 @@ impl Hl7v2Settings {
             ack: AckSettings::default(),
             translate: TranslatorSettings::default(),
             orders: None,
+            verify: false,
         }
     }
 
@@ -116,6 +121,7 @@ impl Hl7v2Settings {
             ack: AckSettings::default(),
             translate: TranslatorSettings::default(),
             orders: None,
+            verify: false,
         }
     }
 

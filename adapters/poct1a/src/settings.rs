@@ -31,6 +31,10 @@ pub struct Poct1aSettings {
     /// How this device fills the elements.
     #[serde(default)]
     pub dialect: Dialect,
+    /// Results must be verified here before anybody may act on them. Default: false, at the bedside they have been acted on when they
+    /// come.
+    #[serde(default)]
+    pub verify: bool,
 }
 
 impl Poct1aSettings {
@@ -43,6 +47,7 @@ impl Poct1aSettings {
             link: LinkSettings::default(),
             conversation: ConversationSettings::default(),
             dialect: Dialect::default(),
+            verify: false,
         }
     }
 

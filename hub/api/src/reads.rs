@@ -6,4 +6,5 @@ pub(crate) mod devices;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod patients;
+pub(crate) mod verification;
 pub(crate) mod worklists;

@@ -28,7 +28,9 @@ mod orders;
 mod patients;
 mod records;
 mod unmatched;
+mod verification;
 mod vitals;
+mod waiting;
 
 /// The whole HTTP surface of the hub.
 pub fn router(state: ApiState) -> Router {
@@ -65,6 +67,8 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(alarms::routes())
             .merge(controls::routes())
             .merge(criticals::routes())
+            .merge(verification::routes())
+            .merge(waiting::routes())
             .merge(dead::routes(limits))
             .merge(channels::routes())
             .merge(records::routes()),

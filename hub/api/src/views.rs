@@ -8,4 +8,5 @@ pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod of_care;
 pub(crate) mod patients;
+pub(crate) mod verification;
 pub(crate) mod worklists;

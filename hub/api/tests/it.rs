@@ -24,4 +24,5 @@ mod it {
     mod serving;
     mod sign_in;
     mod unmatched;
+    mod verification;
 }

@@ -15,12 +15,13 @@ use hub_core::subject::StreamName;
 use hub_core::telemetry::{MetricsHandle, export};
 use hub_core::worker::runner::{STOP_DEADLINE, WorkerRunner};
 use hub_core::{Worker, claim, db};
-use schemas::TenantId;
+use schemas::{ChannelId, TenantId};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use worker_clinical::{ClinicalWorker, RuleStore};
 
 mod api_backbone;
 mod background;
@@ -104,6 +105,21 @@ pub(crate) fn read_channels(
         }
     }
     if bad.is_empty() { Ok(good) } else { Err(bad) }
+}
+
+/// Channels whose results must be verified before anybody may act on them.
+fn to_verify(
+    channels: &[(hub_core::config::ChannelSettings, Kind)],
+) -> impl Iterator<Item = (TenantId, ChannelId)> {
+    channels
+        .iter()
+        .filter(|(_, kind)| kind.verify())
+        .map(|(channel, _)| {
+            (
+                channel.tenant.get_ref().clone(),
+                channel.id.get_ref().clone(),
+            )
+        })
 }
 
 /// Connect options for the program's role.
@@ -211,10 +227,18 @@ impl Hub {
                 handle: &background.handle(),
             };
             start.worker(worker_patient::PatientWorker);
+            let rules = Arc::new(RuleStore::new(rule_packs::load(&loaded.mappings_folder())?));
+            for note in rule_packs::notes(&rules.current()) {
+                tracing::info!("{note}");
+            }
             start.worker(
-                worker_clinical::ClinicalWorker::new(Arc::clone(&mappings))
-                    .with_westgard(rule_packs::westgard(&loaded.mappings_folder())?)
-                    .with_critical_limits(rule_packs::critical(&loaded.mappings_folder())?),
+                ClinicalWorker::new(Arc::clone(&mappings))
+                    .with_rules(Arc::clone(&rules))
+                    .with_verification(to_verify(&channels)),
+            );
+            tasks.spawn_on(
+                rule_packs::watch(loaded.mappings_folder(), rules, stop.clone()),
+                &background.handle(),
             );
             start.worker(worker_integration::IntegrationWorker);
             tasks.spawn_on(

@@ -35,6 +35,8 @@ trait Settings: serde::de::DeserializeOwned + Send + Sync + 'static {
     fn rehearse(&self, capture: &[u8], _repair: bool) -> Rehearsal {
         Rehearsal::whole(capture)
     }
+    /// Its results must be verified here before anybody may act on them.
+    fn verify(&self) -> bool;
 }
 
 impl Settings for Hl7v2Settings {
@@ -52,6 +54,10 @@ impl Settings for Hl7v2Settings {
 
     fn rehearse(&self, capture: &[u8], repair: bool) -> Rehearsal {
         adapter_hl7v2::edge::rehearse(self, capture, repair)
+    }
+
+    fn verify(&self) -> bool {
+        self.verify
     }
 }
 
@@ -71,6 +77,10 @@ impl Settings for AstmSettings {
     fn rehearse(&self, capture: &[u8], repair: bool) -> Rehearsal {
         adapter_astm::rehearsal::rehearse(self, capture, repair)
     }
+
+    fn verify(&self) -> bool {
+        self.verify
+    }
 }
 
 impl Settings for Poct1aSettings {
@@ -85,6 +95,10 @@ impl Settings for Poct1aSettings {
     fn translator(&self) -> impl Translator {
         Poct1aTranslator::new(self.dialect.clone())
     }
+
+    fn verify(&self) -> bool {
+        self.verify
+    }
 }
 
 type Read = fn(toml::Table) -> Result<Arc<dyn AnySettings>, Vec<Fault>>;
@@ -95,6 +109,7 @@ trait AnySettings: Send + Sync {
     fn run(&self, ctx: ChannelContext) -> Running;
     fn translator(&self) -> Arc<dyn Translator>;
     fn rehearse(&self, capture: &[u8], repair: bool) -> Rehearsal;
+    fn verify(&self) -> bool;
 }
 
 impl<S: Settings> AnySettings for S {
@@ -108,6 +123,10 @@ impl<S: Settings> AnySettings for S {
 
     fn rehearse(&self, capture: &[u8], repair: bool) -> Rehearsal {
         Settings::rehearse(self, capture, repair)
+    }
+
+    fn verify(&self) -> bool {
+        Settings::verify(self)
     }
 }
 
@@ -236,6 +255,11 @@ impl Kind {
     /// The channel's translator.
     pub(crate) fn translator(&self) -> Arc<dyn Translator> {
         self.settings.translator()
+    }
+
+    /// True when its results must be verified here.
+    pub(crate) fn verify(&self) -> bool {
+        self.settings.verify()
     }
 
     /// Plays a capture without a line.

@@ -1,6 +1,6 @@
 //! A batch on its way through the worker: what each message led to, and what is to be said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hub_core::{Envelope, Outgoing, Refusal, Tx, Verdict};
 use schemas::Body;
@@ -12,6 +12,7 @@ pub(crate) struct Batch<'a> {
     fates: Vec<Fate>,
     pub(crate) changes: Changes,
     causes: BTreeSet<usize>,
+    touched: BTreeMap<Uuid, usize>,
 }
 
 #[derive(Default)]
@@ -45,7 +46,18 @@ impl<'a> Batch<'a> {
             fates: envelopes.iter().map(|_| Fate::Open).collect(),
             changes: Changes::default(),
             causes: BTreeSet::new(),
+            touched: BTreeMap::new(),
         }
+    }
+
+    /// Something is known of a report that its verification may depend on; `slot` is the message that brought it.
+    pub(crate) fn touch(&mut self, report: Uuid, slot: usize) {
+        self.touched.insert(report, slot);
+    }
+
+    /// What was touched, each with the message that did it last.
+    pub(crate) fn take_touched(&mut self) -> BTreeMap<Uuid, usize> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Places of all messages of one name, in order.

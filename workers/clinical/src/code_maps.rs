@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::batch::Batch;
 use crate::criticals::limits::CriticalLimits;
 use crate::criticals::{self, Suspects};
-use crate::{audit, body, decimal, vitals};
+use crate::{audit, body, decimal, verification, vitals};
 
 /// One mapping.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -202,6 +202,10 @@ async fn map_one(
     };
     let detail = serde_json::to_value(&mapped).ok();
     batch.say(slot, &mapped);
+    verification::made_by(tx, &reports, Some(&command.code), &command.actor).await?;
+    for report in &reports {
+        batch.touch(*report, slot);
+    }
     let mut suspects = Suspects::new(limits);
     if limits.concern(&command.loinc) {
         for report in reports {

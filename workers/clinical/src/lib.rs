@@ -15,39 +15,45 @@ mod criticals;
 mod decimal;
 mod encounters;
 mod orders;
+mod packs;
 pub mod queries;
 mod reports;
 mod specimens;
 mod tubes;
 mod unmatched;
+mod verification;
 mod vitals;
 
 use std::sync::Arc;
 
 use hub_core::mappings::MappingStore;
 use hub_core::{Envelope, Tx, Verdict, Worker, WorkerError};
-use schemas::Body;
 use schemas::care::{EncounterReported, OrderReported, ResultReceived};
 use schemas::commands::{CancelOrder, ClaimReport, MapCode, PlaceOrder};
 use schemas::controls::{DecideControl, DefineControl};
 use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
 use schemas::devices::{AlarmReported, BedChanged, ClaimVitals, DiscardVitals, VitalsObserved};
 use schemas::sending::OrderSent;
+use schemas::verification::{CommentResult, DecideResults, RerunResult};
+use schemas::{Body, ChannelId, TenantId};
 
 use batch::Batch;
-pub use controls::westgard::{InvalidPack, Westgard};
+pub use controls::westgard::Westgard;
 pub use criticals::limits::CriticalLimits;
+pub use packs::{InvalidPack, RulePacks, RuleStore};
 use reports::Rules;
+use verification::Channels;
+pub use verification::pack::{Approval, Autoverify, Standing};
 
 /// Owner of the Postgres schema `clinical`.
 #[derive(Debug, Clone, Default)]
 pub struct ClinicalWorker {
     /// What instruments call ordered tests: tells when all of an order is done.
     mappings: Arc<MappingStore>,
-    /// How control results are judged.
-    westgard: Arc<Westgard>,
-    /// Results that somebody must be called about.
-    limits: Arc<CriticalLimits>,
+    /// The laboratory's rule packs.
+    rules: Arc<RuleStore>,
+    /// Channels whose results must be verified.
+    to_verify: Arc<Channels>,
 }
 
 impl ClinicalWorker {
@@ -60,17 +66,41 @@ impl ClinicalWorker {
         }
     }
 
-    /// With the rule pack of the site instead of the one that comes with the program.
+    /// With the rule packs of the site instead of those that come with the program, as they are in force.
     #[must_use]
-    pub fn with_westgard(mut self, pack: Westgard) -> Self {
-        self.westgard = Arc::new(pack);
+    pub fn with_rules(mut self, rules: Arc<RuleStore>) -> Self {
+        self.rules = rules;
         self
     }
 
-    /// With the critical limits of the site instead of those that come with the program.
+    /// With these Westgard rules.
     #[must_use]
-    pub fn with_critical_limits(mut self, pack: CriticalLimits) -> Self {
-        self.limits = Arc::new(pack);
+    pub fn with_westgard(self, pack: Westgard) -> Self {
+        self.rules.change(|packs| packs.westgard = pack.clone());
+        self
+    }
+
+    /// With these critical limits.
+    #[must_use]
+    pub fn with_critical_limits(self, pack: CriticalLimits) -> Self {
+        self.rules.change(|packs| packs.critical = pack.clone());
+        self
+    }
+
+    /// With these rules of what the machine may verify.
+    #[must_use]
+    pub fn with_autoverify(self, pack: Autoverify) -> Self {
+        self.rules.change(|packs| packs.autoverify = pack.clone());
+        self
+    }
+
+    /// Results of these channels must be verified before anybody may act on them.
+    #[must_use]
+    pub fn with_verification(
+        mut self,
+        channels: impl IntoIterator<Item = (TenantId, ChannelId)>,
+    ) -> Self {
+        self.to_verify = Arc::new(Channels::new(channels));
         self
     }
 }
@@ -95,6 +125,9 @@ impl Worker for ClinicalWorker {
         BedChanged::NAME,
         ClaimVitals::NAME,
         DiscardVitals::NAME,
+        DecideResults::NAME,
+        RerunResult::NAME,
+        CommentResult::NAME,
     ];
 
     /// Messages of one kind keep their order; kinds are independent, so each is applied set by set. Mappings go
@@ -106,7 +139,9 @@ impl Worker for ClinicalWorker {
     ) -> Result<Vec<Verdict>, WorkerError> {
         let mut batch = Batch::new(envelopes);
         let maps = self.mappings.current();
-        code_maps::map(tx, &mut batch, &self.limits).await?;
+        let packs = self.rules.current();
+        let to_verify = self.to_verify.of(tx.tenant());
+        code_maps::map(tx, &mut batch, &packs.critical).await?;
         let moved = encounters::apply(tx, &mut batch).await?;
         beds::apply(tx, &mut batch, &moved).await?;
         orders::apply(tx, &mut batch, &maps).await?;
@@ -114,13 +149,15 @@ impl Worker for ClinicalWorker {
         criticals::command(tx, &mut batch).await?;
         let rules = Rules {
             maps: &maps,
-            westgard: &self.westgard,
-            limits: &self.limits,
+            packs: &packs,
+            to_verify,
         };
         reports::file(tx, &mut batch, &rules).await?;
         unmatched::claim(tx, &mut batch, &maps).await?;
         vitals::apply(tx, &mut batch).await?;
         alarms::apply(tx, &mut batch).await?;
+        verification::judge(tx, &mut batch, to_verify, &packs).await?;
+        verification::decide::command(tx, &mut batch, &packs, &maps).await?;
         batch.audit(tx).await?;
         Ok(batch.verdicts())
     }

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::specimens::{self, SpecimenRow};
-use crate::{audit, body, tubes, unmatched};
+use crate::{audit, body, tubes, unmatched, verification};
 
+pub(crate) mod again;
 mod cancel;
 pub(crate) mod closing;
 pub(crate) mod complete;
@@ -143,7 +144,9 @@ async fn place(
         .collect();
     tubes::settle(tx, &known).await?;
     on_tubes.carry(tx).await?;
-    let released = unmatched::release(tx, batch, &on_tubes.opened()).await?;
+    let opened = on_tubes.opened();
+    let released = unmatched::release(tx, batch, &opened).await?;
+    verification::ordered(tx, batch, &opened).await?;
     closing::close(tx, batch, maps, &released).await?;
     for (slot, placing, order) in placed {
         let cause = batch.envelopes[slot].id;

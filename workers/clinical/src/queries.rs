@@ -16,6 +16,7 @@ mod reports;
 mod results;
 mod sendings;
 mod unmatched;
+mod verification;
 mod vitals;
 mod worklist;
 
@@ -38,6 +39,10 @@ pub use results::{
 };
 pub use sendings::{SendingRow, sendings};
 pub use unmatched::{UnmatchedFilter, UnmatchedRow, unmatched, unmatched_report};
+pub use verification::{
+    CommentRow, VerificationFilter, VerificationRow, VerificationState, affected_by_control,
+    verification, verification_comments, verification_runs, verifications,
+};
 pub use vitals::{
     UnmatchedVitalsFilter, UnmatchedVitalsRow, VitalFilter, VitalRow, latest_vitals,
     unmatched_vitals, vitals_for_subjects, vitals_of_item,

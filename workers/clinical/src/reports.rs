@@ -3,20 +3,22 @@
 //! New reports are the load and take two statements a batch (reports, results). Everything else, a repeat, a
 //! correction, a completion, is found by the first of them not writing a row, and takes the slow way of [`amend`].
 
+use std::collections::BTreeSet;
+
 use hub_core::Tx;
 use hub_core::mappings::Mappings;
-use schemas::Body;
 use schemas::care::{HoldReason, ReportAmended, ReportFiled};
 use schemas::integration::ResultHeld;
+use schemas::{Body, ChannelId};
 
 use crate::batch::Batch;
 use crate::body;
 use crate::code_maps::{self, CodeMaps};
-use crate::controls::{self, westgard::Westgard};
-use crate::criticals::limits::CriticalLimits;
+use crate::controls;
 use crate::criticals::{self, Suspects};
 use crate::orders::closing;
 use crate::orders::complete::{self, Done};
+use crate::packs::RulePacks;
 use crate::specimens::{self, SpecimenRow};
 use crate::unmatched::{self, Waiting};
 
@@ -40,8 +42,9 @@ pub(crate) use status::is_final;
 /// What results are filed by.
 pub(crate) struct Rules<'r> {
     pub(crate) maps: &'r Mappings,
-    pub(crate) westgard: &'r Westgard,
-    pub(crate) limits: &'r CriticalLimits,
+    pub(crate) packs: &'r RulePacks,
+    /// Channels whose results must be verified.
+    pub(crate) to_verify: &'r BTreeSet<ChannelId>,
 }
 
 /// Files every `lis.result.received` of the batch.
@@ -68,13 +71,13 @@ pub(crate) async fn file(
     // before anything is matched: a control is nobody's
     let (controls, mut filings): (Vec<_>, Vec<_>) =
         filings.into_iter().partition(Filing::is_control);
-    controls::record(tx, batch, &controls, rules.westgard).await?;
+    controls::record(tx, batch, &controls, &rules.packs.westgard).await?;
     let awaited = matching::settle(tx, &mut filings).await?;
     let maps = mappings_for(tx, &filings).await?;
     let mut new_unmatched = Vec::new();
-    let mut suspects = Suspects::new(rules.limits);
+    let mut suspects = Suspects::new(&rules.packs.critical);
     for wave in filing::waves(&filings) {
-        let new = file_wave(tx, batch, &wave, &maps, &mut suspects).await?;
+        let new = file_wave(tx, batch, &wave, &maps, rules, &mut suspects).await?;
         new_unmatched.extend(new.into_iter().filter_map(Waiting::of));
     }
     keep_specimens(tx, &filings).await?;
@@ -107,6 +110,7 @@ async fn file_wave<'f, 'a>(
     batch: &mut Batch<'_>,
     wave: &[&'f Filing<'a>],
     maps: &CodeMaps,
+    rules: &Rules<'_>,
     suspects: &mut Suspects<'_>,
 ) -> Result<Vec<&'f Filing<'a>>, sqlx::Error> {
     let (corrections, mut candidates): (Vec<&'f Filing<'a>>, Vec<&'f Filing<'a>>) =
@@ -144,13 +148,13 @@ async fn file_wave<'f, 'a>(
             _ => true,
         });
     }
-    file_new(tx, batch, &candidates, maps, suspects).await?;
+    file_new(tx, batch, &candidates, maps, rules, suspects).await?;
     if existing.is_empty() {
         return Ok(candidates);
     }
-    let answers = amend::amend(tx, &existing, maps, suspects).await?;
+    let answers = amend::amend(tx, &existing, maps, rules, suspects).await?;
     for ((filing, _), answer) in existing.iter().zip(&answers) {
-        say_amended(batch, filing, answer);
+        say_amended(batch, filing, answer, rules);
     }
     Ok(candidates)
 }
@@ -160,6 +164,7 @@ async fn file_new(
     batch: &mut Batch<'_>,
     filings: &[&Filing<'_>],
     maps: &CodeMaps,
+    rules: &Rules<'_>,
     suspects: &mut Suspects<'_>,
 ) -> Result<(), sqlx::Error> {
     let rows = filings.iter().map(|f| f.report.results.len()).sum();
@@ -197,18 +202,26 @@ async fn file_new(
             results: count(filing.report.results.len()),
             held: count(waiting),
             status: said(filing.report.status.as_ref()).map(str::to_owned),
+            to_verify: rules.to_verify.contains(&filing.report.channel),
         };
         batch.say(filing.slot, &filed);
+        if filed.to_verify {
+            batch.touch(filing.new_id, filing.slot);
+        }
         say_held(batch, filing, filing.new_id, &held);
         batch.changes.reports += 1;
     }
     columns.insert(tx).await
 }
 
-fn say_amended(batch: &mut Batch<'_>, filing: &Filing<'_>, answer: &Amended) {
+fn say_amended(batch: &mut Batch<'_>, filing: &Filing<'_>, answer: &Amended, rules: &Rules<'_>) {
     if !answer.touched {
         batch.unchanged(filing.slot);
         return;
+    }
+    let to_verify = rules.to_verify.contains(&filing.report.channel);
+    if to_verify {
+        batch.touch(answer.report_id, filing.slot);
     }
     batch.say(
         filing.slot,
@@ -218,6 +231,7 @@ fn say_amended(batch: &mut Batch<'_>, filing: &Filing<'_>, answer: &Amended) {
             changed: answer.changed,
             added: answer.added,
             status: answer.status.clone(),
+            to_verify,
         },
     );
     say_held(batch, filing, answer.report_id, &answer.held);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::batch::Batch;
 use crate::orders::closing;
 use crate::reports::Filing;
-use crate::{audit, body};
+use crate::{audit, body, verification};
 
 /// Why a report is on nobody's chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +134,7 @@ pub(crate) async fn release(
             },
         );
         batch.changes.reports += 1;
+        batch.touch(report_id, *slot);
         numbers.insert(number, *slot);
     }
     Ok(numbers)
@@ -215,6 +216,8 @@ async fn claim_one(
         slot,
         serde_json::json!({ "report_id": id, "state": "claimed" }),
     );
+    verification::made_by(tx, &[id], None, &command.actor).await?;
+    batch.touch(id, slot);
     audit::entry(
         tx,
         &command.actor,

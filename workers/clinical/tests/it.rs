@@ -17,6 +17,7 @@ mod it {
     mod results;
     mod sendings;
     mod support;
+    mod verification;
     mod vitals;
     mod worklist;
 }

@@ -64,6 +64,8 @@ permissions! {
     QcDefine = "qc:define",
     /// Accept and reject control results.
     QcDecide = "qc:decide",
+    /// Verify, reject and comment results of analyzers, and have them measured again.
+    ResultsVerify = "results:verify",
     /// Put on record that somebody was called about a critical value.
     CriticalsAcknowledge = "criticals:acknowledge",
     /// See dead letters.

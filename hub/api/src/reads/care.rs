@@ -38,6 +38,7 @@ pub(crate) struct ResultFilter {
     pub(crate) loinc: Option<String>,
     pub(crate) status: Option<String>,
     pub(crate) held: Option<bool>,
+    pub(crate) released: Option<bool>,
     pub(crate) from: Option<OffsetDateTime>,
     pub(crate) to: Option<OffsetDateTime>,
     pub(crate) versions: Versions,
@@ -56,6 +57,7 @@ pub(crate) async fn results(
         code: filter.loinc.clone().or_else(|| filter.code.clone()),
         status: filter.status.clone(),
         held: filter.held,
+        released: filter.released,
         from: filter.from,
         to: filter.to,
         versions: match filter.versions {

@@ -45,22 +45,22 @@ pub(crate) async fn unmatched_report(
 }
 
 /// A time and an id, as a cursor carries them.
-fn key((at, id): (OffsetDateTime, Uuid)) -> Option<(String, Uuid)> {
+pub(super) fn key((at, id): (OffsetDateTime, Uuid)) -> Option<(String, Uuid)> {
     Some((at.format(&Rfc3339).ok()?, id))
 }
 
 fn place(cursor: Option<&Cursor>) -> Result<Option<(OffsetDateTime, Uuid)>, Problem> {
     Cursor::key::<(String, Uuid)>(cursor)?
-        .map(|(at, id)| {
-            OffsetDateTime::parse(&at, &Rfc3339)
-                .map(|at| (at, id))
-                .map_err(|_| Cursor::refused())
-        })
+        .map(|(at, id)| moment(&at).map(|at| (at, id)))
         .transpose()
 }
 
+pub(super) fn moment(text: &str) -> Result<OffsetDateTime, Problem> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| Cursor::refused())
+}
+
 impl Unmatched {
-    fn of(row: UnmatchedRow, keys: &Keys) -> Self {
+    pub(super) fn of(row: UnmatchedRow, keys: &Keys) -> Self {
         let patient = |key: Option<Uuid>| key.and_then(|key| keys.get(&key).copied().flatten());
         Self {
             report_id: row.report_id,

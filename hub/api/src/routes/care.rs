@@ -66,6 +66,8 @@ struct ResultSearch {
     status: Option<String>,
     /// true: only those that wait for a person; false: only those that do not.
     held: Option<bool>,
+    /// true: only those that may be acted on; false: only those that wait for their verification, or were rejected.
+    released: Option<bool>,
     /// Observed (or, where that is unknown, received) at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Moment>,
@@ -88,7 +90,7 @@ struct ResultSearch {
 /// Search results
 ///
 /// Coded and uncoded alike: what no mapping explains has its value as sent, no `loinc`, and `held` says why it
-/// waits. A patient identifier leads to the person, so results that came under another of his identifiers are
+/// waits. A result of an analyzer is seen at once, and `verification` says whether it may be acted on. A patient identifier leads to the person, so results that came under another of his identifiers are
 /// found too. An identifier that nobody has gives an empty list.
 #[utoipa::path(get, path = "/results", tag = "results", params(ResultSearch), security(("bearer" = ["results:read"])),
     responses((status = 200, description = "newest report first", body = Page<LabResult>)))]
@@ -116,6 +118,7 @@ async fn results(
         loinc: search.loinc,
         status: search.status,
         held: search.held,
+        released: search.released,
         from: search.from.map(|moment| moment.0),
         to: search.to.map(|moment| moment.0),
         versions: search.versions,

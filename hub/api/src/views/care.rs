@@ -235,7 +235,8 @@ pub(crate) struct Specimen {
 #[schema(example = json!({
     "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "patient_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d", "channel": "lab",
     "filler_number": "LAB-77", "specimen_number": "A-778", "code": { "code": "CBC", "text": "Blood count", "system": "L" },
-    "status": "F", "received_at": "2026-01-31T08:30:00Z", "version": 1, "updated_at": "2026-01-31T08:30:00Z"
+    "status": "F", "received_at": "2026-01-31T08:30:00Z", "version": 1, "updated_at": "2026-01-31T08:30:00Z",
+    "released": true, "release": { "state": "released", "number": 1, "at": "2026-01-31T08:41:00Z" }
 }))]
 pub(crate) struct Report {
     pub id: Uuid,
@@ -272,6 +273,26 @@ pub(crate) struct Report {
     pub version: i32,
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+    /// Final for readers: every result that needed verification is decided or, where its channel needs none, final.
+    pub released: bool,
+    /// Absent: its source has verified it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<Released>,
+}
+
+/// Where the release of a report stands.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Released {
+    /// `open`: at least one result waits; `released`; `rejected`: no result of it is good.
+    pub state: String,
+    /// How often it was released: above 1 a correction superseded what was printed before.
+    pub number: i32,
+    /// The last time.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub at: Option<OffsetDateTime>,
 }
 
 /// A report and its results, all versions of each.
@@ -279,11 +300,12 @@ pub(crate) struct Report {
 #[schema(example = json!({
     "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "channel": "lab", "code": { "code": "GLU", "system": "L" },
     "status": "C", "received_at": "2026-01-31T08:30:00Z", "version": 2, "updated_at": "2026-01-31T10:00:00Z",
-    "results": [{
+    "released": true, "results": [{
         "report_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "item": 1, "version": 2, "current": true,
         "code": { "code": "GLU", "system": "L" }, "value": { "kind": "quantity", "number": "104" }, "raw_value": "104",
         "unit": "mg/dl", "loinc": "2345-7", "ucum": "mg/dL", "ucum_value": "104", "flags": ["H"], "status": "C",
-        "received_at": "2026-01-31T08:30:00Z", "channel": "lab", "source_event": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d"
+        "received_at": "2026-01-31T08:30:00Z", "channel": "lab", "source_event": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d",
+        "released": true
     }]
 }))]
 pub(crate) struct ReportDetail {
@@ -302,7 +324,9 @@ pub(crate) struct ReportDetail {
     "loinc": "2345-7", "loinc_display": "Glucose [Mass/volume] in Serum or Plasma", "ucum": "mg/dL", "ucum_value": "104",
     "range": { "text": "70-100", "low": "70", "high": "100" }, "flags": ["H"], "status": "F",
     "observed_at": "2026-01-31T08:05:00Z", "received_at": "2026-01-31T08:30:00Z", "channel": "lab",
-    "specimen_number": "A-778", "filler_number": "LAB-77", "source_event": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d"
+    "specimen_number": "A-778", "filler_number": "LAB-77", "source_event": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d",
+    "released": false, "verification": { "id": 17, "state": "needs_review", "failed": "range",
+        "reason": "outside the range of autoverification" }
 }))]
 pub(crate) struct LabResult {
     pub report_id: Uuid,
@@ -381,6 +405,33 @@ pub(crate) struct LabResult {
     pub device: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// May be acted on: verified here or, where its channel needs no verification, final.
+    pub released: bool,
+    /// Absent: its source has verified it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verified>,
+}
+
+/// Where the verification of a result stands.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Verified {
+    /// Decide it at `/worklists/verification/{id}`.
+    pub id: i64,
+    /// `received` (not final yet), `needs_review`, `verified` (waits for its report), `rejected` or `released`.
+    pub state: String,
+    /// The first check that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// A person, or `rules`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub at: Option<OffsetDateTime>,
 }
 
 /// Reference range.

@@ -9,7 +9,8 @@ use worker_clinical::queries::{
 };
 
 use super::care::{
-    Encounter, LabResult, Order, OrderPlaced, Place, Range, Report, Sending, Specimen,
+    Encounter, LabResult, Order, OrderPlaced, Place, Range, Released, Report, Sending, Specimen,
+    Verified,
 };
 
 /// A canonical value as the worker stored it; what does not have its shape is left out rather than guessed.
@@ -153,6 +154,12 @@ impl Report {
             notes: parted(row.notes.as_deref(), '\n'),
             version: row.version,
             updated_at: row.updated_at,
+            released: row.released,
+            release: row.release_state.map(|state| Released {
+                state,
+                number: row.releases.unwrap_or_default(),
+                at: row.released_at,
+            }),
         }
     }
 }
@@ -194,6 +201,18 @@ impl LabResult {
             source_event: row.source_event,
             device: row.device,
             notes: parted(row.notes.as_deref(), '\n'),
+            released: row.released,
+            verification: row
+                .verification_id
+                .zip(row.verification)
+                .map(|(id, state)| Verified {
+                    id,
+                    state,
+                    failed: row.failed,
+                    reason: row.reason,
+                    by: row.decided_by,
+                    at: row.decided_at,
+                }),
         }
     }
 }

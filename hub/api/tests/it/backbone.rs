@@ -114,10 +114,7 @@ impl FakeBackbone {
                 PatientWorker.apply(&mut tx, batch).await,
             )
         } else if ClinicalWorker::CONSUMES.contains(&name) {
-            (
-                ClinicalWorker::NAME,
-                ClinicalWorker::default().apply(&mut tx, batch).await,
-            )
+            (ClinicalWorker::NAME, clinical().apply(&mut tx, batch).await)
         } else if IntegrationWorker::CONSUMES.contains(&name) {
             (
                 IntegrationWorker::NAME,
@@ -246,4 +243,10 @@ pub(crate) const ATTACHMENT: &str =
 struct Empty {}
 impl schemas::Body for Empty {
     const NAME: &'static str = "none.none.none";
+}
+
+/// Results of the channel `analyzer` must be verified.
+fn clinical() -> ClinicalWorker {
+    let channel = ChannelId::new("analyzer").unwrap();
+    ClinicalWorker::default().with_verification([(test_support::tenant("demo"), channel)])
 }

@@ -227,6 +227,7 @@ async fn what_is_answered_fits_what_is_described() {
         ),
         (format!("/api/v1/messages/{raw}/lineage"), "Lineage"),
         ("/api/v1/held".to_owned(), "Page_HeldItem"),
+        ("/api/v1/worklists/held".to_owned(), "Page_Waiting"),
         ("/api/v1/channels".to_owned(), "Page_Channel"),
         ("/api/v1/audit".to_owned(), "Page_AuditEntry"),
         ("/api/v1/incidents".to_owned(), "Page_Incident"),

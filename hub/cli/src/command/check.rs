@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use hub_core::config::{Loaded, Problem};
 use hub_core::mappings::Packs;
+use worker_clinical::RulePacks;
 
 use super::packs;
 use crate::compose;
@@ -16,6 +17,8 @@ struct Looked {
     problems: Vec<Problem>,
     channels: usize,
     packs: Packs,
+    /// Nothing wrong, and good to know.
+    notes: Vec<String>,
 }
 
 /// Prints all problems; exit code 1 when there are any.
@@ -24,7 +27,7 @@ struct Looked {
 /// None of its own: a file that can't be read is a problem like any other.
 pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let looked = look(file);
-    let (problems, channels) = (&looked.problems, looked.channels);
+    let (problems, channels, notes) = (&looked.problems, looked.channels, &looked.notes);
     if json {
         let list: Vec<_> = problems
             .iter()
@@ -33,14 +36,18 @@ pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
         let packs: Vec<_> = looked.packs.iter().map(packs::brief).collect();
         println!(
             "{}",
-            serde_json::json!({"ok": problems.is_empty(), "channels": channels, "problems": list, "packs": packs})
+            serde_json::json!({"ok": problems.is_empty(), "channels": channels, "problems": list, "notes": notes, "packs": packs})
         );
-    } else if problems.is_empty() {
-        println!("{}: good ({channels} channels)", file.display());
-        packs::print_list(&looked.packs);
     } else {
+        if problems.is_empty() {
+            println!("{}: good ({channels} channels)", file.display());
+            packs::print_list(&looked.packs);
+        }
         for problem in problems {
             println!("{problem}");
+        }
+        for note in notes {
+            println!("note: {note}");
         }
     }
     Ok(if problems.is_empty() {
@@ -83,16 +90,10 @@ fn look(file: &Path) -> Looked {
     if let Err(error) = compose::mapping_store(&loaded) {
         problems.extend(compose::mapping_problems(&loaded, &error));
     }
-    let rules = [
-        compose::rule_packs::westgard(&folder).err(),
-        compose::rule_packs::critical(&folder).err(),
-    ];
-    problems.extend(
-        rules
-            .into_iter()
-            .flatten()
-            .map(|error| in_folder(format!("{error:#}"))),
-    );
+    match compose::rule_packs::load(&folder) {
+        Ok(rules) => looked.notes = notes(&loaded, &rules),
+        Err(faults) => problems.extend(faults.0),
+    }
     // a fault of a pack is found by its own loader and by that of the tables
     for problem in problems {
         if !looked.problems.contains(&problem) {
@@ -100,4 +101,23 @@ fn look(file: &Path) -> Looked {
         }
     }
     looked
+}
+
+/// What is good to know of the rule packs: drafts, and channels that they name and nobody has.
+fn notes(loaded: &Loaded, rules: &RulePacks) -> Vec<String> {
+    let mut notes = compose::rule_packs::notes(rules);
+    let channels = &loaded.config.channels;
+    let strangers = rules
+        .autoverify
+        .channels_named()
+        .into_iter()
+        .filter(|name| {
+            !channels
+                .iter()
+                .any(|channel| channel.id.get_ref().as_str() == *name)
+        });
+    notes.extend(strangers.map(|name| {
+        format!("rules/autoverify.toml or its approval names the channel `{name}`, which this configuration does not have")
+    }));
+    notes
 }

@@ -1,23 +1,15 @@
 //! Westgard rules as a rule pack says them (`mappings/rules/westgard.toml`). Pure.
 
 use serde::Deserialize;
+use serde_spanned::Spanned;
 
-/// A pack that can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidPack(String);
-
-impl InvalidPack {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
-    }
-}
+use crate::packs::InvalidPack;
 
 /// The rules in force and their version.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Westgard {
-    version: String,
+    version: Spanned<String>,
     run_minutes: u32,
     #[serde(rename = "rule")]
     rules: Vec<Rule>,
@@ -26,7 +18,7 @@ pub struct Westgard {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
-    name: String,
+    name: Spanned<String>,
     kind: Kind,
     #[serde(default = "one")]
     count: usize,
@@ -85,21 +77,29 @@ impl Westgard {
     /// Reads and checks a pack.
     ///
     /// # Errors
-    /// What is wrong with it, with line and column where TOML knows them.
+    /// What is wrong with it, with line and column.
     pub fn parse(text: &str) -> Result<Self, InvalidPack> {
-        let pack: Self = toml::from_str(text).map_err(|error| InvalidPack(error.to_string()))?;
-        if pack.version.trim().is_empty() {
-            return Err(InvalidPack("the pack has no version".to_owned()));
+        let pack: Self = InvalidPack::read(text)?;
+        if pack.version.get_ref().trim().is_empty() {
+            return Err(InvalidPack::at(
+                text,
+                pack.version.span(),
+                "the pack has no version",
+            ));
         }
         for rule in &pack.rules {
             let sound =
                 rule.sd.is_finite() && rule.sd >= 0.0 && (1..=Self::LONGEST).contains(&rule.count);
-            if !sound || rule.name.trim().is_empty() {
-                return Err(InvalidPack(format!(
-                    "rule `{}`: it needs a name, sd of 0 or more and count from 1 to {}",
-                    rule.name,
-                    Self::LONGEST
-                )));
+            if !sound || rule.name.get_ref().trim().is_empty() {
+                return Err(InvalidPack::at(
+                    text,
+                    rule.name.span(),
+                    format!(
+                        "rule `{}`: it needs a name, sd of 0 or more and count from 1 to {}",
+                        rule.name.get_ref(),
+                        Self::LONGEST
+                    ),
+                ));
             }
         }
         Ok(pack)
@@ -109,7 +109,7 @@ impl Westgard {
     pub(crate) const LONGEST: usize = 20;
 
     pub(crate) fn version(&self) -> &str {
-        &self.version
+        self.version.get_ref()
     }
 
     /// Levels measured within so many minutes are one run.
@@ -122,7 +122,7 @@ impl Westgard {
         let mut judged = Judged::default();
         for rule in &self.rules {
             if rule.is_broken(z, before, others) {
-                judged.broken.push(rule.name.clone());
+                judged.broken.push(rule.name.get_ref().clone());
                 judged.rejected |= rule.action == Action::Reject;
             }
         }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde_spanned::Spanned;
 
-use crate::controls::westgard::InvalidPack;
 use crate::decimal;
+use crate::packs::InvalidPack;
 
 /// The limits in force and their version.
 #[derive(Debug, Clone)]
@@ -18,10 +19,10 @@ pub struct CriticalLimits {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pack {
-    version: String,
-    call_minutes: u32,
+    version: Spanned<String>,
+    call_minutes: Spanned<u32>,
     #[serde(default)]
-    limit: Vec<Limit>,
+    limit: Vec<Spanned<Limit>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -45,17 +46,21 @@ impl CriticalLimits {
     /// Reads and checks a pack.
     ///
     /// # Errors
-    /// What is wrong with it, with line and column where TOML knows them.
+    /// What is wrong with it, with line and column.
     pub fn parse(text: &str) -> Result<Self, InvalidPack> {
-        let pack: Pack =
-            toml::from_str(text).map_err(|error| InvalidPack::new(error.to_string()))?;
-        if pack.version.trim().is_empty() || pack.call_minutes == 0 {
-            return Err(InvalidPack::new(
-                "the pack needs a version and call_minutes above 0",
-            ));
+        let pack: Pack = InvalidPack::read(text)?;
+        if pack.version.get_ref().trim().is_empty() {
+            let what = "the pack needs a version";
+            return Err(InvalidPack::at(text, pack.version.span(), what));
+        }
+        if *pack.call_minutes.get_ref() == 0 {
+            let what = "call_minutes is above 0";
+            return Err(InvalidPack::at(text, pack.call_minutes.span(), what));
         }
         let mut by_loinc: HashMap<String, Vec<Limit>> = HashMap::new();
-        for limit in pack.limit {
+        for row in pack.limit {
+            let span = row.span();
+            let limit = row.into_inner();
             let given = [&limit.low, &limit.high];
             let decimals = given
                 .iter()
@@ -63,23 +68,22 @@ impl CriticalLimits {
                 .flatten()
                 .all(|text| decimal::is_decimal(text));
             if !decimals || given.iter().all(|limit| limit.is_none()) || limit.ucum.is_empty() {
-                return Err(InvalidPack::new(format!(
+                let what = format!(
                     "limit of `{}`: it needs a unit, and low, high or both as decimal numbers in quotes",
                     limit.loinc
-                )));
+                );
+                return Err(InvalidPack::at(text, span, what));
             }
             let limits = by_loinc.entry(limit.loinc.clone()).or_default();
             if limits.iter().any(|other| other.ucum == limit.ucum) {
-                return Err(InvalidPack::new(format!(
-                    "`{}` in `{}` has two limits",
-                    limit.loinc, limit.ucum
-                )));
+                let what = format!("`{}` in `{}` has two limits", limit.loinc, limit.ucum);
+                return Err(InvalidPack::at(text, span, what));
             }
             limits.push(limit);
         }
         Ok(Self {
-            version: pack.version,
-            call_minutes: pack.call_minutes,
+            version: pack.version.into_inner(),
+            call_minutes: pack.call_minutes.into_inner(),
             by_loinc,
         })
     }

@@ -99,7 +99,7 @@ fn placed(envelope: &Envelope) -> Result<(OrderReported, Placing), Refusal> {
 
 /// 16 characters, which every field for a placer number holds (HL7 v2.5.1 EI: 22 in older versions): 60 bits of the
 /// command's id, so a repeated command makes the same number.
-fn own_number(id: Uuid) -> String {
+pub(super) fn own_number(id: Uuid) -> String {
     const LOW: u128 = (1 << 60) - 1;
     format!("R{:015X}", id.as_u128() & LOW)
 }

@@ -36,6 +36,14 @@ pub struct ReportRow {
     pub updated_at: OffsetDateTime,
     /// Event that filed it first.
     pub source_event: Uuid,
+    /// Final for readers: every result that needed verification is decided, or its source has verified it.
+    pub released: bool,
+    /// `open`, `released`, `rejected`; absent where no verification is needed.
+    pub release_state: Option<String>,
+    /// How often it was released.
+    pub releases: Option<i32>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub released_at: Option<OffsetDateTime>,
 }
 
 impl ReportRow {
@@ -61,7 +69,11 @@ pub struct ReportFilter {
 }
 
 const COLUMNS: &str = "id, subject_key, channel, visit_number, placer_number, filler_number, specimen_number, code, \
-    code_system, code_text, status, notes, version, observed_at, issued_at, received_at, updated_at, source_event";
+    code_system, code_text, status, notes, version, observed_at, issued_at, received_at, updated_at, source_event, \
+    coalesce(release.state = 'released', coalesce(status, 'F') not in ('P', 'R', 'S', 'I', 'O', 'N', 'M', 'A')) as released, \
+    release.state as release_state, release.releases, release.released_at";
+
+const FROM: &str = "clinical.reports left join clinical.report_releases as release on release.report_id = reports.id";
 
 /// Reports of a patient, newest first.
 ///
@@ -76,7 +88,7 @@ pub async fn reports_for_subjects(
     let start = page.start();
     let query = format!(
         "select page.* from unnest($1::uuid[]) as subject (key) cross join lateral ( \
-             select {COLUMNS} from clinical.reports \
+             select {COLUMNS} from {FROM} \
              where subject_key = subject.key and (received_at, id) < ($2, $3) \
              and ($4::text is null or code = $4) and ($5::text is null or status = $5) \
              and ($6::text is null or $6 in (placer_number, filler_number, specimen_number)) \
@@ -107,7 +119,7 @@ pub async fn report(
     conn: &mut PgConnection,
     id: Uuid,
 ) -> Result<Option<(ReportRow, Vec<ResultRow>)>, sqlx::Error> {
-    let query = format!("select {COLUMNS} from clinical.reports where id = $1");
+    let query = format!("select {COLUMNS} from {FROM} where id = $1");
     let Some(row) = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(id)
         .fetch_optional(&mut *conn)

@@ -69,6 +69,19 @@ pub struct ResultRow {
     pub issued_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
+    /// May be acted on: verified here, or final and from a channel whose source verifies.
+    pub released: bool,
+    /// Absent: its channel needs no verification here.
+    pub verification_id: Option<i64>,
+    /// `received`, `needs_review`, `verified`, `rejected`, `released`.
+    pub verification: Option<String>,
+    /// The first check that failed.
+    pub failed: Option<String>,
+    pub reason: Option<String>,
+    /// A person, or `rules`.
+    pub decided_by: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub decided_at: Option<OffsetDateTime>,
 }
 
 impl ResultRow {
@@ -101,6 +114,8 @@ pub struct ResultFilter {
     pub status: Option<String>,
     /// Waits for a person, or does not.
     pub held: Option<bool>,
+    /// May be acted on, or not yet.
+    pub released: Option<bool>,
     /// Observed (or, where that is unknown, received) at or after.
     pub from: Option<OffsetDateTime>,
     /// Observed before.
@@ -109,7 +124,7 @@ pub struct ResultFilter {
 }
 
 /// A quantity without a factor is its own value in `ucum`; a raw value that says what value_text says is not stored twice.
-const COLUMNS: &str = "result.report_id, result.item, result.version, result.superseded_at is null as current, \
+pub(super) const COLUMNS: &str = "result.report_id, result.item, result.version, result.superseded_at is null as current, \
     result.code, result.code_system, result.code_text, result.alternate, result.sub_id, result.value_type, \
     result.value_kind, result.comparator, result.value_text, result.value_json, \
     coalesce(result.raw_value, result.value_text) as raw_value, result.unit, result.loinc, result.loinc_display, \
@@ -119,16 +134,24 @@ const COLUMNS: &str = "result.report_id, result.item, result.version, result.sup
     coalesce(result.observed_at, report.observed_at) as observed_at, result.superseded_at, \
     coalesce(result.source_event, report.source_event) as source_event, report.subject_key, report.channel, \
     report.specimen_number, report.placer_number, report.filler_number, report.code as report_code, \
-    report.code_text as report_code_text, report.status as report_status, report.issued_at, report.received_at";
+    report.code_text as report_code_text, report.status as report_status, report.issued_at, report.received_at, \
+    coalesce(standing.state = 'released' and standing.current, \
+    coalesce(result.status, report.status, 'F') not in ('P', 'R', 'S', 'I', 'O', 'N', 'M')) as released, \
+    standing.id as verification_id, standing.state as verification, standing.failed, standing.reason, \
+    standing.decided_by, standing.decided_at";
+
+/// The verification of a result's version, where it needs one.
+pub(super) const STANDING: &str = "left join clinical.verifications as standing on standing.report_id = result.report_id \
+    and standing.item = result.item and standing.version = result.version";
 
 const ORDER: &str = "received_at desc, report_id desc, item, version";
 
-/// The part that lists share: `$2..$5` cursor, `$6..$11` filter, `$12` limit. The first condition of the cursor walks the
+/// The part that lists share: `$2..$5` cursor, `$6..$11` and `$13` filter, `$12` limit. The first condition of the cursor walks the
 /// index, the second finds the place inside its report.
 fn listed(condition: &str) -> String {
     format!(
         "select {COLUMNS} from clinical.reports as report \
-         join clinical.results as result on result.report_id = report.id \
+         join clinical.results as result on result.report_id = report.id {STANDING} \
          where {condition} and (report.received_at, report.id) <= ($2, $3) \
          and ((report.received_at, report.id) < ($2, $3) or (result.item, result.version) > ($4, $5)) \
          and ($6::text is null or result.code = $6 or result.loinc = $6) \
@@ -139,6 +162,8 @@ fn listed(condition: &str) -> String {
          and ($10::timestamptz is null \
              or coalesce(result.observed_at, report.observed_at, report.received_at) < $10) \
          and ($11 or result.superseded_at is null) \
+         and ($13::boolean is null or coalesce(standing.state = 'released' and standing.current, \
+             coalesce(result.status, report.status, 'F') not in ('P', 'R', 'S', 'I', 'O', 'N', 'M')) = $13) \
          order by report.received_at desc, report.id desc, result.item, result.version limit $12"
     )
 }
@@ -159,6 +184,7 @@ macro_rules! fetch {
             .bind($filter.to)
             .bind($filter.versions == Versions::All)
             .bind($page.rows())
+            .bind($filter.released)
             .fetch_all($conn)
             .await
     }};
@@ -211,7 +237,7 @@ pub async fn results_of_report(
 ) -> Result<Vec<ResultRow>, sqlx::Error> {
     let query = format!(
         "select {COLUMNS} from clinical.results as result \
-         join clinical.reports as report on report.id = result.report_id \
+         join clinical.reports as report on report.id = result.report_id {STANDING} \
          where result.report_id = $1 order by result.item, result.version"
     );
     sqlx::query_as(sqlx::AssertSqlSafe(query))

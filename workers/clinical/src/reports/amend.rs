@@ -18,9 +18,10 @@ use super::columns::{Place, ResultColumns};
 use super::filing::Filing;
 use super::incoming::said;
 use super::row::{Row, joined};
-use super::status;
+use super::{Rules, status};
 use crate::code_maps::CodeMaps;
 use crate::criticals::Suspects;
+use crate::verification::pack::{FlagAction, Runs};
 
 /// What an amendment did to one report.
 #[derive(Debug, Default, Clone)]
@@ -120,6 +121,7 @@ pub(crate) async fn amend(
     tx: &mut Tx<'_>,
     wanted: &[(&Filing<'_>, Uuid)],
     maps: &CodeMaps,
+    rules: &Rules<'_>,
     suspects: &mut Suspects<'_>,
 ) -> Result<Vec<Amended>, sqlx::Error> {
     let mut ids: Vec<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
@@ -155,7 +157,7 @@ pub(crate) async fn amend(
             // a key that is on file belongs to another tenant only if digests collide
             return Err(sqlx::Error::RowNotFound);
         };
-        answers.push(written.compare(filing, report, &stored, maps, suspects));
+        answers.push(written.compare(filing, report, &stored, maps, rules, suspects));
     }
     written.write(tx).await?;
     Ok(answers)
@@ -186,6 +188,7 @@ impl<'r> Writes<'r> {
         report: &StoredReport,
         stored: &[StoredResult],
         maps: &'r CodeMaps,
+        rules: &Rules<'_>,
         suspects: &mut Suspects<'_>,
     ) -> Amended {
         let now = filing.envelope.recorded_at;
@@ -260,7 +263,10 @@ impl<'r> Writes<'r> {
                     }
                     place.item = current.item;
                     place.version = versions.last().map_or(1, |newest| newest.version) + 1;
-                    if late || stays_behind(current, &row, fact_at == report.fact_at) {
+                    let behind = late
+                        || stays_behind(current, &row, fact_at == report.fact_at)
+                        || first_run_counts(filing.report.channel.as_str(), current, &row, rules);
+                    if behind {
                         place.superseded_at = Some(now);
                         answer.touched = true;
                     } else {
@@ -368,6 +374,24 @@ impl<'r> Writes<'r> {
         .await?;
         Ok(())
     }
+}
+
+/// True when the row is another run of a measurement whose first run without alarm counts, and that one has none.
+fn first_run_counts(
+    channel: &str,
+    current: &StoredResult,
+    row: &Row<'_>,
+    rules: &Rules<'_>,
+) -> bool {
+    let pack = &rules.packs.autoverify;
+    let flags = current.flags.as_deref().unwrap_or_default().split('~');
+    let was_final = status::rank(current.status.as_deref().unwrap_or_default()) == status::FINAL;
+    pack.channel(channel).runs == Runs::FirstWithoutAlarm
+        && rules.to_verify.iter().any(|one| one.as_str() == channel)
+        && was_final
+        && !row.status.is_some_and(status::corrects)
+        && current.value_kind == "quantity"
+        && pack.worst_flag(channel, flags).0 == FlagAction::None
 }
 
 /// True when the incoming row may not replace the current one although it is not older by its message.

@@ -1,0 +1,57 @@
+//! Everything that waits until a person says what it means or whose it is, in one list.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::permission::{Can, WorklistsRead};
+use crate::extract::Params;
+use crate::page::{Cursor, Limit, Page};
+use crate::problem::Problem;
+use crate::reads::verification as reads;
+use crate::state::ApiState;
+use crate::views::verification::Waiting;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Search {
+    channel: Option<String>,
+    /// `unknown_code`, `unknown_unit`, `no_specimen`, `unknown_specimen`, `no_open_order` or `patient_mismatch`.
+    reason: Option<String>,
+    /// `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// 1 to 500.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
+    limit: Limit,
+}
+
+/// List everything that is held
+///
+/// The open items of `/held` and of `/worklists/unmatched` in one list; `resolve` is the route where each is resolved.
+#[utoipa::path(get, path = "/worklists/held", tag = "worklists", params(Search), security(("bearer" = ["worklists:read"])),
+    responses((status = 200, description = "oldest first: what waits longest is seen first", body = Page<Waiting>)))]
+async fn list(
+    can: Can<WorklistsRead>,
+    State(state): State<ApiState>,
+    Params(search): Params<Search>,
+) -> Result<Json<Page<Waiting>>, Problem> {
+    let mut tx = state.read(&can.who.tenant).await?;
+    reads::waiting(
+        &mut tx,
+        search.channel.as_deref(),
+        search.reason.as_deref(),
+        search.cursor.as_ref(),
+        search.limit,
+    )
+    .await
+    .map(Json)
+}
