@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod commands;
 pub mod controls;
 pub mod criticals;
+pub mod identity;
 pub mod ids;
 pub mod integration;
 pub mod patch;

@@ -50,6 +50,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "criticals",
         sql: include_str!("../sql/0008_criticals.sql"),
     },
+    Migration {
+        version: 12,
+        name: "identity",
+        sql: include_str!("../sql/0012_identity.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod publish;
 pub mod record;
 pub mod relay;
 pub mod retry;
+pub mod second_person;
 pub mod subject;
 pub mod telemetry;
 pub mod translator;
