@@ -150,14 +150,6 @@ impl Written {
 }
 
 impl Written {
-    /// 202 with the place to ask, or what the worker told.
-    pub(crate) fn applied(self) -> Result<Option<serde_json::Value>, Response> {
-        match self {
-            Self::Applied(answer) => Ok(answer),
-            Self::Pending(id) => Err(accepted(id)),
-        }
-    }
-
     /// 201 with the place of what is new, 200 when it stood already, or 202 with the place to ask.
     pub(crate) fn respond_placed<T: Serialize>(
         self,
@@ -263,7 +255,7 @@ mod tests {
             ("patients.not_merged", 409),
             ("users.username_exists", 409),
             ("users.stale", 409),
-            ("approval.same_person_not_allowed", 403),
+            ("approval.own_work_forbidden", 403),
             ("grants.role", 422),
             ("code.invalid", 422),
             ("envelope.body", 422),

@@ -9,6 +9,7 @@ use sqlx::PgPool;
 
 use crate::Backbone;
 use crate::auth::identity::Identity;
+use crate::auth::permission::{ChartsAll, Permission as _};
 use crate::auth::rate::Rates;
 use crate::auth::throttle::Throttle;
 use crate::auth::{Access, TokenKeys, password};
@@ -94,7 +95,7 @@ impl ApiState {
 
     /// True when this caller may not open charts by his permission alone.
     pub(crate) fn demands_relationship(&self, who: &Identity) -> bool {
-        self.care_relationship && !who.may("charts:all")
+        self.care_relationship && !who.may(ChartsAll::NAME)
     }
 
     /// Makes what the first sign-in would wait for. Blocks for some tens of milliseconds.

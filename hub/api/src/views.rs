@@ -3,6 +3,7 @@
 
 pub(crate) mod canonical;
 pub(crate) mod care;
+pub(crate) mod identity;
 pub(crate) mod integration;
 pub(crate) mod messages;
 mod of_care;

@@ -10,17 +10,22 @@
 mod it {
     mod backbone;
     mod care;
+    mod clients;
     mod contract;
     mod controls;
     mod criticals;
     mod decisions;
+    mod glass;
     mod house;
     mod messages;
     mod orders;
     mod problems;
     mod quiet;
     mod samples;
+    mod second_factor;
+    mod security;
     mod serving;
     mod sign_in;
     mod unmatched;
+    mod users;
 }

@@ -8,11 +8,11 @@ use crate::failure::Refusal;
 /// Refuses when both are one person.
 ///
 /// # Errors
-/// `approval.same_person_not_allowed`, which REST answers with 403.
+/// `approval.own_work_forbidden`, which REST answers with 403.
 pub fn differs(maker: &str, checker: &str) -> Result<(), Refusal> {
     if maker.trim().eq_ignore_ascii_case(checker.trim()) {
         Err(Refusal::new(
-            "approval.same_person_not_allowed",
+            "approval.own_work_forbidden",
             "this needs another person than the one who began it",
         ))
     } else {
@@ -32,7 +32,11 @@ mod tests {
             ("asha", "Asha ", false),
             ("client:x", "x", true),
         ] {
-            assert_eq!(differs(maker, checker).is_ok(), allowed, "{maker} {checker}");
+            assert_eq!(
+                differs(maker, checker).is_ok(),
+                allowed,
+                "{maker} {checker}"
+            );
         }
     }
 }

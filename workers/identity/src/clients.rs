@@ -22,7 +22,8 @@ fn networks(texts: &[String]) -> Result<Vec<String>, Stop> {
             Network::parse(text)
                 .map(|network| network.to_string())
                 .ok_or_else(|| {
-                    Refusal::new("clients.network", "`allowed_from` holds what is no network").into()
+                    Refusal::new("clients.network", "`allowed_from` holds what is no network")
+                        .into()
                 })
         })
         .collect()
@@ -49,7 +50,14 @@ pub(crate) async fn create(tx: &mut Tx<'_>, asked: Asked<'_, CreateClient>) -> D
     if made.rows_affected() == 0 {
         return Err(Refusal::new("clients.name_exists", "a client has this name").into());
     }
-    add_secret(tx, command.client_id, command.secret_id, &secret, &command.actor).await?;
+    add_secret(
+        tx,
+        command.client_id,
+        command.secret_id,
+        &secret,
+        &command.actor,
+    )
+    .await?;
     trail::note(
         tx,
         asked.envelope,
@@ -168,7 +176,14 @@ pub(crate) async fn rotate_secret(tx: &mut Tx<'_>, asked: Asked<'_, RotateClient
     .bind(others)
     .execute(tx.conn())
     .await?;
-    add_secret(tx, command.client_id, command.secret_id, &secret, &command.actor).await?;
+    add_secret(
+        tx,
+        command.client_id,
+        command.secret_id,
+        &secret,
+        &command.actor,
+    )
+    .await?;
     trail::note(
         tx,
         asked.envelope,

@@ -88,11 +88,12 @@ pub(crate) async fn give(tx: &mut Tx<'_>, asked: Asked<'_, GiveGrant>) -> Done {
 
 pub(crate) async fn end(tx: &mut Tx<'_>, asked: Asked<'_, EndGrant>) -> Done {
     let command = &asked.body;
-    let row = sqlx::query("select user_id, role, ended_at from users.grants where id = $1 for update")
-        .bind(command.grant_id)
-        .fetch_optional(tx.conn())
-        .await?
-        .ok_or_else(|| Refusal::new("grants.unknown", "no grant has this id"))?;
+    let row =
+        sqlx::query("select user_id, role, ended_at from users.grants where id = $1 for update")
+            .bind(command.grant_id)
+            .fetch_optional(tx.conn())
+            .await?
+            .ok_or_else(|| Refusal::new("grants.unknown", "no grant has this id"))?;
     let (user, role): (Uuid, String) = (row.try_get(0)?, row.try_get(1)?);
     if row.try_get::<Option<OffsetDateTime>, _>(2)?.is_some() {
         return Ok(Verdict::Unchanged);

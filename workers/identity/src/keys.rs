@@ -116,7 +116,10 @@ struct Row {
 ///
 /// # Errors
 /// The database is out of reach.
-pub async fn load(conn: &mut PgConnection, sealer: &Sealer) -> Result<Vec<SigningKey>, sqlx::Error> {
+pub async fn load(
+    conn: &mut PgConnection,
+    sealer: &Sealer,
+) -> Result<Vec<SigningKey>, sqlx::Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "select kid, modulus, exponent, sealed, signs_from, verify_until from users.signing_keys
          where verify_until > now() order by signs_from desc, kid",
@@ -128,7 +131,10 @@ pub async fn load(conn: &mut PgConnection, sealer: &Sealer) -> Result<Vec<Signin
         .filter_map(|row| {
             let private = sealer.open(&SigningKey::belongs(&row.kid), &row.sealed);
             if private.is_none() {
-                tracing::warn!(kid = row.kid, "a signing key does not open under this [api] token_secret and is not used");
+                tracing::warn!(
+                    kid = row.kid,
+                    "a signing key does not open under this [api] token_secret and is not used"
+                );
             }
             Some(SigningKey {
                 private: private?,

@@ -78,9 +78,20 @@ mod tests {
                 "{address} in {network}"
             );
         }
-        for bad in ["", "10.0.0.0/33", "10.0.0/8", "x", "10.0.0.0/-1", "::/129", "10.0.0.0/8/8"] {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "x",
+            "10.0.0.0/-1",
+            "::/129",
+            "10.0.0.0/8/8",
+        ] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
-        assert_eq!(Network::parse("10.1.2.3/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(
+            Network::parse("10.1.2.3/8").unwrap().to_string(),
+            "10.0.0.0/8"
+        );
     }
 }

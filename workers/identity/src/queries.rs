@@ -7,6 +7,6 @@ mod programs;
 pub use access::{GlassRow, HeldGrant, Standing, broken_glass, glass_search, standing};
 pub use people::{
     Account, Factor, GrantRow, RoleRow, SessionOfToken, SessionRow, UserRow, account, factor,
-    factor_of, grant, grants, recovery_left, roles, role, session_of_token, sessions, user, users,
+    factor_of, grant, grants, recovery_left, role, roles, session_of_token, sessions, user, users,
 };
 pub use programs::{ClientRow, ClientSecret, client, client_secrets, clients};

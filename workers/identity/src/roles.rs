@@ -111,8 +111,15 @@ mod tests {
         assert_eq!(codes.len(), count);
         let everything = find("administrator").unwrap();
         assert_eq!(everything.permissions, ["*"]);
-        for role in built_in().iter().filter(|role| role.code != "administrator") {
-            assert!(!role.permissions.iter().any(|one| one == "*"), "{}", role.code);
+        for role in built_in()
+            .iter()
+            .filter(|role| role.code != "administrator")
+        {
+            assert!(
+                !role.permissions.iter().any(|one| one == "*"),
+                "{}",
+                role.code
+            );
         }
     }
 }

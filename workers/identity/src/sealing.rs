@@ -49,7 +49,9 @@ impl Sealer {
     /// [`SealError`].
     pub fn seal(&self, belongs: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
-        SystemRandom::new().fill(&mut nonce).map_err(|_| SealError)?;
+        SystemRandom::new()
+            .fill(&mut nonce)
+            .map_err(|_| SealError)?;
         let mut text = plain.to_vec();
         self.0
             .seal_in_place_append_tag(
@@ -89,7 +91,10 @@ mod tests {
         let sealer = Sealer::new(&[1; 32]);
         let sealed = sealer.seal("factor a", b"secret").unwrap();
         assert!(!sealed.windows(6).any(|part| part == b"secret"));
-        assert_eq!(sealer.open("factor a", &sealed).as_deref(), Some(&b"secret"[..]));
+        assert_eq!(
+            sealer.open("factor a", &sealed).as_deref(),
+            Some(&b"secret"[..])
+        );
         assert_eq!(sealer.open("factor b", &sealed), None);
         assert_eq!(Sealer::new(&[2; 32]).open("factor a", &sealed), None);
         for at in 0..sealed.len() {

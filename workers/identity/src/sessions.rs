@@ -126,11 +126,13 @@ pub(crate) async fn rotate(tx: &mut Tx<'_>, asked: Asked<'_, RotateSession>) -> 
         .bind(&presented)
         .execute(tx.conn())
         .await?;
-    sqlx::query("update users.sessions set last_used_at = now(), peer = coalesce($2, peer) where id = $1")
-        .bind(shown.session_id)
-        .bind(&command.peer)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "update users.sessions set last_used_at = now(), peer = coalesce($2, peer) where id = $1",
+    )
+    .bind(shown.session_id)
+    .bind(&command.peer)
+    .execute(tx.conn())
+    .await?;
     issue(tx, shown.session_id, &next, next_until).await?;
     Ok(answer("rotated"))
 }

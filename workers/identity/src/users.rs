@@ -109,7 +109,11 @@ async fn missing_or_stale(tx: &mut Tx<'_>, id: Uuid) -> Result<Stop, Stop> {
         .fetch_one(tx.conn())
         .await?;
     Ok(if there {
-        Refusal::new("users.stale", "somebody changed it meanwhile: read it again").into()
+        Refusal::new(
+            "users.stale",
+            "somebody changed it meanwhile: read it again",
+        )
+        .into()
     } else {
         unknown()
     })
@@ -144,7 +148,8 @@ pub(crate) async fn set_state(tx: &mut Tx<'_>, asked: Asked<'_, SetUserState>) -
     .await?;
     let mut ended = 0;
     if command.state != UserState::Active {
-        ended = sessions::end_all(tx, command.user_id, None, &command.actor, "user_shut_out").await?;
+        ended =
+            sessions::end_all(tx, command.user_id, None, &command.actor, "user_shut_out").await?;
     }
     trail::note(
         tx,
@@ -202,7 +207,11 @@ pub(crate) async fn set_password(tx: &mut Tx<'_>, asked: Asked<'_, SetPassword>)
         asked.envelope,
         Entry {
             actor: &command.actor,
-            action: if reset { "users.password.reset" } else { "users.password.change" },
+            action: if reset {
+                "users.password.reset"
+            } else {
+                "users.password.change"
+            },
             object: format!("user {}", command.user_id),
             objects: vec![command.user_id],
             reason: None,

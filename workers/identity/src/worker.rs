@@ -129,7 +129,11 @@ pub(crate) fn moment(field: &'static str, text: &str) -> Result<OffsetDateTime, 
 /// A SHA-256 digest of a command.
 pub(crate) fn digest(field: &'static str, text: &str) -> Result<Vec<u8>, Stop> {
     let bytes = text.as_bytes();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     let decoded: Option<Vec<u8>> = bytes
         .chunks_exact(2)
         .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))

@@ -42,7 +42,9 @@ impl Access {
         }
         let read = async {
             let mut tx = state.read(tenant).await?;
-            queries::standing(tx.conn(), id).await.map_err(Problem::from)
+            queries::standing(tx.conn(), id)
+                .await
+                .map_err(Problem::from)
         };
         settle(&state.access.users, key, before, read.await)
     }

@@ -13,7 +13,8 @@ use crate::reads::patients::Keys;
 use crate::state::ApiState;
 use crate::trace::Trace;
 
-/// Opens the chart of a patient whose record was asked for as `patient`; `keys` are all his identifiers'.
+/// Opens the part of a chart that `permission` shows, of a patient whose record was asked for as `patient`; `keys` are all
+/// his identifiers'.
 ///
 /// # Errors
 /// 403 `auth.relationship`; 503 when a look through broken glass can't be put on record.
@@ -21,15 +22,15 @@ pub(crate) async fn open(
     state: &ApiState,
     trace: &Trace,
     who: &Identity,
-    reach: &Reach,
+    permission: &str,
     tx: &mut Tx<'_>,
     patient: Uuid,
     keys: &Keys,
 ) -> Result<(), Problem> {
-    if *reach == Reach::Everywhere && !state.demands_relationship(who) {
+    if who.reach(permission) == Reach::Everywhere && !state.demands_relationship(who) {
         return Ok(());
     }
-    if is_at(tx, reach, keys).await? {
+    if is_at(tx, who.places(permission), keys).await? {
         return Ok(());
     }
     let mut records: Vec<Uuid> = keys.values().copied().flatten().collect();
@@ -46,18 +47,13 @@ pub(crate) async fn open(
     Sender::new(state, who, trace).record(&access).await
 }
 
-async fn is_at(tx: &mut Tx<'_>, reach: &Reach, keys: &Keys) -> Result<bool, Problem> {
-    let Reach::Places(places) = reach else {
+async fn is_at(tx: &mut Tx<'_>, places: Vec<Place>, keys: &Keys) -> Result<bool, Problem> {
+    if places.is_empty() {
         return Ok(false);
-    };
+    }
     let (facilities, departments): (Vec<String>, Vec<String>) = places
-        .iter()
-        .map(
-            |Place {
-                 facility,
-                 department,
-             }| (facility.clone(), department.clone().unwrap_or_default()),
-        )
+        .into_iter()
+        .map(|place| (place.facility, place.department.unwrap_or_default()))
         .unzip();
     let keys: Vec<Uuid> = keys.keys().copied().collect();
     Ok(

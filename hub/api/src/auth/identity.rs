@@ -10,7 +10,7 @@ use schemas::TenantId;
 use time::OffsetDateTime;
 use uuid::Uuid;
 use worker_identity::network::Network;
-use worker_identity::queries::{ClientRow, Standing};
+use worker_identity::queries::{ClientRow, HeldGrant, Standing};
 
 use super::access::Access;
 use super::permission::ALL;
@@ -161,17 +161,13 @@ impl Identity {
                 }
                 let now = OffsetDateTime::now_utc();
                 let mut places = Vec::new();
-                for grant in &standing.grants {
-                    let holds = grant.starts_at <= now && grant.ends_at.is_none_or(|end| end > now);
-                    if !holds || !grant.permissions.iter().any(covers) {
+                for grant in in_force(standing, now) {
+                    if !grant.permissions.iter().any(covers) {
                         continue;
                     }
-                    match &grant.facility {
+                    match place_of(grant) {
                         None => return Reach::Everywhere,
-                        Some(facility) => places.push(Place {
-                            facility: facility.clone(),
-                            department: grant.department.clone(),
-                        }),
+                        Some(place) => places.push(place),
                     }
                 }
                 if places.is_empty() {
@@ -183,9 +179,28 @@ impl Identity {
         }
     }
 
+    /// The places where the caller has the permission, also beside one for the whole hospital.
+    pub(crate) fn places(&self, permission: &str) -> Vec<Place> {
+        let Rights::User(standing) = &self.rights else {
+            return Vec::new();
+        };
+        in_force(standing, OffsetDateTime::now_utc())
+            .filter(|grant| {
+                grant
+                    .permissions
+                    .iter()
+                    .any(|held| held == permission || held == ALL)
+            })
+            .filter_map(place_of)
+            .collect()
+    }
+
     /// True when the caller has all of these in the whole tenant: nobody gives what he does not have.
     pub(crate) fn may_all<'a>(&self, permissions: impl IntoIterator<Item = &'a String>) -> bool {
-        self.may(ALL) || permissions.into_iter().all(|one| one != ALL && self.may(one))
+        self.may(ALL)
+            || permissions
+                .into_iter()
+                .all(|one| one != ALL && self.may(one))
     }
 
     /// Patients whose glass the caller has broken, and it still is.
@@ -205,24 +220,14 @@ impl Identity {
                 .map(|one| (one.clone(), None))
                 .collect(),
             Rights::User(standing) => {
-                let now = OffsetDateTime::now_utc();
                 let direct = standing.direct.iter().map(|one| (one.clone(), None));
-                let granted = standing
-                    .grants
-                    .iter()
-                    .filter(|grant| {
-                        grant.starts_at <= now && grant.ends_at.is_none_or(|end| end > now)
-                    })
-                    .flat_map(|grant| {
-                        let place = grant.facility.clone().map(|facility| Place {
-                            facility,
-                            department: grant.department.clone(),
-                        });
-                        grant
-                            .permissions
-                            .iter()
-                            .map(move |one| (one.clone(), place.clone()))
-                    });
+                let granted = in_force(standing, OffsetDateTime::now_utc()).flat_map(|grant| {
+                    let place = place_of(grant);
+                    grant
+                        .permissions
+                        .iter()
+                        .map(move |one| (one.clone(), place.clone()))
+                });
                 direct.chain(granted).collect()
             }
         };
@@ -235,6 +240,20 @@ impl Identity {
         held.dedup();
         held
     }
+}
+
+fn in_force(standing: &Standing, now: OffsetDateTime) -> impl Iterator<Item = &HeldGrant> {
+    standing
+        .grants
+        .iter()
+        .filter(move |grant| grant.starts_at <= now && grant.ends_at.is_none_or(|end| end > now))
+}
+
+fn place_of(grant: &HeldGrant) -> Option<Place> {
+    grant.facility.clone().map(|facility| Place {
+        facility,
+        department: grant.department.clone(),
+    })
 }
 
 /// How a program is named in commands and in the trail: no user's name holds a colon.

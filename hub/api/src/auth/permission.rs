@@ -143,7 +143,6 @@ impl<P: Permission> FromRequestParts<ApiState> for Can<P> {
 /// [`super::chart::open`] before it shows anything.
 pub(crate) struct CanSomewhere<P> {
     pub(crate) who: Identity,
-    pub(crate) reach: Reach,
     permission: PhantomData<P>,
 }
 
@@ -151,10 +150,9 @@ impl<P: Permission> FromRequestParts<ApiState> for CanSomewhere<P> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let who = Identity::of(parts, state).await?;
-        let reach = allowed::<P>(&who)?;
+        allowed::<P>(&who)?;
         Ok(Self {
             who,
-            reach,
             permission: PhantomData,
         })
     }

@@ -48,7 +48,9 @@ pub(crate) fn objection(password: &str, known: &[&str], has_factor: bool) -> Opt
     let left = without(&plain, &known);
     // what is left when the words that everybody tries are taken out must still be something
     if left.chars().filter(|c| c.is_alphabetic()).count() < 4 {
-        return Some("is made of words and numbers that are tried first, or of your name".to_owned());
+        return Some(
+            "is made of words and numbers that are tried first, or of your name".to_owned(),
+        );
     }
     None
 }
@@ -95,7 +97,9 @@ fn without(text: &str, known: &[String]) -> String {
 fn is_run(text: &str) -> bool {
     const ROWS: [&str; 4] = ["qwertyuiop", "asdfghjkl", "zxcvbnm", "1234567890"];
     let codes: Vec<i64> = text.chars().map(|c| i64::from(u32::from(c))).collect();
-    let steps = codes.windows(2).filter(|pair| (pair[1] - pair[0]).abs() <= 1);
+    let steps = codes
+        .windows(2)
+        .filter(|pair| (pair[1] - pair[0]).abs() <= 1);
     let mut rest = text.to_owned();
     for row in ROWS {
         rest = rest.replace(row, "");

@@ -54,12 +54,7 @@ impl signature::Signer<Vec<u8>> for Private {
     fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
         let mut made = vec![0; self.0.public().modulus_len()];
         self.0
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                message,
-                &mut made,
-            )
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut made)
             .map_err(|_| signature::Error::new())?;
         Ok(made)
     }
@@ -72,11 +67,7 @@ impl JwtSigner for Private {
 }
 
 impl signature::Verifier<Vec<u8>> for Public {
-    fn verify(
-        &self,
-        message: &[u8],
-        made: &Vec<u8>,
-    ) -> std::result::Result<(), signature::Error> {
+    fn verify(&self, message: &[u8], made: &Vec<u8>) -> std::result::Result<(), signature::Error> {
         RsaPublicKeyComponents {
             n: &self.n,
             e: &self.e,

@@ -117,10 +117,7 @@ pub(crate) async fn admit(
         actor: &proved.username,
     };
     let wait = state.limits.command_wait.min(PATIENCE);
-    let on_file = match asking
-        .ask(aggregate(proved.user), &command, wait)
-        .await
-    {
+    let on_file = match asking.ask(aggregate(proved.user), &command, wait).await {
         Ok((_, CommandOutcome::Applied { .. } | CommandOutcome::Pending)) => true,
         Ok((_, CommandOutcome::Refused { .. })) => return Err(not_admitted()),
         // an operator must be able to come in while NATS is down and see what is wrong
@@ -202,11 +199,17 @@ pub(crate) async fn carry_on(
         actor: &found.username,
     };
     let (_, outcome) = asking
-        .ask(aggregate(found.user_id), &command, state.limits.command_wait)
+        .ask(
+            aggregate(found.user_id),
+            &command,
+            state.limits.command_wait,
+        )
         .await?;
     match outcome {
         CommandOutcome::Applied { answer } => {
-            let outcome = answer.as_ref().and_then(|answer| answer["outcome"].as_str());
+            let outcome = answer
+                .as_ref()
+                .and_then(|answer| answer["outcome"].as_str());
             if outcome != Some("rotated") {
                 state.access.forget();
                 metrics::counter!("hub_api_refresh_refused_total").increment(1);
@@ -286,7 +289,11 @@ pub(crate) async fn prove(
         }
     };
     let (_, outcome) = asking
-        .ask(aggregate(factor.user_id), &command, state.limits.command_wait)
+        .ask(
+            aggregate(factor.user_id),
+            &command,
+            state.limits.command_wait,
+        )
         .await?;
     match outcome {
         CommandOutcome::Applied { .. } => Ok(Some(amr)),
@@ -325,10 +332,7 @@ pub(crate) async fn record_failure(asking: &Asking<'_>, user: Option<Uuid>, what
         actor: asking.actor.to_owned(),
         reason: None,
     };
-    if let Err(error) = asking
-        .ask("auth/failures", &access, Duration::ZERO)
-        .await
-    {
+    if let Err(error) = asking.ask("auth/failures", &access, Duration::ZERO).await {
         metrics::counter!("hub_api_audit_lost_total").increment(1);
         tracing::warn!(%error, "a refused sign-in is not in the audit trail");
     }

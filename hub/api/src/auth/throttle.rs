@@ -87,8 +87,7 @@ impl Throttle {
         let closed = keys.iter().find_map(|key| {
             let entry = tries.get(key)?;
             let age = now.duration_since(entry.since);
-            (age < WINDOW && entry.count >= key.allowed())
-                .then(|| (WINDOW - age).as_secs().max(1))
+            (age < WINDOW && entry.count >= key.allowed()).then(|| (WINDOW - age).as_secs().max(1))
         });
         if let Some(seconds) = closed {
             return Err(seconds);

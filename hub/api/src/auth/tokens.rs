@@ -105,7 +105,10 @@ pub(crate) async fn issue(
 
 fn no_key() -> Problem {
     tracing::error!("there is no key that signs tokens; `hub keys list` says which there are");
-    Problem::unavailable("auth.no_key", "the hub has no key that signs tokens yet; try again")
+    Problem::unavailable(
+        "auth.no_key",
+        "the hub has no key that signs tokens yet; try again",
+    )
 }
 
 fn sign(

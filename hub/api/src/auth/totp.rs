@@ -72,7 +72,9 @@ pub(crate) fn base32(bytes: &[u8]) -> String {
 pub(crate) fn uri(secret: &str, tenant: &str, user: &str) -> String {
     let account: String =
         form_urlencoded::byte_serialize(format!("{tenant}/{user}").as_bytes()).collect();
-    format!("otpauth://totp/Sangam:{account}?secret={secret}&issuer=Sangam&algorithm=SHA1&digits=6&period=30")
+    format!(
+        "otpauth://totp/Sangam:{account}?secret={secret}&issuer=Sangam&algorithm=SHA1&digits=6&period=30"
+    )
 }
 
 #[cfg(test)]

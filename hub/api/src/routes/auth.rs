@@ -142,7 +142,11 @@ async fn login(
         .map_err(|_| Problem::internal())?;
     let (Some(tenant), Some(account), true) = (tenant.clone(), active, fits) else {
         let tenant = tenant.unwrap_or_else(|| state.default_tenant.clone());
-        let actor = if known_user.is_some() { &username } else { NOBODY };
+        let actor = if known_user.is_some() {
+            &username
+        } else {
+            NOBODY
+        };
         let asking = Asking {
             state: &state,
             trace: &trace,
@@ -264,7 +268,12 @@ async fn second_factor(
     let shown = match (&given.code, &given.recovery_code) {
         (Some(code), None) => Shown::Code(code),
         (None, Some(code)) => Shown::Recovery(code),
-        _ => return Err(Problem::invalid("code", "give either code or recovery_code")),
+        _ => {
+            return Err(Problem::invalid(
+                "code",
+                "give either code or recovery_code",
+            ));
+        }
     };
     let bearer = tokens::verify(
         &state.keys,

@@ -192,7 +192,9 @@ async fn body(
         reason,
     };
     // durable is enough: when the worker is down the row follows
-    Sender::new(&state, &can.who, &trace).record(&access).await?;
+    Sender::new(&state, &can.who, &trace)
+        .record(&access)
+        .await?;
     Ok(match form {
         BodyForm::Json => Json(body_view::of(id, &kept)).into_response(),
         BodyForm::Text => (
