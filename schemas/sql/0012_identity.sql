@@ -1,5 +1,5 @@
 -- Identity and access: users, roles, grants, sessions, second factors, API clients, broken glass, signing keys.
--- Nothing is deleted: what ended carries when, by whom and why.
+-- Nothing is deleted but refresh tokens long out of date: what ended carries when, by whom and why.
 
 alter table users.users
     add column display_name    text        not null default '',
@@ -159,6 +159,9 @@ select integration.protect('users.broken_glass');
 
 grant select, insert, update on users.roles, users.grants, users.sessions, users.refresh_tokens, users.factors,
     users.recovery_codes, users.clients, users.client_secrets, users.broken_glass to hub_app;
+-- one for every quarter of an hour of every user: pruned when their session is long over
+grant delete on users.refresh_tokens to hub_app;
+create index refresh_tokens_expires on users.refresh_tokens (expires_at);
 
 -- Keys that sign access tokens: of the installation, not of a tenant, hence without tenant_id and policy. The private half is
 -- sealed under a key that is not in the database; the public half is what the JWKS shows.

@@ -225,6 +225,9 @@ pub struct ConfirmFactor {
     pub step: i64,
     /// SHA-256 (hex) of each recovery code.
     pub recovery: Vec<String>,
+    /// The session that goes on; the others were opened without it and end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_session: Option<Uuid>,
     pub actor: String,
 }
 

@@ -10,6 +10,7 @@ mod it {
     mod bad_input;
     mod contract;
     mod guarantees;
+    mod identity;
     mod orders;
     mod serial;
     mod ways;

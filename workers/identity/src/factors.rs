@@ -6,6 +6,7 @@ use hub_core::{Refusal, Tx, Verdict};
 use schemas::identity::{ConfirmFactor, EnrolFactor, ProveFactor, RemoveFactor};
 use serde_json::json;
 
+use crate::sessions;
 use crate::trail::{self, Entry};
 use crate::worker::{Asked, Done, Stop, digest};
 
@@ -84,6 +85,14 @@ pub(crate) async fn confirm(tx: &mut Tx<'_>, asked: Asked<'_, ConfirmFactor>) ->
     .bind(&digests)
     .execute(tx.conn())
     .await?;
+    let ended = sessions::end_all(
+        tx,
+        command.user_id,
+        command.keep_session,
+        &command.actor,
+        "factor_enrolled",
+    )
+    .await?;
     trail::note(
         tx,
         asked.envelope,
@@ -93,7 +102,7 @@ pub(crate) async fn confirm(tx: &mut Tx<'_>, asked: Asked<'_, ConfirmFactor>) ->
             object: format!("user {}", command.user_id),
             objects: vec![command.user_id, command.factor_id],
             reason: None,
-            detail: json!({ "kind": "totp" }),
+            detail: json!({ "kind": "totp", "sessions_ended": ended }),
         },
     )
     .await?;

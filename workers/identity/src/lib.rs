@@ -9,6 +9,7 @@ mod factors;
 mod glass;
 mod grants;
 pub mod keys;
+pub mod maintain;
 pub mod network;
 pub mod queries;
 pub mod roles;

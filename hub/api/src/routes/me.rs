@@ -285,7 +285,7 @@ struct Code {
 
 /// Confirm a second factor
 ///
-/// From now on sign-ins need it. The recovery codes are shown this once; each is good once.
+/// From now on sign-ins need it, and other sessions end. The recovery codes are shown this once; each is good once.
 #[utoipa::path(post, path = "/me/totp/confirm", tag = "sign-in", request_body = Code, security(("bearer" = [])),
     responses(
         (status = 200, description = "it counts", body = RecoveryCodes),
@@ -317,10 +317,11 @@ async fn confirm(
             .iter()
             .map(|code| secrets::hex_digest_of(code))
             .collect(),
+        keep_session: who.session,
         actor: who.username.clone(),
     };
     let written = Sender::new(&state, &who, &trace)
-        .send(sign_in::aggregate(user), &command)
+        .send_access(sign_in::aggregate(user), &command)
         .await?;
     Ok(written.respond(|_| RecoveryCodes {
         recovery_codes: codes,
