@@ -3,7 +3,7 @@
 use schemars::{Schema, generate::SchemaSettings};
 
 use crate::{
-    Body, care, commands, controls, criticals, devices, integration, patients, sending,
+    Body, care, commands, controls, criticals, devices, identity, integration, patients, sending,
     verification,
 };
 
@@ -20,6 +20,7 @@ pub enum Owner {
     Patient,
     Clinical,
     Integration,
+    Identity,
 }
 
 /// Messages of one group keep their order inside a lane; groups are consumed by different workers,
@@ -29,6 +30,7 @@ pub enum OrderGroup {
     Patients,
     Care,
     Integration,
+    Identity,
 }
 
 /// One row of the catalogue.
@@ -131,6 +133,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
         Some(Owner::Integration),
         OrderGroup::Integration,
     ),
+    row::<identity::GrantChanged>(Event, None, OrderGroup::Identity),
+    row::<identity::GlassBroken>(Event, None, OrderGroup::Identity),
     row::<commands::MergePatients>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::UnmergePatient>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::MapCode>(Command, Some(Owner::Clinical), OrderGroup::Care),
@@ -150,6 +154,25 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<commands::ResolveDead>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::SetChannelState>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::RecordAccess>(Command, Some(Owner::Integration), OrderGroup::Integration),
+    row::<identity::CreateUser>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::ChangeUser>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::SetUserState>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::SetPassword>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::DefineRole>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::GiveGrant>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::EndGrant>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::OpenSession>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::RotateSession>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::EndSessions>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::EnrolFactor>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::ConfirmFactor>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::ProveFactor>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::RemoveFactor>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::CreateClient>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::ChangeClient>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::RotateClientSecret>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::BreakGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<identity::ReviewGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
 ];
 
 #[cfg(test)]
@@ -175,6 +198,25 @@ mod tests {
                     .count(),
                 1,
                 "{}",
+                entry.name
+            );
+        }
+    }
+
+    /// Who acts stands in every command: without it nobody could tell a checker from a maker. What the hub asks of
+    /// itself has nobody.
+    #[test]
+    fn every_command_must_name_who_acts() {
+        for entry in CATALOGUE {
+            let of_the_hub = entry.name == <criticals::EscalateCriticals as Body>::NAME;
+            if entry.kind != Command || of_the_hub {
+                continue;
+            }
+            let schema = serde_json::to_value(entry.schema()).unwrap();
+            let required = schema["required"].as_array().cloned().unwrap_or_default();
+            assert!(
+                required.contains(&serde_json::json!("actor")),
+                "{} does not require `actor`",
                 entry.name
             );
         }

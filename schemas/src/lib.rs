@@ -9,6 +9,7 @@ pub mod commands;
 pub mod controls;
 pub mod criticals;
 pub mod devices;
+pub mod identity;
 pub mod ids;
 pub mod integration;
 pub mod patch;

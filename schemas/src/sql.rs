@@ -65,6 +65,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "verification",
         sql: include_str!("../sql/0011_verification.sql"),
     },
+    Migration {
+        version: 12,
+        name: "identity",
+        sql: include_str!("../sql/0012_identity.sql"),
+    },
 ];
 
 #[cfg(test)]

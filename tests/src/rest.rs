@@ -1,6 +1,7 @@
 //! A caller of the REST API.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Client, Method, Response, StatusCode};
@@ -26,6 +27,9 @@ pub struct Rest {
     client: Client,
     base: String,
     token: Option<String>,
+    /// A token lives for fifteen minutes and some tests for longer: what signs in anew, and the token it got then.
+    credentials: Option<Value>,
+    renewed: Arc<Mutex<Option<String>>>,
 }
 
 impl Rest {
@@ -44,6 +48,8 @@ impl Rest {
             client,
             base: format!("http://{api}"),
             token: None,
+            credentials: None,
+            renewed: Arc::default(),
         }
     }
 
@@ -59,6 +65,8 @@ impl Rest {
         let (status, answer) = self.post("/api/v1/auth/login", &body).await;
         assert_eq!(status, 200, "{answer}");
         self.token = answer["access_token"].as_str().map(str::to_owned);
+        self.credentials = Some(body);
+        self.renewed = Arc::default();
         self
     }
 
@@ -81,6 +89,8 @@ impl Rest {
     #[must_use]
     pub fn with_token(mut self, token: Option<&str>) -> Self {
         self.token = token.map(str::to_owned);
+        self.credentials = None;
+        self.renewed = Arc::default();
         self
     }
 
@@ -105,17 +115,50 @@ impl Rest {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> Response {
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+        let send = |token: Option<String>| {
+            let mut request = self
+                .client
+                .request(method.clone(), format!("{}{path}", self.base));
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            request.send()
+        };
+        let renewed = || {
+            self.renewed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        };
+        let response = send(renewed().or_else(|| self.token.clone()))
+            .await
+            .expect("the API answers");
+        let Some(credentials) = &self.credentials else {
+            return response;
+        };
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return response;
         }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        request.send().await.expect("the API answers")
+        let login = self
+            .client
+            .post(format!("{}/api/v1/auth/login", self.base))
+            .json(credentials)
+            .send()
+            .await
+            .expect("the API answers");
+        let (_, answer) = split(login).await;
+        let token = answer["access_token"].as_str().map(str::to_owned);
+        self.renewed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&token);
+        send(token).await.expect("the API answers")
     }
 
     /// Status and JSON of a GET.

@@ -12,6 +12,7 @@ mod it {
     mod devices;
     mod guarantees;
     mod hl7_orders;
+    mod identity;
     mod lab_corpus;
     mod lab_faults;
     mod orders;

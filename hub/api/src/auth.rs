@@ -1,16 +1,25 @@
-//! Who asks, and what he may do: passwords, access tokens, permissions, and the brake on guessing.
+//! Who asks, and what he may do: passwords, second factors, tokens, permissions, and the brake on guessing.
 //!
-//! A token carries the user's permissions and lives for [`TOKEN_LIFETIME`]; a right that is taken away
-//! therefore ends with the token. Sessions, refresh and key rotation come with the identity issue.
+//! Reads and proves; writes nothing (the first administrator aside): what changes is a command to `worker_identity`.
 
+mod access;
 pub mod bootstrap;
+pub(crate) mod chart;
 pub(crate) mod identity;
-mod mac;
+pub(crate) mod keyring;
 pub(crate) mod password;
 pub mod permission;
+pub(crate) mod policy;
+pub(crate) mod rate;
+mod rs256;
+pub(crate) mod secrets;
+pub(crate) mod sign_in;
 pub(crate) mod throttle;
-pub mod tokens;
+pub(crate) mod tokens;
+pub(crate) mod totp;
 
+pub(crate) use access::Access;
 pub use bootstrap::{BootstrapError, bootstrap_admin};
+pub use keyring::{TokenKeys, WeakSecret};
 pub use permission::PERMISSIONS;
-pub use tokens::{TOKEN_LIFETIME, TokenKeys, WeakSecret};
+pub use tokens::TOKEN_LIFETIME;

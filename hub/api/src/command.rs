@@ -1,15 +1,18 @@
 //! Every write: publish a command, wait a little, say what came of it.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use schemas::Body;
+use schemas::commands::RecordAccess;
+use schemas::{Body, TenantId};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::identity::Identity;
-use crate::backbone::{CommandOutcome, CommandRequest};
+use crate::backbone::{BackboneError, CommandOutcome, CommandRequest};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::trace::Trace;
@@ -53,31 +56,84 @@ impl<'a> Sender<'a> {
         aggregate: impl Into<String>,
         body: &B,
     ) -> Result<Written, Problem> {
-        let body = serde_json::to_vec(body).map_err(|_| Problem::internal())?;
+        let (id, outcome) = Asking {
+            state: self.state,
+            trace: self.trace,
+            tenant: &self.who.tenant,
+            actor: &self.who.username,
+        }
+        .ask(aggregate, body, self.state.limits.command_wait)
+        .await?;
+        match outcome {
+            CommandOutcome::Applied { answer } => Ok(Written::Applied(answer)),
+            CommandOutcome::Pending => Ok(Written::Pending(id)),
+            CommandOutcome::Refused { code, detail } => Err(refused(code, detail)),
+        }
+    }
+
+    /// The same for a change of what somebody may do: this process looks it up anew at once.
+    pub(crate) async fn send_access<B: Body>(
+        &self,
+        aggregate: impl Into<String>,
+        body: &B,
+    ) -> Result<Written, Problem> {
+        let written = self.send(aggregate, body).await;
+        self.state.access.forget();
+        written
+    }
+
+    /// Puts a look at something on record; durable when it returns. What can't be recorded is not shown.
+    pub(crate) async fn record(&self, access: &RecordAccess) -> Result<(), Problem> {
+        self.send(access.object.clone(), access)
+            .await
+            .map(drop)
+            .map_err(|problem| {
+                tracing::error!(code = %problem.code, "an access could not be recorded");
+                Problem::unavailable(
+                    "audit.unavailable",
+                    "the access could not be recorded, so nothing is shown; try again",
+                )
+            })
+    }
+}
+
+/// A command of somebody who may not be signed in yet.
+pub(crate) struct Asking<'a> {
+    pub(crate) state: &'a ApiState,
+    pub(crate) trace: &'a Trace,
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) actor: &'a str,
+}
+
+impl Asking<'_> {
+    /// Publishes it and waits for at most `wait`; the command's id and what came of it.
+    pub(crate) async fn ask<B: Body>(
+        &self,
+        aggregate: impl Into<String>,
+        body: &B,
+        wait: Duration,
+    ) -> Result<(Uuid, CommandOutcome), BackboneError> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| BackboneError::Unavailable(error.to_string()))?;
         let id = Uuid::now_v7();
         let request = CommandRequest {
             id,
-            tenant: self.who.tenant.clone(),
+            tenant: self.tenant.clone(),
             name: B::NAME,
             version: B::VERSION,
             aggregate: aggregate.into(),
             body,
-            actor: self.who.username.clone(),
+            actor: self.actor.to_owned(),
             traceparent: self.trace.parent(),
         };
-        match self
-            .state
-            .backbone
-            .command(request, self.state.limits.command_wait)
-            .await?
-        {
-            CommandOutcome::Applied { answer } => Ok(Written::Applied(answer)),
-            CommandOutcome::Pending => Ok(Written::Pending(id)),
-            CommandOutcome::Refused { code, detail } => {
-                Err(Problem::new(refusal_status(&code), code, detail))
-            }
-        }
+        let outcome = self.state.backbone.command(request, wait).await?;
+        Ok((id, outcome))
     }
+}
+
+/// A worker's refusal as a problem.
+pub(crate) fn refused(code: String, detail: String) -> Problem {
+    Problem::new(refusal_status(&code), code, detail)
 }
 
 impl Written {
@@ -197,6 +253,10 @@ mod tests {
             ("held.not_open", 409),
             ("patients.already_merged", 409),
             ("patients.not_merged", 409),
+            ("users.username_exists", 409),
+            ("users.stale", 409),
+            ("approval.own_work_forbidden", 403),
+            ("grants.role", 422),
             ("code.invalid", 422),
             ("envelope.body", 422),
             ("", 422),

@@ -9,6 +9,7 @@ mod command;
 mod docs_page;
 mod extract;
 mod identifier;
+mod if_match;
 mod observe;
 mod openapi;
 mod page;

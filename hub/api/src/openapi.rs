@@ -18,8 +18,16 @@ const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `P
     left out. Times are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
     `traceparent` is continued and returned.";
 
-const TAGS: [(&str, &str); 12] = [
-    ("sign-in", "Access tokens."),
+const TAGS: [(&str, &str); 14] = [
+    ("sign-in", "Tokens, and one's own affairs."),
+    (
+        "users",
+        "Who may come in and what he may do: users, roles, grants, API clients.",
+    ),
+    (
+        "emergencies",
+        "Charts opened without a relationship with the patient.",
+    ),
     (
         "patients",
         "Who people are, and which records are one person.",

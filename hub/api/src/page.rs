@@ -89,6 +89,13 @@ impl<'de> Deserialize<'de> for Limit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment(pub(crate) OffsetDateTime);
 
+impl Moment {
+    /// RFC 3339, as commands carry it.
+    pub(crate) fn text(self) -> Option<String> {
+        self.0.format(&Rfc3339).ok()
+    }
+}
+
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
         let text = String::deserialize(de)?;

@@ -24,6 +24,8 @@ pub struct Problem {
     pub permission: Option<&'static str>,
     /// Seconds after which another try can help.
     pub retry_after: Option<u64>,
+    /// `error` of RFC 6749 §5.2, at the token endpoint.
+    pub oauth_error: Option<&'static str>,
 }
 
 /// What is wrong with one parameter or one member of the body.
@@ -69,6 +71,9 @@ pub struct ProblemDocument {
     /// The permission that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission: Option<String>,
+    /// At the token endpoint: the error of RFC 6749 §5.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Media type of a problem.
@@ -87,6 +92,7 @@ impl Problem {
             fields: Vec::new(),
             permission: None,
             retry_after: None,
+            oauth_error: None,
         }
     }
 
@@ -129,6 +135,20 @@ impl Problem {
         problem
     }
 
+    /// Names the permission that would have helped.
+    #[must_use]
+    pub(crate) fn lacking(mut self, permission: &'static str) -> Self {
+        self.permission = Some(permission);
+        self
+    }
+
+    /// The same, with the error code that an OAuth 2.0 client looks for.
+    #[must_use]
+    pub(crate) fn oauth(mut self, error: &'static str) -> Self {
+        self.oauth_error = Some(error);
+        self
+    }
+
     /// Something the hub stands on is away.
     pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
@@ -157,6 +177,7 @@ impl Problem {
             trace_id: trace_id.to_owned(),
             errors: self.fields.clone(),
             permission: self.permission.map(str::to_owned),
+            error: self.oauth_error.map(str::to_owned),
         }
     }
 

@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -18,16 +18,21 @@ mod alarms;
 mod auth;
 mod care;
 mod channels;
+mod clients;
 mod controls;
 mod criticals;
 mod dead;
+mod glass;
 mod health;
 mod held;
+mod me;
 mod messages;
 mod orders;
 mod patients;
 mod records;
+mod roles;
 mod unmatched;
+mod users;
 mod verification;
 mod vitals;
 mod waiting;
@@ -38,6 +43,9 @@ pub fn router(state: ApiState) -> Router {
     let (api, _) = api(&state.limits).split_for_parts();
     Router::new()
         .merge(api.layer(map_response(not_stored)))
+        // where programs look for them
+        .route("/oauth/token", post(clients::token))
+        .route("/.well-known/jwks.json", get(auth::jwks))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -57,6 +65,11 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
         "/api/v1",
         OpenApiRouter::new()
             .merge(auth::routes())
+            .merge(me::routes())
+            .merge(users::routes())
+            .merge(roles::routes())
+            .merge(clients::routes())
+            .merge(glass::routes())
             .merge(patients::routes())
             .merge(care::routes())
             .merge(orders::routes())

@@ -8,8 +8,11 @@ use schemas::TenantId;
 use sqlx::PgPool;
 
 use crate::Backbone;
+use crate::auth::identity::Identity;
+use crate::auth::permission::{ChartsAll, Permission as _};
+use crate::auth::rate::Rates;
 use crate::auth::throttle::Throttle;
-use crate::auth::{TokenKeys, password};
+use crate::auth::{Access, TokenKeys, password};
 use crate::problem::Problem;
 
 /// Renders the metrics of the process for `/metrics` (Prometheus text format).
@@ -53,6 +56,9 @@ pub struct ApiState {
     pub(crate) metrics: RenderMetrics,
     pub(crate) limits: ApiLimits,
     pub(crate) throttle: Arc<Throttle>,
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) access: Arc<Access>,
+    care_relationship: bool,
 }
 
 impl ApiState {
@@ -74,7 +80,22 @@ impl ApiState {
             metrics,
             limits,
             throttle: Arc::new(Throttle::default()),
+            rates: Arc::new(Rates::default()),
+            access: Arc::new(Access::default()),
+            care_relationship: false,
         }
+    }
+
+    /// Charts open only to who has a relationship with the patient (`[api] care_relationship`).
+    #[must_use]
+    pub fn with_care_relationship(mut self, demanded: bool) -> Self {
+        self.care_relationship = demanded;
+        self
+    }
+
+    /// True when this caller may not open charts by his permission alone.
+    pub(crate) fn demands_relationship(&self, who: &Identity) -> bool {
+        self.care_relationship && !who.may(ChartsAll::NAME)
     }
 
     /// Makes what the first sign-in would wait for. Blocks for some tens of milliseconds.

@@ -4,6 +4,7 @@
 pub(crate) mod canonical;
 pub(crate) mod care;
 pub(crate) mod devices;
+pub(crate) mod identity;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod of_care;

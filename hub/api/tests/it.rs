@@ -10,19 +10,24 @@
 mod it {
     mod backbone;
     mod care;
+    mod clients;
     mod contract;
     mod controls;
     mod criticals;
     mod decisions;
     mod devices;
+    mod glass;
     mod house;
     mod messages;
     mod orders;
     mod problems;
     mod quiet;
     mod samples;
+    mod second_factor;
+    mod security;
     mod serving;
     mod sign_in;
     mod unmatched;
+    mod users;
     mod verification;
 }

@@ -15,6 +15,7 @@ mod dead;
 mod demo;
 mod dev;
 mod doctor;
+mod keys;
 mod load;
 mod operator;
 mod packs;
@@ -85,6 +86,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show or renew the keys that sign access tokens.
+    Keys(keys::Keys),
     /// Measure messages a second and latencies, of the acknowledgement and of "visible by REST".
     Load(load::Load),
 }
@@ -192,6 +195,7 @@ impl Line {
             Command::Replay(replay) => replay.run().await,
             Command::Dead(dead) => dead.run().await,
             Command::Doctor { config, json } => doctor::run(&config, json).await,
+            Command::Keys(keys) => keys.run().await,
             Command::Load(load) => load.run().await,
         }
     }

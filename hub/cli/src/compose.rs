@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use hub_api::{ApiLimits, ApiState, TokenKeys};
+use hub_api::{ApiLimits, ApiState};
 use hub_core::backbone::{Backbone, settings_bucket, sync_check};
 use hub_core::config::{Loaded, Problem};
 use hub_core::governor::Governor;
@@ -26,6 +26,7 @@ use worker_clinical::{ClinicalWorker, RuleStore};
 mod api_backbone;
 mod background;
 mod channels;
+pub(crate) mod identity;
 mod maintenance;
 mod mapping_files;
 pub(crate) mod rule_packs;
@@ -241,6 +242,7 @@ impl Hub {
                 &background.handle(),
             );
             start.worker(worker_integration::IntegrationWorker);
+            start.worker(worker_identity::IdentityWorker);
             tasks.spawn_on(
                 Relay {
                     backbone: behind.clone(),
@@ -332,13 +334,7 @@ impl Hub {
             .first()
             .cloned()
             .context("the configuration names no tenant")?;
-        let keys = match &loaded.config.api.token_secret {
-            Some(secret) => {
-                TokenKeys::new(secret.resolve().map_err(anyhow::Error::msg)?.as_bytes())
-            }
-            None => TokenKeys::new(&TokenKeys::generate_secret()),
-        };
-        let keys = keys.map_err(|error| anyhow::anyhow!("[api] token_secret: {error}"))?;
+        let keys = identity::token_keys(loaded).await?;
         let address: SocketAddr = loaded.config.api.address.parse().context("[api] address")?;
         let listener = tokio::net::TcpListener::bind(address)
             .await
@@ -347,7 +343,10 @@ impl Hub {
         let password = std::env::var("HUB_BOOTSTRAP_ADMIN_PASSWORD")
             .ok()
             .filter(|password| !password.is_empty());
-        self.one_time_password = bootstrap(pool, &tenant, password, &self.stop, &self.tasks).await;
+        (self.one_time_password, ()) = tokio::join!(
+            bootstrap(pool, &tenant, password, &self.stop, &self.tasks),
+            identity::keep_keys(pool, &keys, &self.stop, &self.tasks),
+        );
         let render: hub_api::RenderMetrics = match metrics {
             Some(handle) => Arc::new(move || handle.render()),
             None => Arc::new(String::new),
@@ -360,7 +359,8 @@ impl Hub {
             tenant,
             render,
             ApiLimits::default(),
-        );
+        )
+        .with_care_relationship(loaded.config.api.care_relationship);
         {
             let state = state.clone();
             tokio::task::spawn_blocking(move || state.prepare());

@@ -116,8 +116,12 @@ fn sixteen() -> u32 {
 pub struct ApiSettings {
     /// Address of the REST API.
     pub address: String,
-    /// Secret that signs access tokens: at least 32 characters; a random one for each start when absent.
+    /// Secret under which the keys of access tokens and second factors are sealed in the database: at least 32 characters.
+    /// When absent each process signs with a key of its own, which ends with it, and no second factor can be enrolled.
     pub token_secret: Option<Secret>,
+    /// Charts open only to who has a relationship with the patient: a grant at the place where the patient is, the
+    /// permission `charts:all`, or an emergency on record.
+    pub care_relationship: bool,
 }
 
 impl Default for ApiSettings {
@@ -125,6 +129,7 @@ impl Default for ApiSettings {
         Self {
             address: "127.0.0.1:8080".into(),
             token_secret: None,
+            care_relationship: false,
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod record;
 pub mod rehearsal;
 pub mod relay;
 pub mod retry;
+pub mod second_person;
 pub mod subject;
 pub mod telemetry;
 pub mod translator;

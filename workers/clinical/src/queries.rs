@@ -12,6 +12,7 @@ mod cursor;
 mod encounters;
 mod numbers;
 mod orders;
+mod relationship;
 mod reports;
 mod results;
 mod sendings;
@@ -32,6 +33,7 @@ pub use orders::{
     OrderFilter, OrderRow, SpecimenRow, order, orders_for_specimen, orders_for_subjects,
     specimens_by_number, specimens_of_order,
 };
+pub use relationship::is_in_care_at;
 pub use reports::{ReportFilter, ReportRow, report, reports_for_subjects};
 pub use results::{
     ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,

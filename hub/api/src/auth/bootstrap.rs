@@ -2,13 +2,13 @@
 //! before there is anyone who could send a command; no route leads here.
 
 use hub_core::Tx;
-use rand::Rng as _;
 use schemas::TenantId;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::password::{self, HashError, MAX_PASSWORD};
 use super::permission::ALL;
+use super::secrets;
 
 /// Name of the first administrator.
 pub const ADMIN: &str = "admin";
@@ -55,7 +55,7 @@ pub async fn bootstrap_admin(
             Ok(None)
         }
         (None, None) => {
-            let made = one_time_password();
+            let made = secrets::one_time_password();
             let inserted = insert(pool, tenant, password::hash(made.clone()).await?).await?;
             // another process may have been first: then its password is the one that holds
             Ok(inserted.then_some(made))
@@ -108,13 +108,4 @@ async fn replace(
     .execute(tx.conn())
     .await?;
     tx.commit().await
-}
-
-/// 20 letters and digits that can't be taken for one another: 114 bits.
-fn one_time_password() -> String {
-    const SIGNS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    let mut random = rand::rng();
-    (0..20)
-        .map(|_| char::from(SIGNS[random.random_range(0..SIGNS.len())]))
-        .collect()
 }

@@ -3,15 +3,22 @@
 use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 
-use super::identity::Identity;
+use super::identity::{Identity, Reach};
 use crate::problem::Problem;
 use crate::state::ApiState;
 
 /// A right, at compile time.
 pub(crate) trait Permission: Send + Sync + 'static {
     const NAME: &'static str;
+    /// It shows what stands in a patient's chart: who has it at some places only, or where a relationship is demanded,
+    /// sees it by the patient and not by lists.
+    const CHART: bool = matches!(
+        Self::NAME.as_bytes(),
+        b"encounters:read" | b"orders:read" | b"results:read"
+    );
 }
 
 macro_rules! permissions {
@@ -82,6 +89,26 @@ permissions! {
     AuditRead = "audit:read",
     /// See incidents of the backbone.
     IncidentsRead = "incidents:read",
+    /// See any chart where a care relationship is demanded (`[api] care_relationship`).
+    ChartsAll = "charts:all",
+    /// Open a chart in an emergency.
+    GlassBreak = "glass:break",
+    /// See and review who opened charts in emergencies.
+    GlassReview = "glass:review",
+    /// See users, their grants and sessions.
+    UsersRead = "users:read",
+    /// Make, change and shut out users, reset their passwords and second factors, end their sessions.
+    UsersManage = "users:manage",
+    /// See roles.
+    RolesRead = "roles:read",
+    /// Make and change roles.
+    RolesManage = "roles:manage",
+    /// Give and end grants.
+    GrantsManage = "grants:manage",
+    /// See API clients.
+    ClientsRead = "clients:read",
+    /// Make and change API clients and their secrets.
+    ClientsManage = "clients:manage",
 }
 
 /// Stands for every permission, present and to come.
@@ -98,14 +125,76 @@ pub(crate) struct Can<P> {
 impl<P: Permission> FromRequestParts<ApiState> for Can<P> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        let who = Identity::of(parts, state)?;
-        if who.may(P::NAME) {
-            Ok(Self {
+        let who = Identity::of(parts, state).await?;
+        match allowed::<P>(&who)? {
+            Reach::Everywhere if P::CHART && state.demands_relationship(&who) => {
+                Err(no_relationship())
+            }
+            Reach::Everywhere => Ok(Self {
                 who,
                 permission: PhantomData,
-            })
-        } else {
-            Err(Problem::forbidden(P::NAME))
+            }),
+            Reach::Places(_) | Reach::Nowhere => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "auth.scope",
+                format!(
+                    "this shows more than your places: it needs {} for the whole hospital; by the patient you see what is yours",
+                    P::NAME
+                ),
+            )
+            .lacking(P::NAME)),
         }
     }
+}
+
+/// Proof that the caller has the permission `P` at some place at least. A handler that takes it opens a chart with
+/// [`super::chart::open`] before it shows anything.
+pub(crate) struct CanSomewhere<P> {
+    pub(crate) who: Identity,
+    permission: PhantomData<P>,
+}
+
+impl<P: Permission> FromRequestParts<ApiState> for CanSomewhere<P> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        let who = Identity::of(parts, state).await?;
+        allowed::<P>(&who)?;
+        Ok(Self {
+            who,
+            permission: PhantomData,
+        })
+    }
+}
+
+/// Proof that the caller is signed in, also with a password that he must change: his own affairs need no permission.
+pub(crate) struct SignedIn(pub(crate) Identity);
+
+impl FromRequestParts<ApiState> for SignedIn {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        Identity::of(parts, state).await.map(Self)
+    }
+}
+
+fn allowed<P: Permission>(who: &Identity) -> Result<Reach, Problem> {
+    if who.must_change_password() {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "auth.password_change",
+            "the password was made by somebody else: change it first at POST /api/v1/me/password",
+        ));
+    }
+    match who.reach(P::NAME) {
+        Reach::Nowhere => Err(Problem::forbidden(P::NAME)),
+        reach => Ok(reach),
+    }
+}
+
+/// The chart is not the caller's to open.
+pub(crate) fn no_relationship() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "auth.relationship",
+        "you have no relationship with this patient; in an emergency POST /api/v1/break-glass opens the chart, and is looked at",
+    )
 }

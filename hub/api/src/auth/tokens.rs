@@ -1,170 +1,185 @@
-//! Access tokens: JWT, HS256 and nothing else, made and checked by the hub alone.
+//! Access tokens: JWT, RS256 and nothing else, with the id of their key. Also the ticket between password and second factor.
+//!
+//! A token says who somebody is and how he proved it, and nothing of what he may do: that is looked up (`access`), so that
+//! a right that is taken away is gone within seconds.
 
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use schemas::TenantId;
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::identity::Identity;
-use super::mac;
+use super::keyring::TokenKeys;
+use crate::problem::Problem;
 
-/// Life of an access token. There is no refresh yet, so it is a working hour and not fifteen minutes.
-pub const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// Life of an access token.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// Life of a ticket: long enough to find the telephone.
+pub(crate) const TICKET_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
 const ISSUER: &str = "hub";
-const AUDIENCE: &str = "hub-api";
-/// Clocks of two hub processes may differ by this much.
-const LEEWAY_SECONDS: u64 = 5;
-/// HS256 wants a key of at least the digest's length (RFC 7518 §3.2).
-const MIN_SECRET: usize = 32;
+/// Clocks of two machines may differ by this much.
+const LEEWAY_SECONDS: u64 = 30;
 
-/// The keys that sign and check tokens. The secret is random, per installation, the same for all its
-/// processes; the caller keeps it.
-#[derive(Clone)]
-pub struct TokenKeys {
-    signing: EncodingKey,
-    checking: DecodingKey,
-    validation: Validation,
+/// What a token is for: its audience, so that a ticket is never taken for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Access,
+    /// The password was right; the second factor is to come.
+    SecondFactor,
 }
 
-/// The secret is shorter than 32 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the token secret has fewer than 32 bytes")]
-pub struct WeakSecret;
+impl Purpose {
+    fn audience(self) -> &'static str {
+        match self {
+            Self::Access => "hub-api",
+            Self::SecondFactor => "hub-mfa",
+        }
+    }
+
+    fn lifetime(self) -> Duration {
+        match self {
+            Self::Access => TOKEN_LIFETIME,
+            Self::SecondFactor => TICKET_LIFETIME,
+        }
+    }
+}
+
+/// Person or program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    User,
+    Client,
+}
+
+/// Whom a token is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    pub(crate) tenant: TenantId,
+    pub(crate) kind: Kind,
+    pub(crate) id: Uuid,
+    /// As audit rows have it.
+    pub(crate) name: String,
+    pub(crate) session: Option<Uuid>,
+    /// RFC 8176.
+    pub(crate) amr: Vec<String>,
+    /// Clients: the permissions that were asked for; empty: all of the client's.
+    pub(crate) scope: Vec<String>,
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     iss: String,
     aud: String,
-    sub: String,
+    sub: Uuid,
+    name: String,
     tenant: TenantId,
-    permissions: Vec<String>,
+    kind: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    amr: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    scope: Vec<String>,
     iat: i64,
     nbf: i64,
     exp: i64,
     jti: Uuid,
 }
 
-impl TokenKeys {
-    /// Keys from a secret of at least 32 random bytes.
-    ///
-    /// # Errors
-    /// [`WeakSecret`] when it is shorter.
-    pub fn new(secret: &[u8]) -> Result<Self, WeakSecret> {
-        if secret.len() < MIN_SECRET {
-            return Err(WeakSecret);
-        }
-        mac::install();
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = LEEWAY_SECONDS;
-        validation.validate_nbf = true;
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[AUDIENCE]);
-        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-        Ok(Self {
-            signing: EncodingKey::from_secret(secret),
-            checking: DecodingKey::from_secret(secret),
-            validation,
-        })
-    }
-
-    /// A secret for [`TokenKeys::new`], from the system's generator.
-    #[must_use]
-    pub fn generate_secret() -> [u8; MIN_SECRET] {
-        rand::random()
-    }
-
-    /// A token for this caller.
-    pub(crate) fn issue(&self, identity: &Identity) -> Option<String> {
-        self.issue_at(identity, OffsetDateTime::now_utc())
-    }
-
-    fn issue_at(&self, identity: &Identity, now: OffsetDateTime) -> Option<String> {
-        let now = now.unix_timestamp();
-        let lifetime = i64::try_from(TOKEN_LIFETIME.as_secs()).ok()?;
-        let claims = Claims {
-            iss: ISSUER.to_owned(),
-            aud: AUDIENCE.to_owned(),
-            sub: identity.username.clone(),
-            tenant: identity.tenant.clone(),
-            permissions: identity.permissions.clone(),
-            iat: now,
-            nbf: now,
-            exp: now + lifetime,
-            jti: Uuid::now_v7(),
-        };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing).ok()
-    }
-
-    /// Whose token this is; `None` when it is not ours, altered or out of date.
-    pub(crate) fn verify(&self, token: &str) -> Option<Identity> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation)
-            .ok()?
-            .claims;
-        Some(Identity {
-            tenant: claims.tenant,
-            username: claims.sub,
-            permissions: claims.permissions,
-        })
-    }
+/// Signs a token.
+pub(crate) async fn issue(
+    keys: &TokenKeys,
+    pool: &PgPool,
+    bearer: &Bearer,
+    purpose: Purpose,
+) -> Result<String, Problem> {
+    let ring = keys.current(pool).await?;
+    let (kid, key) = ring.signing().ok_or_else(no_key)?;
+    sign(kid, key, bearer, purpose, OffsetDateTime::now_utc()).ok_or_else(Problem::internal)
 }
 
-#[cfg(test)]
-mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+fn no_key() -> Problem {
+    tracing::error!("there is no key that signs tokens; `hub keys list` says which there are");
+    Problem::unavailable(
+        "auth.no_key",
+        "the hub has no key that signs tokens yet; try again",
+    )
+}
 
-    use super::*;
+fn sign(
+    kid: &str,
+    key: &EncodingKey,
+    bearer: &Bearer,
+    purpose: Purpose,
+    now: OffsetDateTime,
+) -> Option<String> {
+    let now = now.unix_timestamp();
+    let lifetime = i64::try_from(purpose.lifetime().as_secs()).ok()?;
+    let claims = Claims {
+        iss: ISSUER.to_owned(),
+        aud: purpose.audience().to_owned(),
+        sub: bearer.id,
+        name: bearer.name.clone(),
+        tenant: bearer.tenant.clone(),
+        kind: bearer.kind,
+        sid: bearer.session,
+        amr: bearer.amr.clone(),
+        scope: bearer.scope.clone(),
+        iat: now,
+        nbf: now,
+        exp: now + lifetime,
+        jti: Uuid::now_v7(),
+    };
+    let mut header = Header::new(Algorithm::RS256);
+    header.kid = Some(kid.to_owned());
+    jsonwebtoken::encode(&header, &claims, key).ok()
+}
 
-    fn admin() -> Identity {
-        Identity {
-            tenant: TenantId::new("demo").unwrap(),
-            username: "admin".to_owned(),
-            permissions: vec!["*".to_owned()],
-        }
+/// Whose token this is; `None` when it is not ours, altered, out of date or for something else.
+pub(crate) async fn verify(
+    keys: &TokenKeys,
+    pool: &PgPool,
+    token: &str,
+    purpose: Purpose,
+) -> Result<Option<Bearer>, Problem> {
+    let Some(kid) = jsonwebtoken::decode_header(token)
+        .ok()
+        .filter(|header| header.alg == Algorithm::RS256)
+        .and_then(|header| header.kid)
+    else {
+        return Ok(None);
+    };
+    let mut ring = keys.current(pool).await?;
+    if ring.checking(&kid).is_none() {
+        ring = keys.look_again(pool).await?;
     }
+    Ok(ring
+        .checking(&kid)
+        .and_then(|key| check(key, token, purpose)))
+}
 
-    #[test]
-    fn a_token_tells_who_it_was_made_for() {
-        let keys = TokenKeys::new(&[7; 32]).unwrap();
-        let token = keys.issue(&admin()).unwrap();
-        assert_eq!(keys.verify(&token), Some(admin()));
-    }
-
-    #[test]
-    fn a_token_of_another_key_or_time_or_algorithm_is_refused() {
-        let keys = TokenKeys::new(&[7; 32]).unwrap();
-        let other = TokenKeys::new(&[8; 32]).unwrap();
-        assert_eq!(other.verify(&keys.issue(&admin()).unwrap()), None);
-        let now = OffsetDateTime::now_utc();
-        for seconds in [-3_610, 60] {
-            let token = keys
-                .issue_at(&admin(), now + time::Duration::seconds(seconds))
-                .unwrap_or_default();
-            assert_eq!(keys.verify(&token), None, "{seconds}");
-        }
-        let token = keys.issue(&admin()).unwrap();
-        let body = token.split('.').nth(1).unwrap();
-        for header in [
-            r#"{"alg":"none","typ":"JWT"}"#,
-            r#"{"alg":"HS512"}"#,
-            r#"{"alg":"RS256"}"#,
-        ] {
-            let header = URL_SAFE_NO_PAD.encode(header);
-            for signature in ["", token.split('.').nth(2).unwrap()] {
-                assert_eq!(keys.verify(&format!("{header}.{body}.{signature}")), None);
-            }
-        }
-        for junk in ["", ".", "..", "a.b.c", "é"] {
-            assert_eq!(keys.verify(junk), None, "{junk}");
-        }
-    }
-
-    #[test]
-    fn a_short_secret_is_refused() {
-        assert_eq!(TokenKeys::new(&[1; 31]).err(), Some(WeakSecret));
-    }
+fn check(key: &DecodingKey, token: &str, purpose: Purpose) -> Option<Bearer> {
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.leeway = LEEWAY_SECONDS;
+    validation.validate_nbf = true;
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[purpose.audience()]);
+    validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+    let claims = jsonwebtoken::decode::<Claims>(token, key, &validation)
+        .ok()?
+        .claims;
+    Some(Bearer {
+        tenant: claims.tenant,
+        kind: claims.kind,
+        id: claims.sub,
+        name: claims.name,
+        session: claims.sid,
+        amr: claims.amr,
+        scope: claims.scope,
+    })
 }

@@ -1,30 +1,45 @@
-//! Sign-in.
+//! Sign-in, second factor, refresh, sign-out, and the keys that others check tokens with.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequestParts, State};
-use axum::http::{StatusCode, request::Parts};
-use schemas::commands::RecordAccess;
-use schemas::{Body as _, TenantId};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use schemas::TenantId;
+use schemas::identity::EndSessions;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
+use worker_identity::queries::{self, Account};
 
-use crate::auth::identity::Identity;
-use crate::auth::{TOKEN_LIFETIME, password};
-use crate::backbone::CommandRequest;
+use crate::auth::password;
+use crate::auth::permission::SignedIn;
+use crate::auth::secrets;
+use crate::auth::sign_in::{self, Origin, Proved, Shown, Tokens, not_admitted};
+use crate::auth::throttle::Try;
+use crate::auth::tokens::{self, Bearer, Kind, Purpose, TICKET_LIFETIME};
+use crate::command::{Accepted, Asking, Sender};
 use crate::extract::Body;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::trace::Trace;
+use crate::views::integration::Applied;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(login))
+    OpenApiRouter::new()
+        .routes(routes!(login))
+        .routes(routes!(second_factor))
+        .routes(routes!(refresh))
+        .routes(routes!(logout))
+        .routes(routes!(jwks))
 }
+
+/// Name of whoever tries under a name that nobody has.
+const NOBODY: &str = "unknown";
 
 /// Who wants in.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -38,144 +53,177 @@ pub(crate) struct Login {
     /// The hospital; the installation's own when absent.
     #[serde(default)]
     tenant: Option<String>,
+    /// Any refresh token of an earlier session of this user, also one that is used up or ended: whoever was in before is
+    /// not shut out by the guesses of strangers.
+    #[serde(default)]
+    known_session: Option<String>,
 }
 
-/// A token for the `Authorization` header of what follows.
+/// Tokens, or what is still missing.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9…", "token_type": "Bearer", "expires_in": 3600 }))]
-pub(crate) struct Token {
-    access_token: String,
-    /// `Bearer`
-    token_type: &'static str,
+#[serde(untagged)]
+#[schema(example = json!({
+    "access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsImtpZCI6…", "token_type": "Bearer", "expires_in": 900,
+    "refresh_token": "hr.demo.mZ0v…", "refresh_expires_in": 43200, "must_change_password": false
+}))]
+pub(crate) enum SignIn {
+    Done(Tokens),
+    SecondFactor(Ticket),
+}
+
+/// The password was right, and a second factor is enrolled.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "mfa_required": true, "mfa_ticket": "eyJ0eXAiOiJKV1Qi…", "expires_in": 300 }))]
+pub(crate) struct Ticket {
+    /// `true`
+    mfa_required: bool,
+    /// For `POST /auth/mfa`; no access token.
+    mfa_ticket: String,
     /// Seconds.
     expires_in: u64,
 }
 
 /// Sign in
 ///
-/// Changes user name and password for an access token that lives for an hour. After five failures
-/// within five minutes from one address the pair of user and address has to wait.
+/// Changes user name and password for an access token that lives for fifteen minutes and a refresh token that is good
+/// once. Who has enrolled a second factor gets `mfa_required` and a ticket instead. After five failures within five
+/// minutes from one address the pair of user and address has to wait.
 #[utoipa::path(post, path = "/auth/login", tag = "sign-in", request_body = Login, security(()),
     responses(
-        (status = 200, description = "signed in", body = Token),
+        (status = 200, description = "signed in, or the second factor is to come", body = SignIn),
         (status = 401, description = "user name and password do not fit (`auth.login`)"),
         (status = 429, description = "too many failures (`auth.throttled`); Retry-After tells how long"),
     ))]
 async fn login(
     State(state): State<ApiState>,
-    Peer(peer): Peer,
+    origin: Origin,
     trace: Trace,
     Body(login): Body<Login>,
-) -> Result<Json<Token>, Problem> {
+) -> Result<Json<SignIn>, Problem> {
     let tenant = match &login.tenant {
         None => Some(state.default_tenant.clone()),
         Some(text) => TenantId::new(text.as_str()).ok(),
     };
     if login.username.len() > 128 || login.password.len() > password::MAX_PASSWORD {
-        return Err(refused());
+        return Err(not_admitted());
     }
-    // the brake counts for the tenant's own user: names of two tenants may be equal
-    let pair = format!(
-        "{}/{}",
-        tenant.as_ref().map_or("", TenantId::as_str),
-        login.username
-    );
-    state
-        .throttle
-        .attempt(&pair, peer, Instant::now())
-        .map_err(throttled)?;
-
-    let user = match &tenant {
-        Some(tenant) => find(&state, tenant, &login.username).await?,
+    let username = login.username.to_lowercase();
+    let account = match &tenant {
+        Some(tenant) => account(&state, tenant, &username).await?,
         None => None,
     };
+    let known = match (&tenant, &account, &login.known_session) {
+        (Some(tenant), Some(account), Some(token)) => {
+            known_session(&state, tenant, account.id, token).await?
+        }
+        _ => None,
+    };
+    // the brake counts for the tenant's own user: names of two tenants may be equal
+    let name = format!(
+        "{}/{username}",
+        tenant.as_ref().map_or("", TenantId::as_str)
+    );
+    let who = Try {
+        user: &name,
+        from: origin.peer,
+        known,
+    };
+    state
+        .throttle
+        .attempt(who, Instant::now())
+        .map_err(throttled)?;
+
     // a user who may not come in takes as long as one who may
-    let active = user.filter(|user| user.state == "active");
-    let hash = active.as_ref().map(|user| user.password_hash.clone());
+    let known_user = account.as_ref().map(|account| account.id);
+    let active = account.filter(may_come_in);
+    let hash = active.as_ref().map(|account| account.password_hash.clone());
     let fits = password::verify(login.password, hash)
         .await
         .map_err(|_| Problem::internal())?;
-    let (Some(tenant), Some(user), true) = (tenant, active, fits) else {
-        metrics::counter!("hub_api_logins_total", "outcome" => "refused").increment(1);
-        return Err(refused());
+    let (Some(tenant), Some(account), true) = (tenant.clone(), active, fits) else {
+        let tenant = tenant.unwrap_or_else(|| state.default_tenant.clone());
+        let actor = if known_user.is_some() {
+            &username
+        } else {
+            NOBODY
+        };
+        let asking = Asking {
+            state: &state,
+            trace: &trace,
+            tenant: &tenant,
+            actor,
+        };
+        sign_in::record_failure(&asking, known_user, "auth.login_failed").await;
+        return Err(not_admitted());
     };
-    state.throttle.succeeded(&pair, peer);
-    metrics::counter!("hub_api_logins_total", "outcome" => "accepted").increment(1);
-    let identity = Identity {
+    state.throttle.succeeded(who);
+    if account.factor_id.is_some() {
+        return ticket(&state, tenant, &account).await.map(Json);
+    }
+    let proved = Proved {
         tenant,
-        username: user.username,
-        permissions: user.permissions,
+        user: account.id,
+        username: account.username,
+        amr: vec!["pwd".to_owned()],
+        must_change: account.must_change,
     };
-    record(&state, &identity, &trace).await;
-    let access_token = state.keys.issue(&identity).ok_or_else(Problem::internal)?;
-    Ok(Json(Token {
-        access_token,
-        token_type: "Bearer",
-        expires_in: TOKEN_LIFETIME.as_secs(),
-    }))
+    sign_in::admit(&state, &trace, &origin, proved)
+        .await
+        .map(|tokens| Json(SignIn::Done(tokens)))
 }
 
-#[derive(sqlx::FromRow)]
-struct User {
-    username: String,
-    password_hash: String,
-    permissions: Vec<String>,
-    state: String,
-}
-
-async fn find(
+async fn account(
     state: &ApiState,
     tenant: &TenantId,
     username: &str,
-) -> Result<Option<User>, Problem> {
+) -> Result<Option<Account>, Problem> {
     let mut tx = state.read(tenant).await?;
-    let user = sqlx::query_as(
-        "select username, password_hash, permissions, state from users.users where username = $1",
-    )
-    .bind(username)
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(user)
+    Ok(queries::account(tx.conn(), username).await?)
 }
 
-/// Leaves the audit row of a sign-in. An operator must be able to come in while NATS is down and see
-/// what is wrong, so a failure is told in the log and stops nobody.
-async fn record(state: &ApiState, identity: &Identity, trace: &Trace) {
-    let body = RecordAccess {
-        action: "auth.login".to_owned(),
-        object: identity.username.clone(),
-        actor: identity.username.clone(),
-        reason: None,
-    };
-    let Ok(body) = serde_json::to_vec(&body) else {
-        return;
-    };
-    let command = CommandRequest {
-        id: Uuid::now_v7(),
-        tenant: identity.tenant.clone(),
-        name: RecordAccess::NAME,
-        version: RecordAccess::VERSION,
-        aggregate: identity.username.clone(),
-        body,
-        actor: identity.username.clone(),
-        traceparent: trace.parent(),
-    };
-    if let Err(error) = state
-        .backbone
-        .command(command, std::time::Duration::ZERO)
-        .await
-    {
-        metrics::counter!("hub_api_audit_lost_total").increment(1);
-        tracing::warn!(%error, "a sign-in is not in the audit trail");
+fn may_come_in(account: &Account) -> bool {
+    account.state == "active"
+        && account
+            .one_time_until
+            .is_none_or(|until| until > OffsetDateTime::now_utc())
+}
+
+/// The session, when the token is one of this user's.
+async fn known_session(
+    state: &ApiState,
+    tenant: &TenantId,
+    user: Uuid,
+    token: &str,
+) -> Result<Option<Uuid>, Problem> {
+    if secrets::tenant_of_refresh(token).as_ref() != Some(tenant) {
+        return Ok(None);
     }
+    let mut tx = state.read(tenant).await?;
+    Ok(
+        queries::session_of_token(tx.conn(), &secrets::digest_of(token))
+            .await?
+            .filter(|found| found.user_id == user)
+            .map(|found| found.session_id),
+    )
 }
 
-fn refused() -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "auth.login",
-        "user name and password do not fit",
-    )
+async fn ticket(state: &ApiState, tenant: TenantId, account: &Account) -> Result<SignIn, Problem> {
+    let bearer = Bearer {
+        tenant,
+        kind: Kind::User,
+        id: account.id,
+        name: account.username.clone(),
+        session: None,
+        amr: vec!["pwd".to_owned()],
+        scope: Vec::new(),
+    };
+    let mfa_ticket =
+        tokens::issue(&state.keys, &state.pool, &bearer, Purpose::SecondFactor).await?;
+    Ok(SignIn::SecondFactor(Ticket {
+        mfa_required: true,
+        mfa_ticket,
+        expires_in: TICKET_LIFETIME.as_secs(),
+    }))
 }
 
 fn throttled(seconds: u64) -> Problem {
@@ -188,17 +236,188 @@ fn throttled(seconds: u64) -> Problem {
     problem
 }
 
-/// Address of the caller, if the listener told it. Headers that claim another are not believed.
-struct Peer(Option<IpAddr>);
+/// The second factor: either a code of the authenticator app or a recovery code.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "ticket": "eyJ0eXAiOiJKV1Qi…", "code": "492039" }))]
+pub(crate) struct SecondFactor {
+    /// `mfa_ticket` of the sign-in.
+    #[schema(max_length = 4096)]
+    ticket: String,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    recovery_code: Option<String>,
+}
 
-impl<S: Sync> FromRequestParts<S> for Peer {
-    type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(
-            parts
-                .extensions
-                .get::<ConnectInfo<SocketAddr>>()
-                .map(|ConnectInfo(peer)| peer.ip()),
-        ))
-    }
+/// Sign in: second factor
+///
+/// A code is good once (RFC 6238 §5.2), a step early or late. A recovery code is good once and then never.
+#[utoipa::path(post, path = "/auth/mfa", tag = "sign-in", request_body = SecondFactor, security(()),
+    responses(
+        (status = 200, description = "signed in", body = Tokens),
+        (status = 401, description = "the code does not fit or was used (`auth.mfa`), or the ticket is none any more (`auth.ticket`)"),
+        (status = 429, description = "too many failures (`auth.throttled`); Retry-After tells how long"),
+    ))]
+async fn second_factor(
+    State(state): State<ApiState>,
+    origin: Origin,
+    trace: Trace,
+    Body(given): Body<SecondFactor>,
+) -> Result<Json<Tokens>, Problem> {
+    let shown = match (&given.code, &given.recovery_code) {
+        (Some(code), None) => Shown::Code(code),
+        (None, Some(code)) => Shown::Recovery(code),
+        _ => {
+            return Err(Problem::invalid(
+                "code",
+                "give either code or recovery_code",
+            ));
+        }
+    };
+    let bearer = tokens::verify(
+        &state.keys,
+        &state.pool,
+        &given.ticket,
+        Purpose::SecondFactor,
+    )
+    .await?
+    .filter(|bearer| bearer.kind == Kind::User)
+    .ok_or_else(no_ticket)?;
+    let name = format!("mfa/{}/{}", bearer.tenant, bearer.name);
+    let who = Try {
+        user: &name,
+        from: origin.peer,
+        known: None,
+    };
+    state
+        .throttle
+        .attempt(who, Instant::now())
+        .map_err(throttled)?;
+    let (account, factor) = {
+        let mut tx = state.read(&bearer.tenant).await?;
+        let account = queries::account(tx.conn(), &bearer.name).await?;
+        (
+            account.filter(may_come_in),
+            queries::factor_of(tx.conn(), bearer.id, "active").await?,
+        )
+    };
+    let (Some(account), Some(factor)) = (account, factor) else {
+        return Err(no_ticket());
+    };
+    let asking = Asking {
+        state: &state,
+        trace: &trace,
+        tenant: &bearer.tenant,
+        actor: &bearer.name,
+    };
+    let Some(amr) = sign_in::prove(&state, &asking, &factor, shown).await? else {
+        sign_in::record_failure(&asking, Some(bearer.id), "auth.mfa_failed").await;
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "auth.mfa",
+            "the code does not fit, or was used before",
+        ));
+    };
+    state.throttle.succeeded(who);
+    let proved = Proved {
+        tenant: bearer.tenant.clone(),
+        user: account.id,
+        username: account.username,
+        amr: vec!["pwd".to_owned(), amr.to_owned()],
+        must_change: account.must_change,
+    };
+    sign_in::admit(&state, &trace, &origin, proved)
+        .await
+        .map(Json)
+}
+
+fn no_ticket() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "auth.ticket",
+        "the ticket is not valid or has expired; sign in again",
+    )
+}
+
+/// What a session is carried on with.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "refresh_token": "hr.demo.mZ0v…" }))]
+pub(crate) struct Refresh {
+    #[schema(max_length = 256)]
+    refresh_token: String,
+}
+
+/// Carry a session on
+///
+/// A refresh token is good once. One that comes a second time was stolen, or its successor was: the whole session ends, and
+/// both have to sign in.
+#[utoipa::path(post, path = "/auth/refresh", tag = "sign-in", request_body = Refresh, security(()),
+    responses(
+        (status = 200, description = "the next pair of tokens", body = Tokens),
+        (status = 401, description = "not valid, used, or its session has ended (`auth.refresh`)"),
+    ))]
+async fn refresh(
+    State(state): State<ApiState>,
+    origin: Origin,
+    trace: Trace,
+    Body(given): Body<Refresh>,
+) -> Result<Json<Tokens>, Problem> {
+    sign_in::carry_on(&state, &trace, &origin, &given.refresh_token)
+        .await
+        .map(Json)
+}
+
+/// Sign out
+///
+/// Ends the session of the token: its refresh token is no good at once, access tokens within seconds.
+#[utoipa::path(post, path = "/auth/logout", tag = "sign-in", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "signed out", body = Applied),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)")))]
+async fn logout(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+    trace: Trace,
+) -> Result<Response, Problem> {
+    let (Some(user), Some(session)) = (who.user_id(), who.session) else {
+        return Ok(Json(Applied::with(None)).into_response());
+    };
+    let command = EndSessions {
+        user_id: user,
+        session_id: Some(session),
+        reason: "signed_out".to_owned(),
+        actor: who.username.clone(),
+    };
+    let written = Sender::new(&state, &who, &trace)
+        .send_access(sign_in::aggregate(user), &command)
+        .await?;
+    Ok(written.respond(Applied::with))
+}
+
+/// Public keys (RFC 7517).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "keys": [{ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+    "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQ…", "e": "AQAB" }] }))]
+pub(crate) struct Jwks {
+    #[schema(value_type = Vec<Object>)]
+    keys: Vec<serde_json::Value>,
+}
+
+/// Public keys of access tokens
+///
+/// For programs that check tokens themselves: RS256, `iss` is `hub`, `aud` is `hub-api`. A new key is here ten minutes before
+/// it signs, an old one for an hour after. Also at `/.well-known/jwks.json`.
+#[utoipa::path(get, path = "/auth/jwks.json", tag = "sign-in", security(()),
+    responses((status = 200, description = "a JWK set", body = Jwks)))]
+pub(super) async fn jwks(State(state): State<ApiState>) -> Result<Response, Problem> {
+    let ring = state.keys.current(&state.pool).await?;
+    let mut response = Json(Jwks { keys: ring.jwks() }).into_response();
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=300"),
+    );
+    Ok(response)
 }

@@ -193,15 +193,8 @@ async fn body(
     };
     // durable is enough: when the worker is down the row follows
     Sender::new(&state, &can.who, &trace)
-        .send(id.to_string(), &access)
-        .await
-        .map_err(|problem| {
-            tracing::error!(code = %problem.code, "an access could not be recorded");
-            Problem::unavailable(
-                "audit.unavailable",
-                "the access could not be recorded, so nothing is shown; try again",
-            )
-        })?;
+        .record(&access)
+        .await?;
     Ok(match form {
         BodyForm::Json => Json(body_view::of(id, &kept)).into_response(),
         BodyForm::Text => (

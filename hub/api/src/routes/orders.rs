@@ -9,7 +9,6 @@ use schemas::care::{Code, Practitioner, Specimen};
 use schemas::commands::{CancelOrder, PlaceOrder};
 use schemas::patients::Identifier;
 use serde::Deserialize;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -170,12 +169,6 @@ impl Tube {
             collected_at: self.collected_at.and_then(Moment::text),
             ..Specimen::default()
         }
-    }
-}
-
-impl Moment {
-    fn text(self) -> Option<String> {
-        self.0.format(&Rfc3339).ok()
     }
 }
 

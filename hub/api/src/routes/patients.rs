@@ -11,8 +11,10 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::care::{self, Listing};
+use crate::auth::chart;
 use crate::auth::permission::{
-    Can, EncountersRead, OrdersRead, PatientsMerge, PatientsRead, ResultsRead,
+    Can, CanSomewhere, EncountersRead, OrdersRead, PatientsMerge, PatientsRead, Permission,
+    ResultsRead,
 };
 use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
@@ -71,7 +73,7 @@ struct Search {
 #[utoipa::path(get, path = "/patients", tag = "patients", params(Search), security(("bearer" = ["patients:read"])),
     responses((status = 200, description = "patients, in a fixed order", body = Page<Patient>)))]
 async fn search(
-    can: Can<PatientsRead>,
+    can: CanSomewhere<PatientsRead>,
     State(state): State<ApiState>,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Patient>>, Problem> {
@@ -97,13 +99,26 @@ async fn search(
         (status = 200, description = "the patient", body = Patient),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn read(
-    can: Can<PatientsRead>,
+    can: CanSomewhere<PatientsRead>,
     State(state): State<ApiState>,
     Segment(id): Segment<Uuid>,
 ) -> Result<Json<Patient>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let patient = reads::one(&mut tx, id).await?.ok_or_else(no_patient)?;
     Ok(Json(patient))
+}
+
+/// All identifier keys of the person, once it is clear that the caller may open the chart.
+async fn chart_of<P: Permission>(
+    state: &ApiState,
+    trace: &Trace,
+    can: &CanSomewhere<P>,
+    tx: &mut hub_core::Tx<'_>,
+    id: Uuid,
+) -> Result<Keys, Problem> {
+    let keys = keys(tx, id).await?;
+    chart::open(state, trace, &can.who, P::NAME, tx, id, &keys).await?;
+    Ok(keys)
 }
 
 /// All identifier keys of the person, those of merged records included.
@@ -118,13 +133,14 @@ async fn keys(tx: &mut hub_core::Tx<'_>, id: Uuid) -> Result<Keys, Problem> {
         (status = 200, description = "newest first", body = Page<Encounter>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn encounters(
-    can: Can<EncountersRead>,
+    can: CanSomewhere<EncountersRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<Uuid>,
     Params(listing): Params<Listing>,
 ) -> Result<Json<Page<Encounter>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    let keys = keys(&mut tx, id).await?;
+    let keys = chart_of(&state, &trace, &can, &mut tx, id).await?;
     care::list_encounters(&mut tx, Some(&keys), None, &listing).await
 }
 
@@ -135,13 +151,14 @@ async fn encounters(
         (status = 200, description = "newest first", body = Page<Order>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn orders(
-    can: Can<OrdersRead>,
+    can: CanSomewhere<OrdersRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<Uuid>,
     Params(listing): Params<Listing>,
 ) -> Result<Json<Page<Order>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    let keys = keys(&mut tx, id).await?;
+    let keys = chart_of(&state, &trace, &can, &mut tx, id).await?;
     care::list_orders(&mut tx, Some(&keys), &OrderFilter::default(), &listing).await
 }
 
@@ -154,13 +171,14 @@ async fn orders(
         (status = 200, description = "newest report first", body = Page<LabResult>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn results(
-    can: Can<ResultsRead>,
+    can: CanSomewhere<ResultsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<Uuid>,
     Params(listing): Params<Listing>,
 ) -> Result<Json<Page<LabResult>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    let scope = Scope::Person(keys(&mut tx, id).await?);
+    let scope = Scope::Person(chart_of(&state, &trace, &can, &mut tx, id).await?);
     care::list_results(&mut tx, &scope, &ResultFilter::default(), &listing).await
 }
 
@@ -171,13 +189,14 @@ async fn results(
         (status = 200, description = "newest first", body = Page<Report>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn reports(
-    can: Can<ResultsRead>,
+    can: CanSomewhere<ResultsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<Uuid>,
     Params(listing): Params<Listing>,
 ) -> Result<Json<Page<Report>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    let keys = keys(&mut tx, id).await?;
+    let keys = chart_of(&state, &trace, &can, &mut tx, id).await?;
     care::list_reports(&mut tx, Some(&keys), None, &listing).await
 }
 

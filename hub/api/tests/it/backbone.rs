@@ -18,6 +18,7 @@ use sqlx::PgPool;
 use test_support::envelope;
 use uuid::Uuid;
 use worker_clinical::ClinicalWorker;
+use worker_identity::IdentityWorker;
 use worker_integration::IntegrationWorker;
 use worker_patient::PatientWorker;
 
@@ -119,6 +120,11 @@ impl FakeBackbone {
             (
                 IntegrationWorker::NAME,
                 IntegrationWorker.apply(&mut tx, batch).await,
+            )
+        } else if IdentityWorker::CONSUMES.contains(&name) {
+            (
+                IdentityWorker::NAME,
+                IdentityWorker.apply(&mut tx, batch).await,
             )
         } else {
             return None;

@@ -13,13 +13,26 @@ use schemas::integration::{ChannelStateChanged, LinkState};
 use schemas::{ChannelId, RawId, TenantId};
 use serde_json::{Value, json};
 use test_support::{TestDatabase, envelope, tenant};
+use tokio::sync::OnceCell;
 use tower::ServiceExt as _;
 use uuid::Uuid;
+use worker_identity::keys::{self, SigningKey};
+use worker_identity::sealing::Sealer;
 
 use super::backbone::FakeBackbone;
 use super::samples::{code, identifier, person, translated};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
+/// `[api] token_secret`
+pub(crate) const SECRET: [u8; 32] = [7; 32];
+
+/// One key pair for all houses of this process: making one takes longer than a test.
+static KEY: OnceCell<SigningKey> = OnceCell::const_new();
+
+pub(crate) async fn signing_key() -> &'static SigningKey {
+    KEY.get_or_init(|| async { SigningKey::generate().await.unwrap() })
+        .await
+}
 
 /// A response, read.
 #[derive(Debug)]
@@ -75,13 +88,23 @@ pub(crate) struct House {
 impl House {
     /// A hub with an administrator who is signed in.
     pub(crate) async fn new() -> Self {
+        Self::with(|state| state).await
+    }
+
+    /// The same, with settings of its own.
+    pub(crate) async fn with(settings: impl FnOnce(ApiState) -> ApiState) -> Self {
         let database = TestDatabase::new().await;
+        let mut connection = database.pool().acquire().await.unwrap();
+        keys::store(&mut connection, &Sealer::new(&SECRET), signing_key().await)
+            .await
+            .unwrap();
+        drop(connection);
         let backbone = Arc::new(FakeBackbone::new(database.pool().clone()));
         let tenant = tenant("demo");
         let state = ApiState::new(
             database.pool().clone(),
             Arc::<FakeBackbone>::clone(&backbone),
-            TokenKeys::new(&[7; 32]).unwrap(),
+            TokenKeys::new(&SECRET).unwrap(),
             tenant.clone(),
             Arc::new(|| "hub_up 1\n".to_owned()),
             ApiLimits {
@@ -91,7 +114,7 @@ impl House {
             },
         );
         let mut house = Self {
-            router: hub_api::router(state),
+            router: hub_api::router(settings(state)),
             database,
             backbone,
             tenant,
@@ -174,14 +197,69 @@ impl House {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.write_as(&self.token, "POST", path, body).await
+    }
+
+    pub(crate) async fn post_as(&self, token: &str, path: &str, body: &Value) -> Answer {
+        self.write_as(token, "POST", path, body).await
+    }
+
+    pub(crate) async fn write_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Answer {
         self.send(
-            Request::post(path)
-                .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            Request::builder()
+                .method(method)
+                .uri(path)
+                .header(header::AUTHORIZATION, format!("Bearer {token}"))
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(Body::from(body.to_string()))
                 .unwrap(),
         )
         .await
+    }
+
+    /// The administrator's token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Makes a user over REST, who has changed his password to [`PASSWORD`]; his id and his tokens.
+    pub(crate) async fn staff(&self, username: &str) -> (String, Value) {
+        let made = self
+            .post(
+                "/api/v1/users",
+                &json!({ "username": username, "display_name": "Somebody Else" }),
+            )
+            .await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.json);
+        let one_time = made.json["one_time_password"].as_str().unwrap();
+        let first = self.sign_in(username, one_time, None).await;
+        let change = json!({ "current_password": one_time, "new_password": PASSWORD });
+        self.post_as(&first, "/api/v1/me/password", &change)
+            .await
+            .ok();
+        let tokens = self
+            .login(&json!({ "username": username, "password": PASSWORD }))
+            .await;
+        let id = made.json["id"].as_str().unwrap().to_owned();
+        (id, tokens.ok().clone())
+    }
+
+    /// Gives a role; the grant's id.
+    pub(crate) async fn grant(&self, user: &str, grant: &Value) -> String {
+        let given = self
+            .post(&format!("/api/v1/users/{user}/grants"), grant)
+            .await;
+        assert_eq!(given.status, StatusCode::CREATED, "{}", given.json);
+        given.json["answer"]["grant_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// An event reaches the workers.

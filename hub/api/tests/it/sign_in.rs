@@ -14,7 +14,7 @@ async fn a_password_changes_into_a_token_and_leaves_an_audit_row() {
         .login(&json!({ "username": "admin", "password": PASSWORD }))
         .await;
     assert_eq!(answer.ok()["token_type"], "Bearer");
-    assert_eq!(answer.json["expires_in"], 3_600);
+    assert_eq!(answer.json["expires_in"], 900);
     assert_eq!(answer.header("cache-control"), "no-store");
     let audit = house.get("/api/v1/audit?action=auth.login").await;
     assert_eq!(audit.items()[0]["actor"], "admin");

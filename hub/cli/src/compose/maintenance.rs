@@ -27,6 +27,8 @@ const LOOK: usize = 20_000;
 const SLICE: usize = 2_500;
 /// Outbox rows that were published are kept this long, for the lineage of a message.
 const OUTBOX_AGE: time::Duration = time::Duration::days(30);
+/// Refresh tokens out of date are kept this long: a stolen one that is shown late is still known for what it is.
+const TOKEN_AGE: time::Duration = time::Duration::days(30);
 /// Kind of incident.
 const LEDGER_GAP: &str = "ledger_gap";
 
@@ -79,7 +81,8 @@ pub(super) async fn run(
                 for tenant in &tenants {
                     let pruned = async {
                         let inbox = maintain::prune_inbox(&pool, tenant, inbox_age).await?;
-                        Ok::<_, sqlx::Error>(inbox + maintain::prune_outbox(&pool, tenant, OUTBOX_AGE).await?)
+                        let tokens = worker_identity::maintain::prune_refresh_tokens(&pool, tenant, TOKEN_AGE).await?;
+                        Ok::<_, sqlx::Error>(inbox + tokens + maintain::prune_outbox(&pool, tenant, OUTBOX_AGE).await?)
                     };
                     match pruned.await {
                         Ok(0) => {}

@@ -1,0 +1,30 @@
+//! Is a patient at a place now? What a care relationship is made of.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// True when one of the keys has an encounter that is planned or under way at one of the places. A place is a facility, or
+/// a department (HL7 PL.1, the point of care) of one; `departments` has an empty text for the whole facility.
+///
+/// # Errors
+/// The database failed.
+pub async fn is_in_care_at(
+    conn: &mut PgConnection,
+    subjects: &[Uuid],
+    facilities: &[String],
+    departments: &[String],
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (
+             select from clinical.encounters e
+             join unnest($2::text[], $3::text[]) as place (facility, department)
+               on e.location ->> 'facility' = place.facility
+              and (place.department = '' or e.location ->> 'point_of_care' = place.department)
+             where e.subject_key = any($1) and e.status in ('planned', 'in_progress'))",
+    )
+    .bind(subjects)
+    .bind(facilities)
+    .bind(departments)
+    .fetch_one(conn)
+    .await
+}

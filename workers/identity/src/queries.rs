@@ -1,0 +1,12 @@
+//! What the API reads. Every function wants a connection inside a tenant's transaction.
+
+mod access;
+mod people;
+mod programs;
+
+pub use access::{GlassRow, HeldGrant, Standing, broken_glass, glass_search, standing};
+pub use people::{
+    Account, Factor, GrantRow, RoleRow, SessionOfToken, SessionRow, UserRow, account, factor,
+    factor_of, grant, grants, recovery_left, role, roles, session_of_token, sessions, user, users,
+};
+pub use programs::{ClientRow, ClientSecret, client, client_secrets, clients};

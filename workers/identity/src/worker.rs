@@ -1,0 +1,158 @@
+//! The worker: commands of people, one after the other. There are few of them, so nothing is gathered.
+
+use hub_core::{Envelope, Refusal, Tx, Verdict, Worker, WorkerError};
+use schemas::Body;
+use schemas::identity::{
+    BreakGlass, ChangeClient, ChangeUser, ConfirmFactor, CreateClient, CreateUser, DefineRole,
+    EndGrant, EndSessions, EnrolFactor, GiveGrant, OpenSession, ProveFactor, RemoveFactor,
+    ReviewGlass, RotateClientSecret, RotateSession, SetPassword, SetUserState,
+};
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::{clients, factors, glass, grants, roles, sessions, users};
+
+/// Owns the schema `users`.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct IdentityWorker;
+
+/// A command and the message it came in.
+pub(crate) struct Asked<'a, T> {
+    pub(crate) envelope: &'a Envelope,
+    pub(crate) body: T,
+}
+
+/// A verdict, or the refusal that takes its place.
+pub(crate) enum Stop {
+    Refused(Refusal),
+    Failed(WorkerError),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<sqlx::Error> for Stop {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(WorkerError(error))
+    }
+}
+
+pub(crate) type Done = Result<Verdict, Stop>;
+
+impl Worker for IdentityWorker {
+    const NAME: &'static str = "identity";
+    const CONSUMES: &'static [&'static str] = &[
+        CreateUser::NAME,
+        ChangeUser::NAME,
+        SetUserState::NAME,
+        SetPassword::NAME,
+        DefineRole::NAME,
+        GiveGrant::NAME,
+        EndGrant::NAME,
+        OpenSession::NAME,
+        RotateSession::NAME,
+        EndSessions::NAME,
+        EnrolFactor::NAME,
+        ConfirmFactor::NAME,
+        ProveFactor::NAME,
+        RemoveFactor::NAME,
+        CreateClient::NAME,
+        ChangeClient::NAME,
+        RotateClientSecret::NAME,
+        BreakGlass::NAME,
+        ReviewGlass::NAME,
+    ];
+
+    async fn apply(
+        &self,
+        tx: &mut Tx<'_>,
+        batch: &[Envelope],
+    ) -> Result<Vec<Verdict>, WorkerError> {
+        let mut verdicts = Vec::with_capacity(batch.len());
+        for envelope in batch {
+            verdicts.push(match decide(tx, envelope).await {
+                Ok(verdict) => verdict,
+                Err(Stop::Refused(refusal)) => Verdict::Refused(refusal),
+                Err(Stop::Failed(error)) => return Err(error),
+            });
+        }
+        Ok(verdicts)
+    }
+}
+
+async fn decide(tx: &mut Tx<'_>, envelope: &Envelope) -> Done {
+    match envelope.name.as_str() {
+        CreateUser::NAME => users::create(tx, asked(envelope)?).await,
+        ChangeUser::NAME => users::change(tx, asked(envelope)?).await,
+        SetUserState::NAME => users::set_state(tx, asked(envelope)?).await,
+        SetPassword::NAME => users::set_password(tx, asked(envelope)?).await,
+        DefineRole::NAME => roles::define(tx, asked(envelope)?).await,
+        GiveGrant::NAME => grants::give(tx, asked(envelope)?).await,
+        EndGrant::NAME => grants::end(tx, asked(envelope)?).await,
+        OpenSession::NAME => sessions::open(tx, asked(envelope)?).await,
+        RotateSession::NAME => sessions::rotate(tx, asked(envelope)?).await,
+        EndSessions::NAME => sessions::end(tx, asked(envelope)?).await,
+        EnrolFactor::NAME => factors::enrol(tx, asked(envelope)?).await,
+        ConfirmFactor::NAME => factors::confirm(tx, asked(envelope)?).await,
+        ProveFactor::NAME => factors::prove(tx, asked(envelope)?).await,
+        RemoveFactor::NAME => factors::remove(tx, asked(envelope)?).await,
+        CreateClient::NAME => clients::create(tx, asked(envelope)?).await,
+        ChangeClient::NAME => clients::change(tx, asked(envelope)?).await,
+        RotateClientSecret::NAME => clients::rotate_secret(tx, asked(envelope)?).await,
+        BreakGlass::NAME => glass::broken(tx, asked(envelope)?).await,
+        ReviewGlass::NAME => glass::review(tx, asked(envelope)?).await,
+        other => Err(Refusal::new(
+            "envelope.type",
+            format!("{other} is none of the identity worker's messages"),
+        )
+        .into()),
+    }
+}
+
+fn asked<T: Body>(envelope: &Envelope) -> Result<Asked<'_, T>, Stop> {
+    Ok(Asked {
+        envelope,
+        body: envelope.decode()?,
+    })
+}
+
+/// A time of a command.
+pub(crate) fn moment(field: &'static str, text: &str) -> Result<OffsetDateTime, Stop> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| Refusal::new("identity.time", format!("`{field}` is not RFC 3339")).into())
+}
+
+/// A SHA-256 digest of a command.
+pub(crate) fn digest(field: &'static str, text: &str) -> Result<Vec<u8>, Stop> {
+    let bytes = text.as_bytes();
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    let decoded: Option<Vec<u8>> = bytes
+        .chunks_exact(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect();
+    decoded
+        .filter(|decoded| decoded.len() == 32 && bytes.len() == 64)
+        .ok_or_else(|| {
+            Refusal::new("identity.digest", format!("`{field}` is no SHA-256 in hex")).into()
+        })
+}
+
+/// SHA-256 in hex, as commands carry it.
+#[must_use]
+pub fn hex_digest(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
