@@ -215,7 +215,7 @@ async fn a_request_continues_its_callers_trace_into_the_worker_and_keeps_to_its_
     assert_eq!(request.get("http.response.status_code"), "200");
     assert_eq!(
         parents_missing(&spans),
-        [request.name.clone()],
+        [request.name.as_str()],
         "only the caller's own span is not ours: {spans:#?}"
     );
     let command = spans
