@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::{
     Astm, ChannelToml, HubProcess, HubSettings, Mllp, Rest, Servers, adt_named, astm_frame, encode,
@@ -105,6 +106,24 @@ impl Lab {
         assert_eq!(status, 201, "{answer}");
     }
 
+    /// A dead letter whose bytes hold this text.
+    async fn dead_letter(&self, channel: &str, text: &str) -> Option<Value> {
+        let list = format!("/api/v1/dead-letters?channel={channel}&limit=500");
+        for letter in self.rest.all_items(&list).await {
+            let path = format!("/api/v1/messages/{}/body", letter["raw_id"].as_str()?);
+            let body = self.rest.response(Method::GET, &path, None, &[]).await;
+            // the dead letter may be there a moment before the ledger's row
+            if body.status() != StatusCode::OK {
+                continue;
+            }
+            let body = body.bytes().await.unwrap();
+            if String::from_utf8_lossy(&body).contains(text) {
+                return Some(letter);
+            }
+        }
+        None
+    }
+
     /// How often these bytes arrived, once it is so often.
     async fn arrivals(&self, tube: &str, count: usize) -> Vec<String> {
         let path = format!("/api/v1/messages?accession={}", encode(tube));
@@ -178,22 +197,8 @@ async fn silence_in_mid_frame_is_reported_with_what_had_come_and_the_repeat_is_f
     }
     let broken = astm_frame(4, &records[3]);
     line.write(&broken[..broken.len() / 2]).await;
-    let letter = eventually("the broken message is a dead letter", SOON, || async {
-        let letters = lab
-            .rest
-            .all_items("/api/v1/dead-letters?channel=one&limit=500")
-            .await;
-        for letter in letters {
-            let raw = letter["raw_id"].as_str().unwrap();
-            let body = lab
-                .rest
-                .bytes(&format!("/api/v1/messages/{raw}/body"))
-                .await;
-            if String::from_utf8_lossy(&body).contains(&tube) {
-                return Some(letter);
-            }
-        }
-        None
+    let letter = eventually("the broken message is a dead letter", SOON, || {
+        lab.dead_letter("one", &tube)
     })
     .await;
     assert_eq!(letter["stage"], "edge");
@@ -260,4 +265,37 @@ async fn a_cable_pulled_before_the_end_of_a_message_leaves_what_is_whole_and_say
     line.session(&records).await;
     lab.arrivals(&tube, 2).await;
     assert_eq!(lab.rest.results(&patient, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_frame_by_frame_is_stored_when_the_hub_is_stopped() {
+    let servers = Servers::start().await;
+    let settings = HubSettings::new(&servers).channel(ChannelToml::new("one").kind("astm"));
+    let mut hub = HubProcess::start(&servers, &settings).await;
+    let (whole, partial) = (unique("MRN"), unique("MRN"));
+    let mut lines = Vec::new();
+    // an instrument that writes no L, and one in the midst of a message
+    for (patient, frames) in [(&whole, 4), (&partial, 3)] {
+        let mut line = Astm::connect(hub.mllp("one")).await;
+        assert_eq!(line.say(&[Astm::ENQ]).await, Astm::ACK);
+        let records = message(&unique("C"), patient, &unique("T"), "7.4", AT);
+        for (n, record) in records[..frames].iter().enumerate() {
+            assert_eq!(line.say(&astm_frame(n + 1, record)).await, Astm::ACK);
+        }
+        lines.push(line);
+    }
+    let (status, took) = hub.terminate().await;
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    hub.restart().await;
+    let rest = hub.sign_in().await;
+    assert_eq!(rest.results(&whole, 1).await[0]["raw_value"], "7.4");
+    eventually("the partial message is a dead letter", SOON, || async {
+        let letters = rest.items("/api/v1/dead-letters?channel=one").await;
+        letters
+            .iter()
+            .any(|one| one["detail"].to_string().contains("astm_link_lost"))
+            .then_some(())
+    })
+    .await;
 }
