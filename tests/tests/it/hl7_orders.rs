@@ -590,7 +590,7 @@ async fn an_instrument_that_asks_again_after_the_hub_was_killed_gets_the_same_se
 
 #[tokio::test]
 async fn a_channel_without_orders_says_in_the_ledger_that_a_query_was_not_answered() {
-    let lab = Lab::with(|servers| HubSettings::new(servers)).await;
+    let lab = Lab::with(HubSettings::new).await;
     let mut line = lab.tcp("lab").await;
     let tube = unique("S");
     line.says(&law_query(&tube)).await;
