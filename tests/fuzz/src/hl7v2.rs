@@ -7,6 +7,8 @@ use std::time::Instant;
 use adapter_hl7v2::ack::{Ack, AckCode, ReceivedAck};
 use adapter_hl7v2::frame::{self, FrameEvent, FrameReader, FrameSettings, HybridReader, hybrid};
 use adapter_hl7v2::message::{FlatTokeniser, Hl7Parser, Limits};
+use adapter_hl7v2::orders::{self, Occasion, question, taken};
+use adapter_hl7v2::settings::{Hl7v2Settings, OrderDialect, OrderSettings};
 use adapter_hl7v2::{Formatting, Header, Message, Separators, Value};
 
 /// The stream is read in pieces: the same events come out as when it is read at once, and no byte is lost.
@@ -54,6 +56,46 @@ fn events<'b>(
     found.extend(std::iter::from_fn(|| reader.next(now)));
     assert!(!reader.in_message(), "everything was decided at the end");
     found
+}
+
+/// A query is read or is none, and what answers it is one message that no block can end early; an acknowledgement of ours is read.
+pub fn orders(bytes: &[u8]) {
+    struct Ids;
+    impl orders::ControlIds for Ids {
+        fn next(&self, _dialect: OrderDialect) -> String {
+            "1".to_owned()
+        }
+    }
+    for dialect in [
+        OrderDialect::Law,
+        OrderDialect::MindrayChemistry,
+        OrderDialect::MindrayHaematology,
+    ] {
+        let mut settings = Hl7v2Settings::listening(([127, 0, 0, 1], 0).into());
+        settings.orders = Some(OrderSettings::of(dialect));
+        let Some(question) = question::of_message(&settings, bytes) else {
+            continue;
+        };
+        assert!(
+            question
+                .specimens
+                .iter()
+                .all(|number| !number.trim().is_empty())
+        );
+        let now = std::time::SystemTime::UNIX_EPOCH.into();
+        for occasion in [Occasion::Query(&question), Occasion::Failed(&question)] {
+            let reply = orders::answer(&settings, occasion, &Default::default(), &Ids, now);
+            let follow = reply.follow.iter().map(|message| &message.content);
+            for content in follow.chain([&reply.content]) {
+                assert!(content.starts_with(b"MSH") && content.ends_with(b"\r"));
+                let breaks = |b: &u8| [frame::VT, frame::FS].contains(b);
+                assert!(!content.iter().any(breaks), "a block would end in it");
+            }
+        }
+    }
+    if let Ok(ack) = ReceivedAck::read(&bytes.to_vec().into()) {
+        let _ = taken::read(&ack, &bytes.to_vec().into(), &[]);
+    }
 }
 
 /// The same for blocks of the hybrid protocol; a block that passed its checks passes them again when it is written anew.

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tests::{
-    Astm, ChannelToml, HubProcess, HubSettings, Servers, astm_frame, encode, eventually, unique,
+    Astm, ChannelToml, HubProcess, HubSettings, Mllp, Servers, adt, astm_frame, encode, eventually,
+    unique,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -189,4 +191,64 @@ async fn speed() {
         waits[waits.len() - 1]
     );
     assert!(at(99) < Duration::from_millis(20));
+}
+
+#[tokio::test]
+async fn an_analyzer_that_does_not_ask_is_told_of_an_order_once_also_after_the_hub_was_killed() {
+    let servers = Servers::start().await;
+    let settings = HubSettings::new(&servers).channel(
+        ChannelToml::new("analyzer")
+            .kind("astm")
+            .tables("[channel.settings.orders]\nmode = \"download\"\nevery_s = 1\n"),
+    );
+    std::fs::write(
+        settings.mappings.join("site/lab.toml"),
+        "[[order]]\nid = \"x-glu\"\ncode = \"GLUC\"\nchannels = [\"analyzer\"]\ninstrument = [\"GLU\"]\n",
+    )
+    .unwrap();
+    let mut hub = HubProcess::start(&servers, &settings).await;
+    let mut rest = hub.sign_in().await;
+    let patient = unique("MRN");
+    let admitted = adt("A04", &unique("C"), &patient);
+    assert_eq!(
+        Mllp::connect(hub.mllp("lab"))
+            .await
+            .send(admitted)
+            .await
+            .code,
+        "AA"
+    );
+    let path = format!("/api/v1/patients?identifier={}", encode(&patient));
+    eventually("the patient is registered", SOON, || async {
+        (!rest.items(&path).await.is_empty()).then_some(())
+    })
+    .await;
+    let mut orders = Vec::new();
+    for round in 0..2 {
+        let mut line = Astm::connect(hub.mllp("analyzer")).await;
+        let tube = unique("T");
+        let order = json!({
+            "patient_identifier": patient, "code": { "code": "GLUC" }, "specimen": { "number": tube },
+        });
+        let (status, placed) = rest.post("/api/v1/orders", &order).await;
+        assert_eq!(status, 201, "{placed}");
+        let records = line.take().await;
+        assert!(
+            records.iter().any(|record| record.contains(&tube)),
+            "round {round}: the order before it is not sent again: {records:?}"
+        );
+        let path = format!("/api/v1/orders/{}", placed["id"].as_str().unwrap());
+        eventually("it is on record that it was taken", SOON, || async {
+            let sent = rest.get(&path).await["sent"][0].clone();
+            (sent["answer"] == "delivered" && sent["times"] == 1).then_some(())
+        })
+        .await;
+        orders.push(path);
+        hub.kill9().await;
+        hub.restart().await;
+        rest = hub.sign_in().await;
+    }
+    for path in orders {
+        assert_eq!(rest.get(&path).await["sent"][0]["times"], 1);
+    }
 }

@@ -549,8 +549,48 @@ async fn an_instrument_that_is_told_hears_of_an_order_once_also_when_the_hub_is_
 }
 
 #[tokio::test]
+async fn an_instrument_that_asks_again_after_the_hub_was_killed_gets_the_same_set_until_its_results_are_there()
+ {
+    let mut lab = Lab::on_tcp().await;
+    let (patient, tube) = (lab.patient().await, unique("S"));
+    let lipid = lab.place(&patient, json!({ "code": "LIPID" }), &tube).await;
+    let steps = |oml: &[String]| -> Vec<String> {
+        let of = |segment: &String| segment.split('|').nth(2).unwrap_or_default().to_owned();
+        oml.iter()
+            .filter(|segment| segment.starts_with("OBR|"))
+            .map(of)
+            .collect()
+    };
+    let mut line = lab.tcp("law").await;
+    line.says(&law_query(&tube)).await;
+    line.hears().await;
+    let first = steps(&line.hears().await);
+    assert_eq!(first.len(), 2);
+    // killed while the analyzer makes up its mind
+    lab.hub.kill9().await;
+    lab.hub.restart().await;
+    lab.rest = lab.hub.sign_in().await;
+    let mut line = lab.tcp("law").await;
+    line.says(&law_query(&tube)).await;
+    assert_eq!(field(&line.hears().await, "QAK", 2), "OK");
+    let oml = line.hears().await;
+    assert_eq!(steps(&oml), first);
+    line.says(&orl(&oml, "")).await;
+    lab.sent(&lipid, "law", "perform", "accepted").await;
+    line.reports(&law_result(
+        &tube,
+        &[(first[0].clone(), "CHOL"), (first[1].clone(), "TRIG")],
+    ))
+    .await;
+    lab.completed(&lipid).await;
+    line.says(&law_query(&tube)).await;
+    assert_eq!(field(&line.hears().await, "QAK", 2), "NF");
+    assert_eq!(field(&line.hears().await, "ORC", 1), "DC");
+}
+
+#[tokio::test]
 async fn a_channel_without_orders_says_in_the_ledger_that_a_query_was_not_answered() {
-    let lab = Lab::with(|servers| HubSettings::new(servers)).await;
+    let lab = Lab::with(HubSettings::new).await;
     let mut line = lab.tcp("lab").await;
     let tube = unique("S");
     line.says(&law_query(&tube)).await;

@@ -45,7 +45,7 @@ impl Head {
                 &OrderSettings::of(crate::settings::OrderDialect::Law),
             );
         };
-        let field = |n: usize| String::from_utf8_lossy(msh.field(n)).into_owned();
+        let field = |n: usize| harmless(&String::from_utf8_lossy(msh.field(n)));
         Self {
             separators: msh.separators(),
             parties: [field(5), field(6), field(3), field(4)],
@@ -149,6 +149,13 @@ impl Head {
     }
 }
 
+/// What was taken from a message, without the characters that would end a block or a segment of ours.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars()
+        .filter(|c| !matches!(c, '\u{b}' | '\u{1c}' | '\r' | '\n'))
+        .collect()
+}
+
 fn or(text: String, otherwise: &str) -> String {
     if text.trim().is_empty() {
         otherwise.to_owned()
@@ -185,7 +192,8 @@ impl Lines<'_> {
 
     /// Adds a segment that is written already, with the same delimiters.
     pub(super) fn raw(&mut self, segment: &str) {
-        self.text.push_str(segment);
+        let segment = harmless(segment);
+        self.text.push_str(&segment);
         self.end();
     }
 

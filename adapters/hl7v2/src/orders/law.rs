@@ -9,7 +9,7 @@ use schemas::worklist::{
 };
 use time::OffsetDateTime;
 
-use super::head::{Head, Kind, Lines};
+use super::head::{Head, Kind, Lines, harmless};
 use super::patient::{Person, moment};
 use super::{Asks, ControlIds, Occasion, OrderLine, OrderMessage, Question, Reply};
 use crate::settings::{Hl7v2Settings, NothingFound, OrderDialect, OrderSettings, TubeField};
@@ -115,12 +115,12 @@ pub(super) fn unasked(
 
 /// QPD-1 as it was sent.
 fn query_name(head: &Head, question: &Question) -> String {
-    question
+    let name = question
         .echo
         .first()
         .and_then(|qpd| qpd.split(char::from(head.separators.field)).nth(1))
-        .unwrap_or_default()
-        .to_owned()
+        .unwrap_or_default();
+    harmless(name)
 }
 
 fn begin<'h>(head: &'h Head, control_id: &str, now: OffsetDateTime) -> Lines<'h> {

@@ -84,7 +84,7 @@ fn steps(lines: &[OrderLine]) -> Vec<(&str, bool)> {
     let mut steps: Vec<(&str, bool)> = Vec::new();
     for line in lines {
         let step = (line.number.as_str(), line.cancel);
-        if !steps.iter().any(|known| *known == step) {
+        if !steps.contains(&step) {
             steps.push(step);
         }
     }

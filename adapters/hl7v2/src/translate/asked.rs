@@ -27,15 +27,11 @@ pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Re
             .subcomponent(1);
         string(number).filter(|number| number.len() <= 80)
     });
-    match scope.orders.map(|orders| orders.mode) {
-        None => scope.note(
-            "a query, acknowledged and not answered: this channel has no [channel.settings.orders]"
-                .to_owned(),
-        ),
-        Some(OrderMode::Off) => {
-            scope.note("a query, acknowledged and not answered: orders.mode is \"off\"".to_owned())
-        }
-        Some(OrderMode::Query | OrderMode::Download) => {}
-    }
+    let why = match scope.orders.map(|orders| orders.mode) {
+        None => "this channel has no [channel.settings.orders]",
+        Some(OrderMode::Off) => "orders.mode is \"off\"",
+        Some(OrderMode::Query | OrderMode::Download) => return Ok(()),
+    };
+    scope.note(format!("a query, acknowledged and not answered: {why}"));
     Ok(())
 }

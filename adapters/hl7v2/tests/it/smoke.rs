@@ -64,6 +64,10 @@ const PIECES: &[&[u8]] = &[
     b"+0530",
     b"1",
     b"text",
+    b"MSH|^~\\&|A||B||1||QBP^Q11^QBP_Q11|7|P|2.5.1\rQPD|WOS^x|t|",
+    b"MSH|^~\\&|A||B||1||QRY^Q02|7|P|2.3.1\rQRD|1|R|D|2|||RD|",
+    b"MSH|^~\\&|A||B||1||ORM^O01|7|P|2.3.1\rORC|RF||",
+    b"MSH|^~\\&|A||B||1||ORL^O34|7|P|2.5.1\rMSA|AA|1\rORC|UA|",
     b"\x0bD23\rMSH|^~\\&|LAB\r00018013\x1c\r",
     b"\x0bD21\rMSH|^~\\&|LAB\r00018999\x1c\r",
     b"\x0bN23\rC00006010\x1c\r",
@@ -121,6 +125,11 @@ fn any_stream_of_bytes_can_be_framed() {
 #[test]
 fn any_stream_of_bytes_can_be_read_as_hybrid_blocks() {
     run("hybrid", bodies::hybrid);
+}
+
+#[test]
+fn any_message_can_be_looked_at_for_a_query_or_an_answer() {
+    run("orders", bodies::orders);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn sent(minute: i64, order: Uuid, action: TestAction, answer: SendingAnswer) -> 
             order,
             action,
             answer,
-            reason: (answer == SendingAnswer::Refused).then(|| "UA: no reagent".to_owned()),
+            reason: (answer == Refused).then(|| "UA: no reagent".to_owned()),
         }],
     }
 }

@@ -69,7 +69,7 @@ impl House for Memory {
     }
 
     async fn tell_first(&self, _aggregate: String, fact: OrderSent) -> Result<(), String> {
-        self.told(&String::new(), &fact);
+        self.told("", &fact);
         Ok(())
     }
 
