@@ -6,15 +6,11 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::{
-    HubProcess, HubSettings, Mllp, Rest, Servers, adt, encode, eventually, free_address,
-    hub_binary, unique,
-};
+use tests::hub_binary;
 
-const SOON: Duration = Duration::from_secs(30);
+mod simulated;
 
 /// The instruments that a laboratory in India is likely to have.
 const EXPECTED: [&str; 22] = [

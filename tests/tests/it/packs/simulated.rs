@@ -171,7 +171,7 @@ async fn a_simulated_mindray_over_tcp_is_read_by_its_pack() {
     let (good, told) = simulate(&["mindray-bc", "--to", &to, "--qc", "--specimen", "LOT1"]).await;
     assert!(good, "{told:#?}");
     let controls = eventually("both controls are on their own list", SOON, || async {
-        let items = rest.items("/api/v1/worklists/qc?state=none").await;
+        let items = rest.items("/api/v1/worklists/qc?state=all").await;
         (items.len() == 2).then_some(items)
     })
     .await;

@@ -133,7 +133,7 @@ pub(in super::super) fn sources(
                 "channel `{}` names the pack `{}`, which is not there",
                 one.channel, one.pack
             ),
-            &format!("Known packs: {}", names.join(", ")),
+            format!("Known packs: {}", names.join(", ")),
         ));
     }
     by_name.into_values().collect()
