@@ -12,6 +12,7 @@ use super::file::{AssignerEntry, CodeEntry, MappingFile, UnitEntry};
 use super::index::{Limited, Tables};
 use super::problem::{MappingError, MappingProblem};
 
+mod beds;
 mod codes;
 mod orders;
 
@@ -58,6 +59,7 @@ pub(super) fn load_tables(folder: &Path) -> Result<Tables, MappingError> {
     settings(&sources, &mut tables, &mut problems);
     units(&sources, &mut tables, &mut problems);
     assigners(&sources, &mut tables, &mut problems);
+    beds::beds(&sources, &mut tables, &mut problems);
     codes::codes(&sources, &mut tables, &mut problems);
     orders::orders(&sources, &mut tables, &mut problems);
     if problems.is_empty() {
