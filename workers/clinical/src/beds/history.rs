@@ -186,6 +186,9 @@ mod tests {
         .unwrap()
     }
 
+    /// Trigger, minute, bed (`-` for a place without one).
+    type Short<'s> = (Action, i64, &'s str);
+
     fn said(action: Action, minute: i64, place: &str) -> Movement {
         Movement {
             action,
@@ -219,7 +222,7 @@ mod tests {
             Updated as A08,
         };
         #[rustfmt::skip]
-        let table: &[(&[(Action, i64, &str)], &str)] = &[
+        let table: &[(&[Short<'_>], &str)] = &[
             (&[(A01, 0, "1")],                                              "1:0-"),
             (&[(A05, 0, "1")],                                              ""),
             (&[(A05, 0, "1"), (A01, 5, "1")],                               "1:5-"),
