@@ -11,8 +11,7 @@ create table clinical.bed_movements (
     subject_value text        not null,
     action        text        not null,
     at            timestamptz not null,
-    -- PV1-44, PV1-45
-    admitted_at   timestamptz,
+    -- PV1-45
     discharged_at timestamptz,
     -- null: the message names no place; without a bed: a place that is no bed
     place         jsonb,

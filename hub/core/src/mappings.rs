@@ -1,4 +1,4 @@
-//! Mapping tables that a hospital edits: analyzer codes → LOINC, units → UCUM, assigners → systems.
+//! Mapping tables that a hospital edits: analyzer codes → LOINC, units → UCUM, assigners → systems, beds of monitors → beds.
 //!
 //! Files under `mappings/site` come first, then the pack that a channel names, then files under `mappings/tables`, then what
 //! people mapped over REST (the overlay), then LOINC codes that the sender itself names as such. A set is checked whole when it is loaded, and
@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use schemas::ChannelId;
-use schemas::care::Mapped;
+use schemas::care::{Location, Mapped};
 
+mod beds;
 mod file;
 mod index;
 mod load;
@@ -98,6 +99,13 @@ impl Mappings {
             None if authority.is_empty() => "mrn",
             None => authority,
         }
+    }
+
+    /// The bed as the hospital system writes it, for a place as a device does; `None` when no table names it.
+    #[must_use]
+    pub fn bed(&self, channel: &ChannelId, sent: &Location) -> Option<Location> {
+        let known = self.tables.bed(channel, &beds::key(sent))?;
+        Some(beds::parse(known))
     }
 
     /// The UCUM unit for a unit as sent, if the unit table has it.

@@ -18,10 +18,15 @@ struct Ward {
 }
 
 impl Ward {
-    /// A hospital system on `lab`, monitors on `icu`.
+    /// A hospital system on `lab`, monitors on `icu`; one of them calls its bed otherwise.
     async fn start() -> Self {
         let servers = Servers::start().await;
         let settings = HubSettings::new(&servers).channel(ChannelToml::new("icu"));
+        std::fs::write(
+            settings.mappings.join("site/beds.toml"),
+            "[[bed]]\nid = \"icu-6\"\nsent = \"ICU^^Monitor 6\"\nis = \"ICU^^6^SGM\"\nchannels = [\"icu\"]\n",
+        )
+        .unwrap();
         let hub = HubProcess::start(&servers, &settings).await;
         let rest = hub.sign_in().await;
         Self {
@@ -115,7 +120,7 @@ async fn measurements_follow_the_patient_from_bed_to_bed_and_never_a_stale_bed()
     ward.adt("A02", "0820", &asha, "ICU^^6^SGM").await;
     ward.adt("A01", "0830", &ravi, "ICU^^5^SGM").await;
     ward.rate("0840", "5", "90").await;
-    ward.rate("0841", "6", "72").await;
+    ward.rate("0841", "Monitor 6", "72").await;
     ward.charted(&asha, &["70", "71", "72"]).await;
     ward.charted(&ravi, &["90"]).await;
     let latest = format!("/api/v1/vitals/latest?patient_identifier={}", encode(&asha));

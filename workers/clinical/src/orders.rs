@@ -78,6 +78,7 @@ async fn place(
     let mut on_tubes = Tubes::claim(tx, reported, &id_of).await?;
 
     let mut changed = HashSet::new();
+    let mut created_here = HashSet::new();
     let mut links = Vec::new();
     let mut rows = Vec::new();
     let mut placed = Vec::new();
@@ -86,6 +87,7 @@ async fn place(
             .get(&one.key)
             .and_then(|id| orders.get(id))
             .or_else(|| placed_in_this_batch(one, &orders))
+            .or_else(|| open_in_this_batch(one, &orders, &created_here))
             .cloned();
         if one.placing.is_some() {
             match on_tubes.answer_to(one, before.as_ref()) {
@@ -117,6 +119,9 @@ async fn place(
             continue;
         }
         let created = before.is_none();
+        if created {
+            created_here.insert(after.id);
+        }
         after.version = before.map_or(1, |before| before.version + 1);
         changed.insert(after.id);
         batch.changes.orders += 1;
@@ -185,6 +190,22 @@ fn placed_in_this_batch<'o>(
             && [&order.placer_number, &order.filler_number]
                 .into_iter()
                 .any(|known| known.as_deref() == Some(number))
+    })
+}
+
+/// The oldest open order that the same batch placed, for a result that looks for one on its code.
+fn open_in_this_batch<'o>(
+    one: &Reported<'_>,
+    orders: &'o BTreeMap<Uuid, Order>,
+    created: &HashSet<Uuid>,
+) -> Option<&'o Order> {
+    let subject = one.subject().filter(|_| one.order.or_open)?;
+    orders.values().find(|order| {
+        created.contains(&order.id)
+            && order.subject_key == Some(subject)
+            && order.code == one.order.code.code
+            && order.filler_number.is_none()
+            && matches!(order.state(), OrderState::Active | OrderState::Unknown)
     })
 }
 

@@ -132,7 +132,8 @@ pub(super) fn about(
             pv1.enter();
             // the class says nothing that the hospital system does not
             pv1.field(2);
-            bed(pv1.field(3))
+            let sent = bed(pv1.field(3))?;
+            Some(scope.maps.bed(scope.channel, &sent).unwrap_or(sent))
         }),
     }
 }

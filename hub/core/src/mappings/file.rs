@@ -17,6 +17,8 @@ pub(super) struct MappingFile {
     pub(super) unit: Vec<Spanned<UnitEntry>>,
     #[serde(default)]
     pub(super) assigner: Vec<Spanned<AssignerEntry>>,
+    #[serde(default)]
+    pub(super) bed: Vec<Spanned<BedEntry>>,
     pub(super) loinc: Option<LoincEntry>,
 }
 
@@ -89,6 +91,23 @@ pub(super) struct AssignerEntry {
     pub(super) system: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) channels: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) remove: bool,
+}
+
+/// `[[bed]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BedEntry {
+    pub(super) id: Spanned<String>,
+    /// As a device writes it: `ward^room^bed^facility`.
+    #[serde(default)]
+    pub(super) sent: OneOrMany,
+    /// As the hospital system writes it.
+    pub(super) is: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) channels: Vec<Spanned<String>>,
+    /// In `site/`: the row of this id is not in force here.
     #[serde(default)]
     pub(super) remove: bool,
 }

@@ -32,6 +32,8 @@ pub(super) struct Tables {
     /// The more exact entry first.
     pub(super) units: HashMap<Box<str>, Vec<Limited>>,
     pub(super) assigners: HashMap<Box<str>, Vec<Limited>>,
+    /// By the place that a device names.
+    pub(super) beds: HashMap<Box<str>, Vec<Limited>>,
     pub(super) loinc_identity: bool,
     pub(super) no_loinc_identity: Vec<ChannelId>,
 }
@@ -46,6 +48,7 @@ impl Default for Tables {
             orders: OrderRows::default(),
             units: HashMap::new(),
             assigners: HashMap::new(),
+            beds: HashMap::new(),
             loinc_identity: true,
             no_loinc_identity: Vec::new(),
         }
@@ -140,6 +143,10 @@ impl Tables {
 
     pub(super) fn assigner(&self, channel: &ChannelId, authority: &str) -> Option<&str> {
         named(&self.assigners, channel, authority)
+    }
+
+    pub(super) fn bed(&self, channel: &ChannelId, sent: &str) -> Option<&str> {
+        named(&self.beds, channel, sent)
     }
 
     fn candidates<'t>(

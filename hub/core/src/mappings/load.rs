@@ -13,6 +13,7 @@ use super::index::{Limited, Tables};
 use super::packs::{self, PackRows, PackUse};
 use super::problem::{MappingError, MappingProblem};
 
+mod beds;
 mod codes;
 mod orders;
 
@@ -70,6 +71,7 @@ pub(super) fn load_tables(folder: &Path, uses: &[PackUse]) -> Result<Tables, Map
     settings(&sources, &mut tables, &mut problems);
     units(&sources, &mut tables, &mut problems);
     assigners(&sources, &mut tables, &mut problems);
+    beds::beds(&sources, &mut tables, &mut problems);
     codes::codes(&sources, &mut tables, &mut problems);
     orders::orders(&sources, &mut tables, &mut problems);
     if problems.is_empty() {

@@ -1,3 +1,4 @@
+mod beds;
 mod orders;
 mod packs;
 

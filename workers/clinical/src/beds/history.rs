@@ -7,8 +7,8 @@ use schemas::care::EncounterAction as Action;
 use schemas::devices::Bed;
 use time::{Duration, OffsetDateTime};
 
-/// A time in PV1-44 or PV1-45 counts instead of the message's own only so far away from it: a list of patients who are here
-/// says nothing of the bed of days ago.
+/// The time of discharge (PV1-45) counts instead of the message's own only so far away from it. The time of admission (PV1-44) never
+/// does: it is when the patient was registered, and another may have been in the bed until the message.
 const NEAR: Duration = Duration::hours(24);
 
 /// What one message said of the place.
@@ -16,7 +16,6 @@ const NEAR: Duration = Duration::hours(24);
 pub(crate) struct Movement {
     pub(crate) action: Action,
     pub(crate) at: OffsetDateTime,
-    pub(crate) admitted_at: Option<OffsetDateTime>,
     pub(crate) discharged_at: Option<OffsetDateTime>,
     pub(crate) place: Place,
 }
@@ -94,12 +93,7 @@ impl Walk {
         match movement.action {
             Action::Admitted | Action::Registered => {
                 self.gone = false;
-                let first = self.stays.is_empty();
-                let from = movement
-                    .admitted_at
-                    .filter(|at| first && *at < movement.at && movement.at - *at <= NEAR)
-                    .unwrap_or(movement.at);
-                self.move_to(&movement.place, from);
+                self.move_to(&movement.place, movement.at);
                 if let Some(left) = movement.discharged_at {
                     self.leave(near(left, movement.at));
                 }
@@ -192,11 +186,13 @@ mod tests {
         .unwrap()
     }
 
+    /// Trigger, minute, bed (`-` for a place without one).
+    type Short<'s> = (Action, i64, &'s str);
+
     fn said(action: Action, minute: i64, place: &str) -> Movement {
         Movement {
             action,
             at: at(minute),
-            admitted_at: None,
             discharged_at: None,
             place: match place {
                 "" => Place::Unsaid,
@@ -226,7 +222,7 @@ mod tests {
             Updated as A08,
         };
         #[rustfmt::skip]
-        let table: &[(&[(Action, i64, &str)], &str)] = &[
+        let table: &[(&[Short<'_>], &str)] = &[
             (&[(A01, 0, "1")],                                              "1:0-"),
             (&[(A05, 0, "1")],                                              ""),
             (&[(A05, 0, "1"), (A01, 5, "1")],                               "1:5-"),
@@ -262,13 +258,11 @@ mod tests {
     }
 
     #[test]
-    fn times_of_admission_and_discharge_count_where_they_are_near() {
-        let mut admitted = said(Action::Admitted, 60, "1");
-        admitted.admitted_at = Some(at(10));
+    fn the_time_of_discharge_counts_where_it_is_near() {
+        let admitted = said(Action::Admitted, 60, "1");
         let mut gone = said(Action::Discharged, 90, "");
         gone.discharged_at = Some(at(80));
-        assert_eq!(shown(&[admitted.clone(), gone.clone()]), "1:10-80");
-        admitted.admitted_at = Some(at(-3 * 24 * 60));
+        assert_eq!(shown(&[admitted.clone(), gone.clone()]), "1:60-80");
         gone.discharged_at = Some(at(9 * 24 * 60));
         assert_eq!(shown(&[admitted, gone]), "1:60-90");
     }

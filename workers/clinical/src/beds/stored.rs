@@ -31,9 +31,9 @@ pub(super) async fn record(tx: &mut Tx<'_>, reported: &[&Reported<'_>]) -> Resul
     let all = reported;
     sqlx::query(
         "insert into clinical.bed_movements (tenant_id, encounter_key, subject_key, subject_value, action, at, \
-         admitted_at, discharged_at, place, source_event) \
+         discharged_at, place, source_event) \
          select $1, * from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], \
-         $7::timestamptz[], $8::timestamptz[], $9::jsonb[], $10::uuid[]) on conflict (source_event) do nothing",
+         $7::timestamptz[], $8::jsonb[], $9::uuid[]) on conflict (source_event) do nothing",
     )
     .bind(tenant.as_str())
     .bind(all.iter().map(|one| one.key).collect::<Vec<_>>())
@@ -41,7 +41,6 @@ pub(super) async fn record(tx: &mut Tx<'_>, reported: &[&Reported<'_>]) -> Resul
     .bind(all.iter().map(|one| one.said.subject.value.as_str()).collect::<Vec<_>>())
     .bind(all.iter().map(|one| word(one.said.action)).collect::<Vec<_>>())
     .bind(all.iter().map(|one| one.envelope.occurred_at).collect::<Vec<_>>())
-    .bind(all.iter().map(|one| one.admitted_at.as_set().copied()).collect::<Vec<_>>())
     .bind(all.iter().map(|one| one.discharged_at.as_set().copied()).collect::<Vec<_>>())
     .bind(all.iter().map(|one| json_of(one.said.location.as_set())).collect::<Vec<_>>())
     .bind(all.iter().map(|one| one.envelope.id).collect::<Vec<_>>())
@@ -78,7 +77,6 @@ struct MovementRow {
     subject_value: String,
     action: String,
     at: OffsetDateTime,
-    admitted_at: Option<OffsetDateTime>,
     discharged_at: Option<OffsetDateTime>,
     place: Option<Value>,
 }
@@ -96,7 +94,7 @@ pub(super) async fn movements(
     encounters: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<Said>>, sqlx::Error> {
     let rows: Vec<MovementRow> = sqlx::query_as(
-        "select encounter_key, subject_key, subject_value, action, at, admitted_at, discharged_at, place \
+        "select encounter_key, subject_key, subject_value, action, at, discharged_at, place \
          from clinical.bed_movements where encounter_key = any($1) order by encounter_key, at, id",
     )
     .bind(encounters)
@@ -113,7 +111,6 @@ pub(super) async fn movements(
             movement: Movement {
                 action: action(&row.action),
                 at: row.at,
-                admitted_at: row.admitted_at,
                 discharged_at: row.discharged_at,
                 place: place_of(location.as_ref()),
             },

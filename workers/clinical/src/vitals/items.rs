@@ -41,6 +41,9 @@ pub(super) struct Waiting<'w> {
     pub(super) counts: bool,
 }
 
+/// An item's id and key: channel, origin, reason, device, named patient.
+type Saved = (i64, String, Uuid, String, Option<String>, Option<Uuid>);
+
 /// The items of a batch, in the order in which they were first met.
 #[derive(Default)]
 pub(super) struct Items {
@@ -99,7 +102,7 @@ impl Items {
         }
         let tenant = tx.tenant().clone();
         let all = &self.items;
-        let saved: Vec<(i64, String, Uuid, String, Option<String>, Option<Uuid>)> = sqlx::query_as(
+        let saved: Vec<Saved> = sqlx::query_as(
             "insert into clinical.unmatched_vitals as item (tenant_id, reason, channel, origin_key, bed_key, place, \
              device, named_key, first_at, last_at, waiting) \
              select $1, * from unnest($2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::jsonb[], $7::text[], \

@@ -90,3 +90,16 @@ async fn two_results_of_one_batch_answer_two_orders() {
     done.retain(|order| order.ends_with("completed"));
     assert_eq!(done.len(), 2, "{done:?}");
 }
+
+#[tokio::test]
+async fn an_order_of_the_same_batch_is_found_too() {
+    let ward = Ward::new().await;
+    let (brought, result) = meter("POC-1", true);
+    ward.apply(&[
+        at(0, &order(OrderControl::New, "P1")),
+        at(5, &brought),
+        at(5, &result),
+    ])
+    .await;
+    assert_eq!(orders(&ward).await, ["P1/POC-1 completed"]);
+}
