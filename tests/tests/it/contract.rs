@@ -206,7 +206,20 @@ fn hub_check_names_file_and_line_of_every_problem() {
     };
     let (ok, text) = check(&good, false);
     assert!(ok, "{text}");
+    let bedside = good.replace("kind = \"hl7v2\"", "kind = \"poct1a\"");
+    let (ok, text) = check(&bedside, false);
+    assert!(ok, "{text}");
     for (wrong, line, words) in [
+        (
+            format!("{bedside}[channel.settings.conversation]\nmode = \"sometimes\"\n"),
+            17,
+            "mode",
+        ),
+        (
+            format!("{bedside}[channel.settings.dialect]\npatient = [\"OBS.value\"]\n"),
+            17,
+            "OBS.value",
+        ),
         (
             good.replace("kind = \"hl7v2\"", "kind = \"hl8\""),
             10,

@@ -166,9 +166,6 @@ impl<'s, S: AsyncRead + AsyncWrite + Send + 'static> Connection<'s, S> {
         self.count("hub_poct1a_notes_total", note.as_str());
         let (channel, peer) = (&self.site.channel, self.peer);
         match note {
-            Note::NotStored => {
-                tracing::error!(%channel, %peer, "a document could not be stored; the device is asked to send it again");
-            }
             Note::Gone => {
                 tracing::error!(%channel, %peer, "what a broken document left could not be stored and is gone");
             }
@@ -221,7 +218,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Send + 'static> Connection<'s, S> {
     fn settle(&mut self, ticket: u64, result: Result<(), String>) {
         let stored = result.is_ok();
         if let Err(error) = result {
-            tracing::error!(channel = %self.site.channel, peer = %self.peer, %error, "not stored");
+            tracing::error!(channel = %self.site.channel, peer = %self.peer, %error, "a document could not be stored; the device is asked to send it again");
         }
         self.conversation.settle(Instant::now(), ticket, stored);
     }

@@ -96,10 +96,11 @@ impl Bench {
 const START: &[&str] = &["START_CONTINUOUS"];
 
 type Script = &'static [(fn() -> String, &'static str)];
+type Case = (&'static str, fn(&mut Poct1aSettings), Script);
 
 /// Settings, then what the device says and what it hears.
 #[rustfmt::skip]
-const TABLE: &[(&str, fn(&mut Poct1aSettings), Script)] = &[
+const TABLE: &[Case] = &[
     ("basic mode: results, events, end", |_| {}, &[
         (|| hello("1", &[]), "AA 1"),
         (|| status("2", "2", "1"), "AA 2, ROBS"),
