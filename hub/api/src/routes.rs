@@ -28,6 +28,7 @@ mod patients;
 mod records;
 mod unmatched;
 mod verification;
+mod verifying;
 mod waiting;
 
 /// The whole HTTP surface of the hub.
@@ -64,6 +65,7 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(controls::routes())
             .merge(criticals::routes())
             .merge(verification::routes())
+            .merge(verifying::routes())
             .merge(waiting::routes())
             .merge(dead::routes(limits))
             .merge(channels::routes())

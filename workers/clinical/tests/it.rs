@@ -12,7 +12,9 @@ mod it {
     mod placing;
     mod queries;
     mod results;
+    mod runs;
     mod support;
     mod verification;
+    mod verifying;
     mod worklist;
 }
