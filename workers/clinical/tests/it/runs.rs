@@ -59,6 +59,19 @@ async fn all_runs_are_kept_and_the_last_counts() {
 }
 
 #[tokio::test]
+async fn a_run_that_measures_what_was_released_confirms_it() {
+    let ward = lab(pack(FREE, "")).await;
+    for (minute, value) in [(0, "100"), (9, "100.0")] {
+        ward.apply_one(at(minute, &measured(minute, vec![glucose(value)])))
+            .await;
+    }
+    assert_eq!(
+        states(&ward).await,
+        ["100 released -", "100.0 rejected run"]
+    );
+}
+
+#[tokio::test]
 async fn the_first_run_without_alarm_counts_where_the_device_says_so() {
     let more = "[[channel]]\nid = \"lab\"\nruns = \"first_without_alarm\"\n";
     let ward = lab(pack(FREE, more)).await;
