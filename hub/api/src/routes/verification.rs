@@ -56,8 +56,8 @@ struct Search {
     limit: Limit,
 }
 
-fn state_of(given: Option<String>) -> Result<VerificationState, Problem> {
-    match given.as_deref() {
+fn state_of(given: Option<&str>) -> Result<VerificationState, Problem> {
+    match given {
         None | Some("open") => Ok(VerificationState::Open),
         Some("all") => Ok(VerificationState::All),
         Some(state) if STATES.contains(&state) => Ok(VerificationState::One(state.to_owned())),
@@ -87,7 +87,7 @@ async fn list(
         }
     };
     let filter = VerificationFilter {
-        state: state_of(search.state)?,
+        state: state_of(search.state.as_deref())?,
         channel: search.channel,
         failed: search.reason,
         subjects,
