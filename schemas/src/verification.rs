@@ -84,7 +84,8 @@ impl Body for ReportReleased {
     const NAME: &'static str = "clinical.report.released";
 }
 
-/// `clinical.report.reopened`: a report that was released has a correction, or another run, that waits for its verification.
+/// `clinical.report.reopened`: a report that was released has a result that waits for its verification: a correction, another
+/// run, or one that came later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportReopened {
     pub report_id: Uuid,

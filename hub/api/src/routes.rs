@@ -34,7 +34,11 @@ mod roles;
 mod unmatched;
 mod users;
 mod verification;
+<<<<<<< HEAD
 mod vitals;
+=======
+mod verifying;
+>>>>>>> verify
 mod waiting;
 
 /// The whole HTTP surface of the hub.
@@ -81,6 +85,7 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(controls::routes())
             .merge(criticals::routes())
             .merge(verification::routes())
+            .merge(verifying::routes())
             .merge(waiting::routes())
             .merge(dead::routes(limits))
             .merge(channels::routes())

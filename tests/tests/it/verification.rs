@@ -39,7 +39,7 @@ impl Lab {
         Self { hub, rest, servers }
     }
 
-    /// Sends leukocytes and haemoglobin of one tube; answers the results as REST shows them within two seconds.
+    /// Sends leukocytes and haemoglobin of one tube; answers the results as REST shows them.
     async fn measure(&self, leukocytes: &str) -> Vec<Value> {
         let (patient, tube) = (unique("MRN"), unique("T"));
         let records = [
@@ -53,7 +53,7 @@ impl Lab {
         let mut line = Astm::connect(self.hub.mllp("analyzer")).await;
         line.session(&records).await;
         let path = format!("/api/v1/results?specimen={}", encode(&tube));
-        eventually("both results are seen", Duration::from_secs(2), || async {
+        eventually("both results are seen", SOON, || async {
             let results = self.rest.items(&path).await;
             (results.len() == 2).then_some(results)
         })

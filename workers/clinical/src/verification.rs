@@ -178,12 +178,15 @@ fn settle_runs(
             continue;
         };
         for (nth, &place) in places.iter().enumerate() {
-            if on_file.len() + nth == counts {
-                candidates[place].corrects_released |= on_file
-                    .iter()
-                    .any(|run| State::stored(&run.state) == State::Released);
+            let one = &mut candidates[place];
+            let mut released = on_file
+                .iter()
+                .filter(|run| State::stored(&run.state) == State::Released);
+            if on_file.len() + nth != counts || released.clone().any(|run| run.says_the_same(one)) {
+                // a rerun of a whole panel repeats what was good: it confirms, and corrects nothing
+                one.dropped = true;
             } else {
-                candidates[place].dropped = true;
+                one.corrects_released |= released.next().is_some();
             }
         }
         dropped.extend(

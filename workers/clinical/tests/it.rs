@@ -15,9 +15,13 @@ mod it {
     mod queries;
     mod receipts;
     mod results;
+    mod runs;
     mod sendings;
     mod support;
+    mod support;
     mod verification;
+    mod verification;
+    mod verifying;
     mod vitals;
     mod worklist;
 }

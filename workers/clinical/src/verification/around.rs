@@ -188,6 +188,16 @@ async fn controls(
     Ok(())
 }
 
+#[derive(sqlx::FromRow)]
+struct Number {
+    id: Uuid,
+    subject_key: Option<Uuid>,
+    specimen_number: Option<String>,
+    loinc: String,
+    ucum: String,
+    number: String,
+}
+
 async fn siblings(
     tx: &mut Tx<'_>,
     asked: &[&Candidate],
@@ -216,14 +226,14 @@ async fn siblings(
         .iter()
         .filter_map(|&nth| asked[nth].specimen_number.as_deref())
         .collect();
-    let found: Vec<(Uuid, Option<Uuid>, Option<String>, String, String, String)> = sqlx::query_as(
+    let found: Vec<Number> = sqlx::query_as(
         "with same as ( \
              select id, subject_key, specimen_number from clinical.reports where id = any($1) \
              union \
              select id, subject_key, specimen_number from clinical.reports where specimen_number = any($2) \
              and received_at > now() - interval '7 days') \
          select same.id, same.subject_key, same.specimen_number, result.loinc, result.ucum, \
-         coalesce(result.ucum_value, result.value_text) \
+         coalesce(result.ucum_value, result.value_text) as number \
          from same join clinical.results as result on result.report_id = same.id \
          join (select * from unnest($3::text[], $4::text[])) as term (loinc, ucum) \
              on term.loinc = result.loinc and term.ucum = result.ucum \
@@ -244,18 +254,18 @@ async fn siblings(
         let Some(around) = around.get_mut(nth) else {
             continue;
         };
-        for (report, subject, specimen, loinc, ucum, number) in &found {
-            let same_sample = *report == one.report_id
-                || specimen.is_some()
-                    && *specimen == one.specimen_number
-                    && *subject == one.subject_key;
-            if let Ok(number) = number.parse()
+        for other in &found {
+            let same_sample = other.id == one.report_id
+                || other.specimen_number.is_some()
+                    && other.specimen_number == one.specimen_number
+                    && other.subject_key == one.subject_key;
+            if let Ok(number) = other.number.parse()
                 && same_sample
             {
                 // the newest of each counts
                 around
                     .siblings
-                    .insert((loinc.clone(), ucum.clone()), number);
+                    .insert((other.loinc.clone(), other.ucum.clone()), number);
             }
         }
         // itself, whatever other run of the sample is newer

@@ -175,9 +175,23 @@ pub(super) struct OtherRun {
     pub(super) rerun: bool,
     pub(super) flags: Option<String>,
     pub(super) value_kind: String,
+    comparator: Option<String>,
+    /// Decimal text, in `ucum`.
+    number: Option<String>,
+    ucum: Option<String>,
 }
 
 impl OtherRun {
+    /// Measured the same: it confirms.
+    pub(super) fn says_the_same(&self, one: &Candidate) -> bool {
+        let number = |text: &Option<String>| text.as_deref()?.parse::<f64>().ok();
+        self.value_kind == one.value_kind
+            && self.comparator == one.comparator
+            && self.ucum == one.ucum
+            && number(&self.number).is_some()
+            && number(&self.number) == number(&one.number)
+    }
+
     pub(super) fn key(&self) -> RunKey {
         RunKey {
             channel: self.channel.clone(),
@@ -212,7 +226,8 @@ pub(super) async fn other_runs(
     }
     sqlx::query_as(
         "select run.id, run.report_id, run.channel, run.specimen_number, run.subject_key, run.code, run.code_system, \
-         run.sub_id, run.state, run.measured_at, run.rerun_at is not null as rerun, result.flags, result.value_kind \
+         run.sub_id, run.state, run.measured_at, run.rerun_at is not null as rerun, result.flags, result.value_kind, \
+         result.comparator, coalesce(result.ucum_value, result.value_text) as number, result.ucum \
          from clinical.verifications as run join clinical.results as result on result.report_id = run.report_id \
          and result.item = run.item and result.version = run.version \
          join (select distinct * from unnest($1::text[], $2::text[], $3::text[])) as wanted (number, channel, code) \

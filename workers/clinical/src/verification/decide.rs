@@ -16,6 +16,11 @@ use crate::batch::Batch;
 use crate::packs::RulePacks;
 use crate::{audit, body};
 
+mod record;
+
+pub(super) use record::note;
+use record::{replace_runs, write};
+
 /// Items in one command: an answer stays readable and a transaction short.
 const MOST: usize = 200;
 
@@ -223,7 +228,9 @@ fn decided(item: &Item, command: &DecideResults, pack: &Autoverify) -> Result<St
     if command.decision != Decision::Verify {
         return Ok(state);
     }
-    if item.held.is_some() || item.subject_key.is_none() {
+    // a number without meaning is nothing to act on; a remark of the instrument is read as it stands
+    let a_number = matches!(item.value_kind.as_str(), "quantity" | "range" | "ratio");
+    if item.subject_key.is_none() || item.held.is_some() && a_number {
         return Err(Refusal::new(
             "clinical.verification_held",
             "it is not known what it means or whose it is; decide that first (worklists/held)",
@@ -332,83 +339,6 @@ async fn decide(
         })),
     )
     .await
-}
-
-async fn write(
-    tx: &mut Tx<'_>,
-    changed: &[(&Item, State)],
-    command: &DecideResults,
-) -> Result<(), sqlx::Error> {
-    let ids: Vec<i64> = changed.iter().map(|(item, _)| item.id).collect();
-    sqlx::query(
-        "update clinical.verifications as standing set state = decided.state, revision = standing.revision + 1, \
-         decided_by = case when decided.state <> 'needs_review' then $3 end, \
-         decided_at = case when decided.state <> 'needs_review' then now() end, \
-         reopened_by = case when decided.state = 'needs_review' then $3 else standing.reopened_by end, \
-         released_at = case when decided.state = 'released' then now() end \
-         from unnest($1::bigint[], $2::text[]) as decided (id, state) where standing.id = decided.id",
-    )
-    .bind(&ids)
-    .bind(changed.iter().map(|(_, state)| state.as_str()).collect::<Vec<_>>())
-    .bind(&command.actor)
-    .execute(tx.conn())
-    .await?;
-    match &command.comment {
-        Some(comment) => note(tx, &ids, &command.actor, comment).await,
-        None => Ok(()),
-    }
-}
-
-/// A person said which run is good: other runs of the test on the sample that wait no longer count, and one that was released
-/// before is replaced. Answers their reports.
-async fn replace_runs(tx: &mut Tx<'_>, ids: &[i64]) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar(
-        "update clinical.verifications as other set revision = other.revision + 1, \
-         current = other.state <> 'released', failed = 'run', reason = 'another run of this sample counts', \
-         state = case when other.state = 'released' then 'released' else 'rejected' end, \
-         decided_by = coalesce(other.decided_by, chosen.decided_by), \
-         decided_at = coalesce(other.decided_at, chosen.decided_at) \
-         from clinical.verifications as chosen \
-         join clinical.results as value on value.report_id = chosen.report_id and value.item = chosen.item \
-             and value.version = chosen.version and value.value_kind in ('quantity', 'absent') \
-         where chosen.id = any($1) and other.id <> all($1) and other.current and other.state <> 'rejected' \
-         and other.specimen_number = chosen.specimen_number and other.subject_key = chosen.subject_key \
-         and other.channel = chosen.channel and other.code = chosen.code \
-         and other.code_system is not distinct from chosen.code_system \
-         and other.sub_id is not distinct from chosen.sub_id \
-         and other.at between chosen.at - interval '7 days' and chosen.at + interval '7 days' \
-         and exists (select from clinical.results as measured where measured.report_id = other.report_id \
-             and measured.item = other.item and measured.version = other.version \
-             and measured.value_kind in ('quantity', 'absent')) \
-         returning other.report_id",
-    )
-    .bind(ids)
-    .fetch_all(tx.conn())
-    .await
-}
-
-/// Puts a remark beside items.
-pub(super) async fn note(
-    tx: &mut Tx<'_>,
-    ids: &[i64],
-    actor: &str,
-    comment: &str,
-) -> Result<(), sqlx::Error> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let tenant = tx.tenant().clone();
-    sqlx::query(
-        "insert into clinical.verification_comments (tenant_id, verification_id, actor, comment) \
-         select $1, unnest($2::bigint[]), $3, $4",
-    )
-    .bind(tenant.as_str())
-    .bind(ids)
-    .bind(actor)
-    .bind(comment)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
 }
 
 async fn remark(

@@ -2,14 +2,14 @@
 
 use hub_core::{Envelope, Verdict};
 use schemas::ChannelId;
-use schemas::care::{Comparator, Mapped, Observation, ResultReceived, Specimen, Value};
-use schemas::commands::{ClaimReport, MapCode, SecondIdentifier};
+use schemas::care::{Mapped, Observation, ResultReceived, Specimen};
+use schemas::commands::MapCode;
 use schemas::controls::DefineControl;
-use schemas::verification::{CommentResult, DecideResults, Decision, RerunResult, Seen};
+use schemas::verification::{DecideResults, Decision, Seen};
 use test_support::tenant;
 use worker_clinical::queries::{
     ResultFilter, VerificationFilter, VerificationRow, VerificationState, affected_by_control,
-    report, verification_comments, verification_runs, verifications,
+    report, verifications,
 };
 use worker_clinical::{Approval, Autoverify};
 
@@ -17,7 +17,7 @@ use super::placing::place;
 use super::support::{Ward, at, code, key, number, patient, report as received, said};
 
 /// Glucose may be verified by the machine, approved.
-fn pack(more: &str, rows: &str) -> Autoverify {
+pub(crate) fn pack(more: &str, rows: &str) -> Autoverify {
     let text = format!(
         "version = \"t1\"\nqc_hours = 24\n{more}\n[[flag]]\ntext = [\"N\", \"H\"]\naction = \"none\"\n\
          [[flag]]\ntext = [\"CLOT\"]\naction = \"block\"\n\
@@ -35,9 +35,9 @@ fn pack(more: &str, rows: &str) -> Autoverify {
     pack.approved(&approval)
 }
 
-const FREE: &str = "first = 0\nneeds_order = false";
+pub(crate) const FREE: &str = "first = 0\nneeds_order = false";
 
-async fn lab(pack: Autoverify) -> Ward {
+pub(crate) async fn lab(pack: Autoverify) -> Ward {
     let plain = Ward::new().await;
     Ward {
         worker: plain
@@ -49,7 +49,7 @@ async fn lab(pack: Autoverify) -> Ward {
     }
 }
 
-fn glucose(value: &str) -> Observation {
+pub(crate) fn glucose(value: &str) -> Observation {
     Observation {
         mapped: Some(Mapped {
             loinc: "2345-7".into(),
@@ -62,7 +62,7 @@ fn glucose(value: &str) -> Observation {
 }
 
 /// A report of tube T1, observed so many minutes after noon.
-fn measured(minute: i64, results: Vec<Observation>) -> ResultReceived {
+pub(crate) fn measured(minute: i64, results: Vec<Observation>) -> ResultReceived {
     let mut body = received("F", results);
     body.filler_number = None;
     body.observed_at = Some(format!("2026-03-01T12:{minute:02}:00Z"));
@@ -73,7 +73,7 @@ fn measured(minute: i64, results: Vec<Observation>) -> ResultReceived {
     body
 }
 
-async fn rows(ward: &Ward) -> Vec<VerificationRow> {
+pub(crate) async fn rows(ward: &Ward) -> Vec<VerificationRow> {
     let mut tx = ward.tx().await;
     let filter = VerificationFilter {
         state: VerificationState::All,
@@ -84,7 +84,7 @@ async fn rows(ward: &Ward) -> Vec<VerificationRow> {
 }
 
 /// As `value state check`.
-async fn states(ward: &Ward) -> Vec<String> {
+pub(crate) async fn states(ward: &Ward) -> Vec<String> {
     rows(ward)
         .await
         .iter()
@@ -99,14 +99,19 @@ async fn states(ward: &Ward) -> Vec<String> {
         .collect()
 }
 
-fn seen(row: &VerificationRow) -> Seen {
+pub(crate) fn seen(row: &VerificationRow) -> Seen {
     Seen {
         verification_id: row.id,
         revision: row.revision,
     }
 }
 
-fn decide(items: Vec<Seen>, decision: Decision, comment: Option<&str>, actor: &str) -> Envelope {
+pub(crate) fn decide(
+    items: Vec<Seen>,
+    decision: Decision,
+    comment: Option<&str>,
+    actor: &str,
+) -> Envelope {
     at(
         50,
         &DecideResults {
@@ -119,18 +124,18 @@ fn decide(items: Vec<Seen>, decision: Decision, comment: Option<&str>, actor: &s
     )
 }
 
-fn verify(row: &VerificationRow) -> Envelope {
+pub(crate) fn verify(row: &VerificationRow) -> Envelope {
     decide(vec![seen(row)], Decision::Verify, None, "dr.rao")
 }
 
-fn refused(verdict: &Verdict) -> &'static str {
+pub(crate) fn refused(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Refused(refusal) => refusal.code,
         other => panic!("{other:?}"),
     }
 }
 
-fn answer(verdict: &Verdict) -> &serde_json::Value {
+pub(crate) fn answer(verdict: &Verdict) -> &serde_json::Value {
     match verdict {
         Verdict::Applied {
             answer: Some(answer),
@@ -315,245 +320,6 @@ async fn a_correction_of_a_released_result_opens_its_report_again_and_is_never_p
 }
 
 #[tokio::test]
-async fn a_decision_is_of_what_was_seen_and_its_repeat_changes_nothing() {
-    let ward = lab(pack(FREE, "")).await;
-    ward.apply_one(at(0, &measured(0, vec![glucose("412")])))
-        .await;
-    let row = rows(&ward).await.remove(0);
-    let stale = Seen {
-        revision: row.revision + 1,
-        ..seen(&row)
-    };
-    let unknown = Seen {
-        verification_id: 999,
-        revision: 1,
-    };
-    for (items, decision, comment, expected) in [
-        (
-            vec![stale],
-            Decision::Verify,
-            None,
-            "clinical.verification_stale",
-        ),
-        (
-            vec![unknown],
-            Decision::Verify,
-            None,
-            "clinical.verification_unknown",
-        ),
-        (
-            vec![seen(&row)],
-            Decision::Reject,
-            None,
-            "clinical.verification_comment",
-        ),
-        (
-            vec![seen(&row)],
-            Decision::Reject,
-            Some(" "),
-            "clinical.verification_comment",
-        ),
-        (
-            vec![seen(&row)],
-            Decision::Reopen,
-            Some("x"),
-            "clinical.verification_not_open",
-        ),
-        (
-            vec![],
-            Decision::Verify,
-            None,
-            "clinical.verification_items",
-        ),
-        (
-            vec![seen(&row); 2],
-            Decision::Verify,
-            None,
-            "clinical.verification_items",
-        ),
-    ] {
-        let verdict = ward
-            .apply_one(decide(items, decision, comment, "dr.rao"))
-            .await;
-        assert_eq!(refused(&verdict), expected);
-    }
-    let first = ward.apply_one(verify(&row)).await;
-    let again = ward.apply_one(verify(&row)).await;
-    assert_eq!(answer(&first), answer(&again));
-    assert_eq!(said(&first), ["clinical.report.released"]);
-    assert!(said(&again).is_empty());
-    let other = decide(vec![seen(&row)], Decision::Verify, None, "dr.sen");
-    assert_eq!(
-        refused(&ward.apply_one(other).await),
-        "clinical.verification_stale"
-    );
-    let now = rows(&ward).await.remove(0);
-    let late = decide(vec![seen(&now)], Decision::Reject, Some("oh"), "dr.rao");
-    assert_eq!(
-        refused(&ward.apply_one(late).await),
-        "clinical.verification_not_open",
-        "what was released is corrected by another version only"
-    );
-}
-
-#[tokio::test]
-async fn of_several_each_has_its_own_outcome() {
-    let ward = lab(pack(FREE, "")).await;
-    let mut body = measured(0, vec![glucose("412"), glucose("413"), glucose("414")]);
-    body.results[1].code = code("B");
-    body.results[2].code = code("C");
-    ward.apply_one(at(0, &body)).await;
-    let three = rows(&ward).await;
-    let mut items: Vec<Seen> = three.iter().map(seen).collect();
-    items[1].revision += 7;
-    let verdict = ward
-        .apply_one(decide(items, Decision::Verify, None, "dr.rao"))
-        .await;
-    let answer = answer(&verdict);
-    let outcomes: Vec<&str> = answer["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| item["outcome"].as_str().unwrap())
-        .collect();
-    assert_eq!(outcomes, ["applied", "refused", "applied"]);
-    assert_eq!(answer["items"][1]["code"], "clinical.verification_stale");
-    assert_eq!(
-        states(&ward).await,
-        [
-            "412 released range",
-            "413 needs_review range",
-            "414 released range"
-        ]
-    );
-}
-
-#[tokio::test]
-async fn two_runs_of_one_test_are_not_verified_together() {
-    let ward = lab(pack(FREE, "")).await;
-    for (minute, value) in [(0, "412"), (9, "450")] {
-        ward.apply_one(at(minute, &measured(minute, vec![glucose(value)])))
-            .await;
-    }
-    let first = rows(&ward).await.remove(0);
-    assert_eq!(first.result.failed.as_deref(), Some("run"));
-    let reopen = decide(
-        vec![seen(&first)],
-        Decision::Reopen,
-        Some("the dilution was wrong"),
-        "dr.rao",
-    );
-    ward.apply_one(reopen).await;
-    let both: Vec<Seen> = rows(&ward).await.iter().map(seen).collect();
-    let verdict = ward
-        .apply_one(decide(both, Decision::Verify, None, "dr.rao"))
-        .await;
-    let items = &answer(&verdict)["items"];
-    assert_eq!(items[0]["state"], "released");
-    assert_eq!(items[1]["code"], "clinical.verification_conflict");
-    assert_eq!(
-        states(&ward).await,
-        ["412 released run", "450 rejected run"],
-        "and the other no longer counts"
-    );
-}
-
-#[tokio::test]
-async fn a_rejected_result_settles_its_report_and_can_be_opened_again() {
-    let ward = lab(pack(FREE, "")).await;
-    let mut body = measured(0, vec![glucose("412"), glucose("100")]);
-    body.results[1].code = code("B");
-    ward.apply_one(at(0, &body)).await;
-    let row = rows(&ward).await.remove(0);
-    let reject = decide(
-        vec![seen(&row)],
-        Decision::Reject,
-        Some("drip arm"),
-        "dr.rao",
-    );
-    let verdict = ward.apply_one(reject).await;
-    assert_eq!(said(&verdict), ["clinical.report.released"]);
-    let row = rows(&ward).await.remove(0);
-    assert_eq!(row.result.verification.as_deref(), Some("rejected"));
-    let reopen = decide(
-        vec![seen(&row)],
-        Decision::Reopen,
-        Some("wrong one"),
-        "dr.rao",
-    );
-    let verdict = ward.apply_one(reopen).await;
-    assert_eq!(said(&verdict), ["clinical.report.reopened"]);
-    let mut tx = ward.tx().await;
-    let comments = verification_comments(tx.conn(), row.id).await.unwrap();
-    assert_eq!(
-        comments
-            .iter()
-            .map(|one| one.comment.as_str())
-            .collect::<Vec<_>>(),
-        ["drip arm", "wrong one"]
-    );
-    drop(tx);
-    let remark = CommentResult {
-        verification_id: row.id,
-        comment: "asked the ward".into(),
-        actor: "tech".into(),
-    };
-    ward.apply_one(at(60, &remark)).await;
-    let before = rows(&ward).await.remove(0);
-    assert_eq!(before.result.decided_by, None);
-    ward.apply_one(verify(&before)).await;
-    assert_eq!(states(&ward).await[0], "412 released range");
-}
-
-#[tokio::test]
-async fn two_persons_where_the_pack_asks_for_them_and_a_blocking_flag_needs_a_reason() {
-    let ward = lab(pack(&format!("{FREE}\nsecond_person = true"), "")).await;
-    let mut body = measured(0, vec![glucose("100")]);
-    body.subject = None;
-    body.results[0].flags = vec!["CLOT".into()];
-    body.results[0].held = Some(schemas::care::HoldReason::NoPatient);
-    ward.apply_one(at(0, &body)).await;
-    assert_eq!(states(&ward).await, ["100 needs_review patient"]);
-    let row = rows(&ward).await.remove(0);
-    assert_eq!(
-        refused(&ward.apply_one(verify(&row)).await),
-        "clinical.verification_held"
-    );
-    let claim = ClaimReport {
-        report_id: row.result.report_id,
-        subject: patient("1"),
-        second: SecondIdentifier::Name,
-        actor: "tech".into(),
-    };
-    ward.apply_one(at(1, &claim)).await;
-    assert_eq!(states(&ward).await, ["100 needs_review flags"]);
-    let row = rows(&ward).await.remove(0);
-    assert!(row.blocked);
-    assert_eq!(row.makers, ["tech"]);
-    let own = decide(vec![seen(&row)], Decision::Verify, Some("fine"), "tech");
-    assert_eq!(
-        refused(&ward.apply_one(own).await),
-        "clinical.verification_not_allowed"
-    );
-    assert_eq!(
-        refused(&ward.apply_one(verify(&row)).await),
-        "clinical.verification_comment"
-    );
-    let other = decide(
-        vec![seen(&row)],
-        Decision::Verify,
-        Some("clot removed"),
-        "dr.rao",
-    );
-    ward.apply_one(other).await;
-    assert_eq!(states(&ward).await, ["100 released flags"]);
-    assert_eq!(
-        ward.text("select detail->>'against_a_blocking_flag' from audit.entries where action = 'clinical.result.decide'").await,
-        format!("[{}]", row.id)
-    );
-}
-
-#[tokio::test]
 async fn what_gets_its_meaning_or_its_order_later_is_looked_at_again() {
     let ward = lab(pack("first = 0", "")).await;
     let unknown = Observation {
@@ -708,206 +474,6 @@ async fn the_first_of_a_configuration_are_verified_by_people() {
 }
 
 #[tokio::test]
-async fn all_runs_are_kept_and_the_last_counts() {
-    let ward = lab(pack(FREE, "")).await;
-    let mut first = measured(0, vec![glucose("412")]);
-    first.results[0].value = Value::Quantity {
-        comparator: Some(Comparator::Greater),
-        number: "412".into(),
-    };
-    ward.apply_one(at(0, &first)).await;
-    assert_eq!(states(&ward).await, ["412 needs_review number"]);
-    ward.apply_one(at(1, &measured(9, vec![glucose("250")])))
-        .await;
-    assert_eq!(states(&ward).await, ["412 rejected run", "250 released -"]);
-    // a third one after a release is a correction for a person, who then replaces what went out
-    ward.apply_one(at(2, &measured(12, vec![glucose("255")])))
-        .await;
-    assert_eq!(
-        states(&ward).await,
-        [
-            "412 rejected run",
-            "250 released -",
-            "255 needs_review correction"
-        ]
-    );
-    let third = rows(&ward).await.pop().unwrap();
-    ward.apply_one(verify(&third)).await;
-    let shown = ward.results(Default::default()).await;
-    let released: Vec<_> = shown
-        .iter()
-        .filter(|one| one.released)
-        .map(|one| one.value_text.as_deref().unwrap())
-        .collect();
-    assert_eq!(released, ["255"]);
-    let mut tx = ward.tx().await;
-    let runs = verification_runs(tx.conn(), third.id).await.unwrap();
-    let values: Vec<_> = runs
-        .iter()
-        .map(|row| {
-            format!(
-                "{}{}",
-                row.result.comparator.as_deref().unwrap_or_default(),
-                row.result.value_text.as_deref().unwrap()
-            )
-        })
-        .collect();
-    assert_eq!(values, [">412", "250", "255"], "with what came with them");
-}
-
-#[tokio::test]
-async fn the_first_run_without_alarm_counts_where_the_device_says_so() {
-    let more = "[[channel]]\nid = \"lab\"\nruns = \"first_without_alarm\"\n";
-    let ward = lab(pack(FREE, more)).await;
-    let mut clot = measured(0, vec![glucose("80")]);
-    clot.results[0].flags = vec!["CLOT".into()];
-    ward.apply_one(at(0, &clot)).await;
-    ward.apply_one(at(1, &measured(5, vec![glucose("100")])))
-        .await;
-    ward.apply_one(at(2, &measured(9, vec![glucose("120")])))
-        .await;
-    assert_eq!(
-        states(&ward).await,
-        ["80 rejected run", "100 released -", "120 rejected run"]
-    );
-    // in one report too: a version that would replace the first without alarm does not
-    ward.apply_one(at(3, &measured(5, vec![glucose("130")])))
-        .await;
-    let all = ward.results(worker_clinical::queries::Versions::All).await;
-    let current: Vec<_> = all
-        .iter()
-        .filter(|row| row.current)
-        .map(|row| row.value_text.as_deref().unwrap())
-        .collect();
-    assert!(
-        current.contains(&"100") && !current.contains(&"130"),
-        "{current:?}"
-    );
-    assert_eq!(all.len(), 4, "and is kept");
-}
-
-#[tokio::test]
-async fn runs_in_one_message_are_runs_and_an_interpretation_goes_the_way_of_its_number() {
-    let more = "[[channel]]\nid = \"lab\"\ninterpretations = [\"I\"]\n";
-    let ward = lab(pack(FREE, more)).await;
-    let line = |kind: &str, result: Observation| Observation {
-        sub_id: Some(kind.into()),
-        ..result
-    };
-    let reading = Observation {
-        value: Value::Text {
-            text: "Normal".into(),
-        },
-        value_type: None,
-        ..glucose("Normal")
-    };
-    let body = measured(
-        0,
-        vec![
-            line("F", glucose("100")),
-            line("I", reading.clone()),
-            line("F", glucose("102")),
-        ],
-    );
-    ward.apply_one(at(0, &body)).await;
-    assert_eq!(
-        states(&ward).await,
-        ["100 rejected run", "Normal rejected run", "102 released -"]
-    );
-    let mut other = measured(1, vec![line("F", glucose("412")), line("I", reading)]);
-    other.specimen.as_mut().unwrap().number = Some("T2".into());
-    ward.apply_one(at(1, &other)).await;
-    assert_eq!(
-        states(&ward).await[3..],
-        ["412 needs_review range", "Normal needs_review range"]
-    );
-}
-
-#[tokio::test]
-async fn a_rerun_is_an_order_for_that_instrument_and_its_result_takes_the_place_of_the_first() {
-    let ward = lab(pack(FREE, "")).await;
-    ward.apply_one(at(0, &place(patient("1"), "GLU", "T1")))
-        .await;
-    ward.apply_one(at(1, &measured(0, vec![glucose("412")])))
-        .await;
-    assert_eq!(
-        ward.text("select status from clinical.orders").await,
-        "completed"
-    );
-    let row = rows(&ward).await.remove(0);
-    let ask = at(
-        2,
-        &RerunResult {
-            item: seen(&row),
-            comment: Some("dilute".into()),
-            actor: "tech".into(),
-        },
-    );
-    let verdict = ward.apply_one(ask.clone()).await;
-    // without tables nothing leads to what the instrument calls it: it is started by hand
-    assert_eq!(answer(&verdict)["order_id"], serde_json::Value::Null);
-    assert_eq!(answer(&verdict), answer(&ward.apply_one(ask).await));
-    let row = rows(&ward).await.remove(0);
-    assert_eq!(row.rerun_by.as_deref(), Some("tech"));
-    ward.apply_one(at(3, &measured(20, vec![glucose("290")])))
-        .await;
-    assert_eq!(states(&ward).await, ["412 rejected run", "290 released -"]);
-}
-
-#[tokio::test]
-async fn a_rerun_reaches_the_instrument_that_the_tables_know_a_name_for() {
-    let plain = lab(pack(FREE, "")).await;
-    let folder = std::env::temp_dir().join(format!("rerun-tables-{}", std::process::id()));
-    std::fs::create_dir_all(folder.join("tables")).unwrap();
-    std::fs::write(
-        folder.join("tables/lab.toml"),
-        "[[code]]\nid = \"glu\"\ncode = \"GLU\"\nchannels = [\"lab\"]\nloinc = \"2345-7\"\n",
-    )
-    .unwrap();
-    let store = hub_core::mappings::MappingStore::load(&folder).unwrap();
-    let ward = Ward {
-        worker: worker_clinical::ClinicalWorker::new(std::sync::Arc::new(store))
-            .with_autoverify(pack(FREE, ""))
-            .with_verification([(tenant("demo"), ChannelId::new("lab").unwrap())]),
-        ..plain
-    };
-    ward.apply_one(at(0, &measured(0, vec![glucose("412")])))
-        .await;
-    let row = rows(&ward).await.remove(0);
-    let ask = RerunResult {
-        item: seen(&row),
-        comment: None,
-        actor: "tech".into(),
-    };
-    let verdict = ward.apply_one(at(1, &ask)).await;
-    let order = answer(&verdict)["order_id"].as_str().unwrap().to_owned();
-    let mut tx = ward.tx().await;
-    let pending = worker_clinical::queries::pending_on(tx.conn(), "lab", &["T1".to_owned()])
-        .await
-        .unwrap();
-    assert_eq!(
-        pending
-            .iter()
-            .map(|test| (test.order_id.to_string(), test.code.as_str()))
-            .collect::<Vec<_>>(),
-        [(order, "2345-7")]
-    );
-    let elsewhere = worker_clinical::queries::pending_on(tx.conn(), "other", &["T1".to_owned()])
-        .await
-        .unwrap();
-    assert!(elsewhere.is_empty());
-    drop(tx);
-    // its result closes it
-    ward.apply_one(at(2, &measured(9, vec![glucose("290")])))
-        .await;
-    assert_eq!(
-        ward.text("select status from clinical.orders").await,
-        "completed"
-    );
-    std::fs::remove_dir_all(folder).unwrap();
-}
-
-#[tokio::test]
 async fn reports_go_out_whole_where_the_pack_says_so() {
     let ward = lab(pack(&format!("{FREE}\nrelease = \"report\""), "")).await;
     let mut body = measured(0, vec![glucose("412"), glucose("100")]);
@@ -924,4 +490,88 @@ async fn reports_go_out_whole_where_the_pack_says_so() {
         states(&ward).await,
         ["412 released range", "100 released -"]
     );
+}
+
+/// Pages of a long worklist: `cargo test -p worker-clinical --test it pages_of -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "measures; needs a quiet machine and half a minute"]
+async fn pages_of_a_worklist_of_100_000_results_take_milliseconds() {
+    let ward = lab(pack(FREE, "")).await;
+    let mut tx = ward.tx().await;
+    for statement in [
+        "insert into clinical.reports (tenant_id, id, report_key, subject_key, source_event, received_at, fact_at, channel, code, specimen_number) \
+         select 'demo', md5('r' || n)::uuid, md5('k' || n)::uuid, md5('s' || n % 5000)::uuid, md5('e' || n)::uuid, now(), now(), \
+         'lab' || n % 20, 'CHEM', 'T' || n from generate_series(1, 100000) as n",
+        "insert into clinical.results (tenant_id, report_id, item, version, code, value_kind, value_text, loinc, ucum, status) \
+         select 'demo', md5('r' || n)::uuid, 0, 1, 'GLU', 'quantity', '412', '2345-7', 'mg/dL', 'F' from generate_series(1, 100000) as n",
+        "insert into clinical.verifications (tenant_id, report_id, item, version, channel, code, loinc, ucum, subject_key, specimen_number, \
+         measured_at, state, failed, reason, pack, decided_by, decided_at, released_at) \
+         select 'demo', md5('r' || n)::uuid, 0, 1, 'lab' || n % 20, 'GLU', '2345-7', 'mg/dL', md5('s' || n % 5000)::uuid, 'T' || n, now(), \
+         case when n % 3 = 0 then 'released' else 'needs_review' end, 'range', 'x', 't1', case when n % 3 = 0 then 'rules' end, \
+         case when n % 3 = 0 then now() end, case when n % 3 = 0 then now() end from generate_series(1, 100000) as n",
+    ] {
+        sqlx::query(statement).execute(tx.conn()).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let subject: uuid::Uuid = {
+        let mut tx = ward.tx().await;
+        sqlx::query_scalar("select md5('s1234')::uuid")
+            .fetch_one(tx.conn())
+            .await
+            .unwrap()
+    };
+    let open = VerificationFilter {
+        limit: 50,
+        ..VerificationFilter::default()
+    };
+    for (name, filter) in [
+        ("first page", open.clone()),
+        (
+            "deep page",
+            VerificationFilter {
+                after: Some(90_000),
+                ..open.clone()
+            },
+        ),
+        (
+            "channel",
+            VerificationFilter {
+                channel: Some("lab7".into()),
+                ..open.clone()
+            },
+        ),
+        (
+            "patient",
+            VerificationFilter {
+                subjects: Some(vec![subject]),
+                ..open.clone()
+            },
+        ),
+        (
+            "specimen",
+            VerificationFilter {
+                specimen: Some("T77777".into()),
+                ..open.clone()
+            },
+        ),
+        (
+            "released",
+            VerificationFilter {
+                state: VerificationState::One("released".into()),
+                ..open.clone()
+            },
+        ),
+    ] {
+        let mut tx = ward.tx().await;
+        verifications(tx.conn(), &filter).await.unwrap();
+        let began = std::time::Instant::now();
+        let found = verifications(tx.conn(), &filter).await.unwrap();
+        println!("{name}: {} rows in {:?}", found.len(), began.elapsed());
+        assert!(!found.is_empty(), "{name}");
+        assert!(
+            began.elapsed() < std::time::Duration::from_millis(100),
+            "{name}: {:?}",
+            began.elapsed()
+        );
+    }
 }

@@ -151,7 +151,7 @@ impl Checked<'_> {
             analytes: HashMap::new(),
             siblings: Vec::new(),
         };
-        for row in file.flag {
+        for row in &file.flag {
             self.flag(&mut pack, row)?;
         }
         for row in file.channel {
@@ -165,7 +165,7 @@ impl Checked<'_> {
                 return self.wrong(&row.id, format!("channel `{id}` stands twice"));
             }
         }
-        for row in file.analyte {
+        for row in &file.analyte {
             self.analyte(&mut pack, row)?;
         }
         for row in file.sibling {
@@ -175,7 +175,7 @@ impl Checked<'_> {
         Ok(pack)
     }
 
-    fn flag(&self, pack: &mut Autoverify, row: FlagRow) -> Result<(), InvalidPack> {
+    fn flag(&self, pack: &mut Autoverify, row: &FlagRow) -> Result<(), InvalidPack> {
         for text in row.text.get_ref() {
             let rows = pack.flags.entry(text.trim().to_owned()).or_default();
             let twice = rows.iter().any(|other| {
@@ -196,7 +196,7 @@ impl Checked<'_> {
         Ok(())
     }
 
-    fn analyte(&self, pack: &mut Autoverify, row: AnalyteRow) -> Result<(), InvalidPack> {
+    fn analyte(&self, pack: &mut Autoverify, row: &AnalyteRow) -> Result<(), InvalidPack> {
         let key = self.term(&row.loinc, &row.ucum)?;
         let mut delta = Vec::new();
         for one in &row.delta {
