@@ -34,11 +34,8 @@ mod roles;
 mod unmatched;
 mod users;
 mod verification;
-<<<<<<< HEAD
 mod vitals;
-=======
 mod verifying;
->>>>>>> verify
 mod waiting;
 
 /// The whole HTTP surface of the hub.
