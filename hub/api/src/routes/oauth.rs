@@ -87,8 +87,7 @@ pub(super) async fn token(
             StatusCode::BAD_REQUEST,
             "oauth.unsupported_grant_type",
             "grant_type must be client_credentials",
-        )
-        .oauth("unsupported_grant_type"));
+        ));
     }
     let (name, secret) = credentials(&headers, &request)?;
     let who = Try {
@@ -146,10 +145,8 @@ pub(super) async fn token(
 }
 
 fn read_form(headers: &HeaderMap, body: &Bytes) -> Result<TokenRequest, Problem> {
-    let invalid = |detail: &str| {
-        Problem::new(StatusCode::BAD_REQUEST, "oauth.invalid_request", detail)
-            .oauth("invalid_request")
-    };
+    let invalid =
+        |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "oauth.invalid_request", detail);
     let is_form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -193,7 +190,6 @@ fn invalid_client() -> Problem {
         "oauth.invalid_client",
         "client and secret do not fit",
     )
-    .oauth("invalid_client")
 }
 
 /// The client, when it is active and the secret is one of its own.
@@ -227,7 +223,6 @@ fn scope(row: &ClientRow, asked: Option<&str>) -> Result<Vec<String>, Problem> {
             StatusCode::BAD_REQUEST,
             "oauth.invalid_scope",
             "a scope is not one of the client's permissions",
-        )
-        .oauth("invalid_scope"))
+        ))
     }
 }
