@@ -105,7 +105,8 @@ fn nul_in(body: &[u8]) -> Option<String> {
         .map(|(name, _)| name.clone())
 }
 
-fn unreadable(rejection: &BytesRejection) -> Problem {
+/// A body that is too large, or that ended early.
+pub(crate) fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,

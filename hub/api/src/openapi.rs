@@ -12,8 +12,9 @@ use utoipa::openapi::OpenApi;
 use crate::problem::{FieldProblem, PROBLEM_JSON, ProblemDocument};
 use crate::{ApiLimits, routes};
 
-const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `POST /api/v1/auth/login` and send the token \
-    as `Authorization: Bearer …`. Every write is a command: it is answered with its outcome, or with 202 and a place to \
+const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `POST /api/v1/auth/login` (programs: \
+    `POST /oauth/token`) and send the token as `Authorization: Bearer …`; it lives for fifteen minutes, `POST /api/v1/auth/refresh` gives \
+    the next. Every write is a command: it is answered with its outcome, or with 202 and a place to \
     ask when its worker is busy. Lists are pages by key: ask for the next with `cursor=<next_cursor>`. Absent members are \
     left out. Times are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
     `traceparent` is continued and returned.";
@@ -88,7 +89,7 @@ fn complete(document: &mut Value) {
     document["components"]["securitySchemes"] = json!({
         "bearer": {
             "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-            "description": "The access token of POST /api/v1/auth/login. Each operation names the permission it needs.",
+            "description": "The access token of POST /api/v1/auth/login or POST /oauth/token. Each operation names the permission it needs.",
         }
     });
     refer_to_items(&mut document["components"]["schemas"]);

@@ -24,8 +24,6 @@ pub struct Problem {
     pub permission: Option<&'static str>,
     /// Seconds after which another try can help.
     pub retry_after: Option<u64>,
-    /// `error` of RFC 6749 §5.2, at the token endpoint.
-    pub oauth_error: Option<&'static str>,
 }
 
 /// What is wrong with one parameter or one member of the body.
@@ -92,7 +90,6 @@ impl Problem {
             fields: Vec::new(),
             permission: None,
             retry_after: None,
-            oauth_error: None,
         }
     }
 
@@ -142,13 +139,6 @@ impl Problem {
         self
     }
 
-    /// The same, with the error code that an OAuth 2.0 client looks for.
-    #[must_use]
-    pub(crate) fn oauth(mut self, error: &'static str) -> Self {
-        self.oauth_error = Some(error);
-        self
-    }
-
     /// Something the hub stands on is away.
     pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
@@ -177,7 +167,8 @@ impl Problem {
             trace_id: trace_id.to_owned(),
             errors: self.fields.clone(),
             permission: self.permission.map(str::to_owned),
-            error: self.oauth_error.map(str::to_owned),
+            // codes of the token endpoint are the standard's
+            error: self.code.strip_prefix("oauth.").map(str::to_owned),
         }
     }
 

@@ -27,10 +27,12 @@ mod health;
 mod held;
 mod me;
 mod messages;
+mod oauth;
 mod orders;
 mod patients;
 mod records;
 mod roles;
+mod second_factor;
 mod unmatched;
 mod users;
 mod verification;
@@ -45,7 +47,7 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .merge(api.layer(map_response(not_stored)))
         // where programs look for them
-        .route("/oauth/token", post(clients::token))
+        .route("/oauth/token", post(oauth::token))
         .route("/.well-known/jwks.json", get(auth::jwks))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -66,10 +68,12 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
         "/api/v1",
         OpenApiRouter::new()
             .merge(auth::routes())
+            .merge(second_factor::routes())
             .merge(me::routes())
             .merge(users::routes())
             .merge(roles::routes())
             .merge(clients::routes())
+            .merge(oauth::routes())
             .merge(glass::routes())
             .merge(patients::routes())
             .merge(care::routes())

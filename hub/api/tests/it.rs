@@ -22,6 +22,7 @@ mod it {
     mod orders;
     mod problems;
     mod quiet;
+    mod roles;
     mod samples;
     mod second_factor;
     mod security;

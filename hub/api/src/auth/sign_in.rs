@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use worker_identity::queries::{self, Factor};
+use worker_identity::queries::{self, Account, Factor};
 
 use super::identity::peer_of;
 use super::tokens::{self, Bearer, Kind, Purpose, TOKEN_LIFETIME};
@@ -243,6 +243,14 @@ fn no_refresh() -> Problem {
         "auth.refresh",
         "the refresh token is not valid, was used, or its session has ended; sign in again",
     )
+}
+
+/// Active, and the password is not a one-time one that is out of date.
+pub(crate) fn may_come_in(account: &Account) -> bool {
+    account.state == "active"
+        && account
+            .one_time_until
+            .is_none_or(|until| until > OffsetDateTime::now_utc())
 }
 
 /// User name and password do not fit, or the user may not come in: nobody is told which.

@@ -9,7 +9,10 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use uuid::Uuid;
+
+use crate::problem::Problem;
 
 /// Failures of one pair allowed within the window.
 const OF_PAIR: u32 = 5;
@@ -151,6 +154,17 @@ fn make_room(tries: &mut HashMap<Key, Tries>, key: &Key, now: Instant) {
             .map(|(key, _)| key.clone());
         oldest.map(|key| tries.remove(&key));
     }
+}
+
+/// 429, with the seconds to wait.
+pub(crate) fn throttled(seconds: u64) -> Problem {
+    let mut problem = Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "auth.throttled",
+        format!("too many failures; try again in {seconds} seconds"),
+    );
+    problem.retry_after = Some(seconds);
+    problem
 }
 
 #[cfg(test)]

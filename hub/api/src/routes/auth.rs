@@ -1,15 +1,14 @@
-//! Sign-in, second factor, refresh, sign-out, and the keys that others check tokens with.
+//! Sign-in, refresh, sign-out, and the keys that others check tokens with.
 
 use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use schemas::TenantId;
 use schemas::identity::EndSessions;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,8 +18,8 @@ use worker_identity::queries::{self, Account};
 use crate::auth::password;
 use crate::auth::permission::SignedIn;
 use crate::auth::secrets;
-use crate::auth::sign_in::{self, Origin, Proved, Shown, Tokens, not_admitted};
-use crate::auth::throttle::Try;
+use crate::auth::sign_in::{self, Origin, Proved, Tokens, may_come_in, not_admitted};
+use crate::auth::throttle::{Try, throttled};
 use crate::auth::tokens::{self, Bearer, Kind, Purpose, TICKET_LIFETIME};
 use crate::command::{Accepted, Asking, Sender};
 use crate::extract::Body;
@@ -32,7 +31,6 @@ use crate::views::integration::Applied;
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(login))
-        .routes(routes!(second_factor))
         .routes(routes!(refresh))
         .routes(routes!(logout))
         .routes(routes!(jwks))
@@ -141,11 +139,10 @@ async fn login(
         .await
         .map_err(|_| Problem::internal())?;
     let (Some(tenant), Some(account), true) = (tenant.clone(), active, fits) else {
-        let tenant = tenant.unwrap_or_else(|| state.default_tenant.clone());
-        let actor = if known_user.is_some() {
-            &username
-        } else {
-            NOBODY
+        // a name that nobody has says nothing of whose it might be, and must not make rows of a tenant that there is not
+        let (tenant, actor) = match (tenant, known_user) {
+            (Some(tenant), Some(_)) => (tenant, username.as_str()),
+            _ => (state.default_tenant.clone(), NOBODY),
         };
         let asking = Asking {
             state: &state,
@@ -179,13 +176,6 @@ async fn account(
 ) -> Result<Option<Account>, Problem> {
     let mut tx = state.read(tenant).await?;
     Ok(queries::account(tx.conn(), username).await?)
-}
-
-fn may_come_in(account: &Account) -> bool {
-    account.state == "active"
-        && account
-            .one_time_until
-            .is_none_or(|until| until > OffsetDateTime::now_utc())
 }
 
 /// The session, when the token is one of this user's.
@@ -224,120 +214,6 @@ async fn ticket(state: &ApiState, tenant: TenantId, account: &Account) -> Result
         mfa_ticket,
         expires_in: TICKET_LIFETIME.as_secs(),
     }))
-}
-
-fn throttled(seconds: u64) -> Problem {
-    let mut problem = Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "auth.throttled",
-        format!("too many failures; try again in {seconds} seconds"),
-    );
-    problem.retry_after = Some(seconds);
-    problem
-}
-
-/// The second factor: either a code of the authenticator app or a recovery code.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "ticket": "eyJ0eXAiOiJKV1Qi…", "code": "492039" }))]
-pub(crate) struct SecondFactor {
-    /// `mfa_ticket` of the sign-in.
-    #[schema(max_length = 4096)]
-    ticket: String,
-    #[serde(default)]
-    code: Option<String>,
-    #[serde(default)]
-    recovery_code: Option<String>,
-}
-
-/// Sign in: second factor
-///
-/// A code is good once (RFC 6238 §5.2), a step early or late. A recovery code is good once and then never.
-#[utoipa::path(post, path = "/auth/mfa", tag = "sign-in", request_body = SecondFactor, security(()),
-    responses(
-        (status = 200, description = "signed in", body = Tokens),
-        (status = 401, description = "the code does not fit or was used (`auth.mfa`), or the ticket is none any more (`auth.ticket`)"),
-        (status = 429, description = "too many failures (`auth.throttled`); Retry-After tells how long"),
-    ))]
-async fn second_factor(
-    State(state): State<ApiState>,
-    origin: Origin,
-    trace: Trace,
-    Body(given): Body<SecondFactor>,
-) -> Result<Json<Tokens>, Problem> {
-    let shown = match (&given.code, &given.recovery_code) {
-        (Some(code), None) => Shown::Code(code),
-        (None, Some(code)) => Shown::Recovery(code),
-        _ => {
-            return Err(Problem::invalid(
-                "code",
-                "give either code or recovery_code",
-            ));
-        }
-    };
-    let bearer = tokens::verify(
-        &state.keys,
-        &state.pool,
-        &given.ticket,
-        Purpose::SecondFactor,
-    )
-    .await?
-    .filter(|bearer| bearer.kind == Kind::User)
-    .ok_or_else(no_ticket)?;
-    let name = format!("mfa/{}/{}", bearer.tenant, bearer.name);
-    let who = Try {
-        user: &name,
-        from: origin.peer,
-        known: None,
-    };
-    state
-        .throttle
-        .attempt(who, Instant::now())
-        .map_err(throttled)?;
-    let (account, factor) = {
-        let mut tx = state.read(&bearer.tenant).await?;
-        let account = queries::account(tx.conn(), &bearer.name).await?;
-        (
-            account.filter(may_come_in),
-            queries::factor_of(tx.conn(), bearer.id, "active").await?,
-        )
-    };
-    let (Some(account), Some(factor)) = (account, factor) else {
-        return Err(no_ticket());
-    };
-    let asking = Asking {
-        state: &state,
-        trace: &trace,
-        tenant: &bearer.tenant,
-        actor: &bearer.name,
-    };
-    let Some(amr) = sign_in::prove(&state, &asking, &factor, shown).await? else {
-        sign_in::record_failure(&asking, Some(bearer.id), "auth.mfa_failed").await;
-        return Err(Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "auth.mfa",
-            "the code does not fit, or was used before",
-        ));
-    };
-    state.throttle.succeeded(who);
-    let proved = Proved {
-        tenant: bearer.tenant.clone(),
-        user: account.id,
-        username: account.username,
-        amr: vec!["pwd".to_owned(), amr.to_owned()],
-        must_change: account.must_change,
-    };
-    sign_in::admit(&state, &trace, &origin, proved)
-        .await
-        .map(Json)
-}
-
-fn no_ticket() -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "auth.ticket",
-        "the ticket is not valid or has expired; sign in again",
-    )
 }
 
 /// What a session is carried on with.

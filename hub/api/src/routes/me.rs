@@ -1,16 +1,13 @@
-//! One's own affairs: who am I, my password, my sessions, my second factor. No permission is needed.
+//! One's own affairs: who am I, my password, my sessions. No permission is needed.
 
 use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use schemas::identity::{ConfirmFactor, EndSessions, EnrolFactor, RemoveFactor, SetPassword};
+use axum::response::Response;
+use schemas::identity::{EndSessions, SetPassword};
 use serde::Deserialize;
-use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,16 +16,16 @@ use worker_identity::queries;
 
 use crate::auth::identity::Identity;
 use crate::auth::permission::SignedIn;
-use crate::auth::sign_in::{self, Origin, Shown};
-use crate::auth::throttle::Try;
-use crate::auth::{password, policy, secrets, totp};
-use crate::command::{Accepted, Asking, Sender};
+use crate::auth::sign_in::{self, Origin};
+use crate::auth::throttle::{Try, throttled};
+use crate::auth::{password, policy, secrets};
+use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Segment};
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::trace::Trace;
-use crate::views::identity::{HeldPermission, Me, RecoveryCodes, Session, TotpSecret};
+use crate::views::identity::{HeldPermission, Me, Session};
 use crate::views::integration::Applied;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -37,13 +34,10 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(change_password))
         .routes(routes!(sessions))
         .routes(routes!(end_session))
-        .routes(routes!(enrol))
-        .routes(routes!(confirm))
-        .routes(routes!(remove))
 }
 
 /// The user; a program has no affairs of its own.
-fn user_of(who: &Identity) -> Result<Uuid, Problem> {
+pub(super) fn user_of(who: &Identity) -> Result<Uuid, Problem> {
     who.user_id().ok_or_else(|| {
         Problem::new(
             StatusCode::FORBIDDEN,
@@ -51,6 +45,11 @@ fn user_of(who: &Identity) -> Result<Uuid, Problem> {
             "this is for people; an API client is managed at /clients",
         )
     })
+}
+
+/// What is guessed with somebody's own token counts apart from sign-ins.
+pub(super) fn guessing(who: &Identity) -> String {
+    format!("me/{}/{}", who.tenant, who.username)
 }
 
 /// Who am I
@@ -109,17 +108,16 @@ async fn change_password(
         account.zip(row)
     };
     let (account, row) = account.ok_or_else(Problem::internal)?;
-    let guess = guessing(&who, &origin);
-    let name = guess.0.clone();
+    let name = guessing(&who);
     let attempt = Try {
         user: &name,
-        from: guess.1,
+        from: origin.peer,
         known: None,
     };
     state
         .throttle
         .attempt(attempt, Instant::now())
-        .map_err(too_many)?;
+        .map_err(throttled)?;
     let fits = change.current_password.len() <= password::MAX_PASSWORD
         && password::verify(
             change.current_password.clone(),
@@ -168,21 +166,6 @@ async fn change_password(
     Ok(written.respond(Applied::with))
 }
 
-/// What is guessed with somebody's own token counts apart from sign-ins.
-fn guessing(who: &Identity, origin: &Origin) -> (String, Option<std::net::IpAddr>) {
-    (format!("me/{}/{}", who.tenant, who.username), origin.peer)
-}
-
-fn too_many(seconds: u64) -> Problem {
-    let mut problem = Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "auth.throttled",
-        format!("too many failures; try again in {seconds} seconds"),
-    );
-    problem.retry_after = Some(seconds);
-    problem
-}
-
 /// List my sessions
 #[utoipa::path(get, path = "/me/sessions", tag = "sign-in", security(("bearer" = [])),
     responses(
@@ -227,194 +210,4 @@ async fn end_session(
         .send_access(sign_in::aggregate(user), &command)
         .await?;
     Ok(written.respond(Applied::with))
-}
-
-/// Begin to enrol a second factor
-///
-/// A secret for an authenticator app (RFC 6238). It counts when its first code was sent to `/me/totp/confirm`.
-#[utoipa::path(post, path = "/me/totp", tag = "sign-in", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "the secret, this once", body = TotpSecret),
-        (status = 202, description = "accepted, no outcome yet; begin again", body = Accepted),
-        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
-        (status = 409, description = "there is one already (`factors.exists`), or the hub has no secret that lasts (`auth.no_secret`)")))]
-async fn enrol(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-    trace: Trace,
-) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
-    let sealer = state.keys.sealer().ok_or_else(|| {
-        Problem::new(
-            StatusCode::CONFLICT,
-            "auth.no_secret",
-            "[api] token_secret is not set: what is sealed now could not be opened after a restart",
-        )
-    })?;
-    let secret = totp::secret();
-    let factor = Uuid::now_v7();
-    let sealed = sealer
-        .seal(&sign_in::belongs(factor), &secret)
-        .map_err(|_| Problem::internal())?;
-    let command = EnrolFactor {
-        factor_id: factor,
-        user_id: user,
-        sealed: STANDARD.encode(sealed),
-        actor: who.username.clone(),
-    };
-    let written = Sender::new(&state, &who, &trace)
-        .send(sign_in::aggregate(user), &command)
-        .await?;
-    Ok(written.respond(|_| {
-        let secret = totp::base32(&secret);
-        TotpSecret {
-            uri: totp::uri(&secret, who.tenant.as_str(), &who.username),
-            secret,
-        }
-    }))
-}
-
-/// A code of the authenticator app.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "code": "492039" }))]
-struct Code {
-    #[schema(max_length = 32)]
-    code: String,
-}
-
-/// Confirm a second factor
-///
-/// From now on sign-ins need it, and other sessions end. The recovery codes are shown this once; each is good once.
-#[utoipa::path(post, path = "/me/totp/confirm", tag = "sign-in", request_body = Code, security(("bearer" = [])),
-    responses(
-        (status = 200, description = "it counts", body = RecoveryCodes),
-        (status = 202, description = "accepted, no outcome yet; begin again", body = Accepted),
-        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
-        (status = 403, description = "the code does not fit (`auth.mfa`)"),
-        (status = 404, description = "none waits to be confirmed (`factors.unknown`)")))]
-async fn confirm(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Body(given): Body<Code>,
-) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
-    let factor = {
-        let mut tx = state.read(&who.tenant).await?;
-        queries::factor_of(tx.conn(), user, "pending").await?
-    }
-    .ok_or_else(no_factor)?;
-    let secret = sign_in::open_secret(&state, &factor)?;
-    let now = OffsetDateTime::now_utc().unix_timestamp();
-    let step = totp::step_of(&secret, &given.code, now, factor.last_step).ok_or_else(wrong_code)?;
-    let codes = secrets::recovery_codes();
-    let command = ConfirmFactor {
-        factor_id: factor.id,
-        user_id: user,
-        step,
-        recovery: codes
-            .iter()
-            .map(|code| secrets::hex_digest_of(code))
-            .collect(),
-        keep_session: who.session,
-        actor: who.username.clone(),
-    };
-    let written = Sender::new(&state, &who, &trace)
-        .send_access(sign_in::aggregate(user), &command)
-        .await?;
-    Ok(written.respond(|_| RecoveryCodes {
-        recovery_codes: codes,
-    }))
-}
-
-fn no_factor() -> Problem {
-    Problem::unknown("factors.unknown", "there is no such second factor")
-}
-
-fn wrong_code() -> Problem {
-    Problem::new(
-        StatusCode::FORBIDDEN,
-        "auth.mfa",
-        "the code does not fit, or was used before",
-    )
-}
-
-/// Remove my second factor
-///
-/// Needs a code of it, or a recovery code: whoever finds an open screen can't take it off.
-#[utoipa::path(post, path = "/me/totp/remove", tag = "sign-in", request_body = Removal, security(("bearer" = [])),
-    responses(
-        (status = 200, description = "it is gone", body = Applied),
-        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
-        (status = 403, description = "the code does not fit (`auth.mfa`)"),
-        (status = 404, description = "none is enrolled (`factors.unknown`)"),
-        (status = 429, description = "too many failures (`auth.throttled`)")))]
-async fn remove(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-    origin: Origin,
-    trace: Trace,
-    Body(given): Body<Removal>,
-) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
-    let shown = match (&given.code, &given.recovery_code) {
-        (Some(code), None) => Shown::Code(code),
-        (None, Some(code)) => Shown::Recovery(code),
-        _ => {
-            return Err(Problem::invalid(
-                "code",
-                "give either code or recovery_code",
-            ));
-        }
-    };
-    let factor = {
-        let mut tx = state.read(&who.tenant).await?;
-        queries::factor_of(tx.conn(), user, "active").await?
-    }
-    .ok_or_else(no_factor)?;
-    let (name, from) = guessing(&who, &origin);
-    let attempt = Try {
-        user: &name,
-        from,
-        known: None,
-    };
-    state
-        .throttle
-        .attempt(attempt, Instant::now())
-        .map_err(too_many)?;
-    let asking = Asking {
-        state: &state,
-        trace: &trace,
-        tenant: &who.tenant,
-        actor: &who.username,
-    };
-    if sign_in::prove(&state, &asking, &factor, shown)
-        .await?
-        .is_none()
-    {
-        return Err(wrong_code());
-    }
-    state.throttle.succeeded(attempt);
-    let command = RemoveFactor {
-        user_id: user,
-        reason: "removed_by_user".to_owned(),
-        actor: who.username.clone(),
-    };
-    let written = Sender::new(&state, &who, &trace)
-        .send(sign_in::aggregate(user), &command)
-        .await?;
-    Ok(written.respond(Applied::with).into_response())
-}
-
-/// Either a code of the authenticator app or a recovery code.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "code": "492039" }))]
-struct Removal {
-    #[serde(default)]
-    code: Option<String>,
-    #[serde(default)]
-    recovery_code: Option<String>,
 }

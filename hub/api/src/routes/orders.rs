@@ -14,7 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::auth::permission::{Can, OrdersPlace};
+use crate::auth::chart;
+use crate::auth::permission::{Can, CanSomewhere, OrdersPlace, Permission as _};
 use crate::command::{Accepted, Placed, Sender};
 use crate::extract::{Body, Segment};
 use crate::page::Moment;
@@ -122,7 +123,7 @@ struct NewOrder {
             number is on another order (`clinical.order_exists`), or the identifier is that of several people (`orders.ambiguous_patient`)"),
         (status = 422, description = "nobody has the identifier (`orders.no_patient`), or it is not possible; `code` says why")))]
 async fn place(
-    can: Can<OrdersPlace>,
+    can: CanSomewhere<OrdersPlace>,
     State(state): State<ApiState>,
     trace: Trace,
     Body(order): Body<NewOrder>,
@@ -131,6 +132,18 @@ async fn place(
     let (subject, targets) = {
         let mut tx = state.read(&can.who.tenant).await?;
         let subject = patient(&mut tx, &order.patient_identifier).await?;
+        let keys = patients::keys_of_identifier(&mut tx, &order.patient_identifier).await?;
+        let person = keys.values().flatten().next().copied().unwrap_or_default();
+        chart::open(
+            &state,
+            &trace,
+            &can.who,
+            OrdersPlace::NAME,
+            &mut tx,
+            person,
+            &keys,
+        )
+        .await?;
         (subject, channels(&mut tx, &order.targets).await?)
     };
     let aggregate = subject.key.0.to_string();

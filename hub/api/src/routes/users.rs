@@ -51,7 +51,7 @@ pub(super) fn no_user() -> Problem {
 }
 
 /// A name for people: 1 to 200 characters, none of them a control character.
-fn display_name(text: String) -> Result<String, Problem> {
+fn display_name(text: &str) -> Result<String, Problem> {
     let text = text.trim().to_owned();
     if text.is_empty() || text.chars().count() > 200 {
         return Err(Problem::invalid(
@@ -186,7 +186,7 @@ async fn create(
             "must be 2 to 64 of a-z, 0-9, `.`, `_`, `-` and `@`, beginning with a letter or digit",
         ));
     }
-    let display_name = display_name(user.display_name)?;
+    let display_name = display_name(&user.display_name)?;
     let (id, made) = (Uuid::now_v7(), one_time().await?);
     let command = CreateUser {
         user_id: id,
@@ -275,7 +275,7 @@ async fn change(
 ) -> Result<Response, Problem> {
     let command = ChangeUser {
         user_id: id,
-        display_name: display_name(change.display_name)?,
+        display_name: display_name(&change.display_name)?,
         version,
         actor: can.who.username.clone(),
     };

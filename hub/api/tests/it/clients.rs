@@ -182,6 +182,9 @@ async fn what_is_no_request_of_the_standard_is_refused_in_its_words() {
         assert!(answer.problem(status).starts_with("oauth."), "{form:?}");
         assert_eq!(answer.json["error"], error, "{form:?}");
     }
+    let long = "x".repeat(5_000);
+    let answer = ask(&house, &[("grant_type", &long)]).await;
+    assert_eq!(answer.problem(413), "request.too_large");
     let as_json = house
         .post(
             "/oauth/token",

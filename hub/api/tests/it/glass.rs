@@ -75,6 +75,17 @@ async fn a_nurse_opens_the_charts_of_her_ward_and_another_one_only_by_breaking_t
         assert_eq!(refused.problem(403), "auth.scope", "{path}");
     }
 
+    // she orders for her own patients
+    let order = |number: &str| json!({ "patient_identifier": number, "code": { "code": "2345-7", "system": "LN" } });
+    let placed = house
+        .post_as(&token, "/api/v1/orders", &order("1001"))
+        .await;
+    assert_eq!(placed.status, StatusCode::CREATED, "{}", placed.json);
+    let refused = house
+        .post_as(&token, "/api/v1/orders", &order("1002"))
+        .await;
+    assert_eq!(refused.problem(403), "auth.relationship");
+
     let path = "/api/v1/break-glass";
     let short = json!({ "patient_id": other, "reason": "because" });
     let refused = house.post_as(&token, path, &short).await;

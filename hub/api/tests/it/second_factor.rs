@@ -135,7 +135,7 @@ async fn a_code_is_asked_for_and_good_once() {
     .await;
     assert_eq!(answer.problem(401), "auth.mfa");
     let failed = house
-        .get(&format!("/api/v1/audit?action=auth.mfa_failed&actor=asha"))
+        .get("/api/v1/audit?action=auth.mfa_failed&actor=asha")
         .await;
     assert!(failed.items().len() >= 3);
 }

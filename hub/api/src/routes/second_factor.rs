@@ -1,0 +1,334 @@
+//! The second factor: asked for at sign-in, enrolled, confirmed and removed by its owner.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use schemas::identity::{ConfirmFactor, EnrolFactor, RemoveFactor};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+use worker_identity::queries;
+
+use super::me::{guessing, user_of};
+use crate::auth::permission::SignedIn;
+use crate::auth::sign_in::{self, Origin, Proved, Shown, Tokens, may_come_in};
+use crate::auth::throttle::{Try, throttled};
+use crate::auth::tokens::{self, Kind, Purpose};
+use crate::auth::{secrets, totp};
+use crate::command::{Accepted, Asking, Sender};
+use crate::extract::Body;
+use crate::problem::Problem;
+use crate::state::ApiState;
+use crate::trace::Trace;
+use crate::views::identity::{RecoveryCodes, TotpSecret};
+use crate::views::integration::Applied;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(sign_in_with))
+        .routes(routes!(enrol))
+        .routes(routes!(confirm))
+        .routes(routes!(remove))
+}
+
+/// The second factor: either a code of the authenticator app or a recovery code.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "ticket": "eyJ0eXAiOiJKV1Qi…", "code": "492039" }))]
+pub(crate) struct SecondFactor {
+    /// `mfa_ticket` of the sign-in.
+    #[schema(max_length = 4096)]
+    ticket: String,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    recovery_code: Option<String>,
+}
+
+/// Sign in: second factor
+///
+/// A code is good once (RFC 6238 §5.2), a step early or late. A recovery code is good once and then never.
+#[utoipa::path(post, path = "/auth/mfa", tag = "sign-in", request_body = SecondFactor, security(()),
+    responses(
+        (status = 200, description = "signed in", body = Tokens),
+        (status = 401, description = "the code does not fit or was used (`auth.mfa`), or the ticket is none any more (`auth.ticket`)"),
+        (status = 429, description = "too many failures (`auth.throttled`); Retry-After tells how long"),
+    ))]
+async fn sign_in_with(
+    State(state): State<ApiState>,
+    origin: Origin,
+    trace: Trace,
+    Body(given): Body<SecondFactor>,
+) -> Result<Json<Tokens>, Problem> {
+    let shown = match (&given.code, &given.recovery_code) {
+        (Some(code), None) => Shown::Code(code),
+        (None, Some(code)) => Shown::Recovery(code),
+        _ => {
+            return Err(Problem::invalid(
+                "code",
+                "give either code or recovery_code",
+            ));
+        }
+    };
+    let bearer = tokens::verify(
+        &state.keys,
+        &state.pool,
+        &given.ticket,
+        Purpose::SecondFactor,
+    )
+    .await?
+    .filter(|bearer| bearer.kind == Kind::User)
+    .ok_or_else(no_ticket)?;
+    let name = format!("mfa/{}/{}", bearer.tenant, bearer.name);
+    let who = Try {
+        user: &name,
+        from: origin.peer,
+        known: None,
+    };
+    state
+        .throttle
+        .attempt(who, Instant::now())
+        .map_err(throttled)?;
+    let (account, factor) = {
+        let mut tx = state.read(&bearer.tenant).await?;
+        let account = queries::account(tx.conn(), &bearer.name).await?;
+        (
+            account.filter(may_come_in),
+            queries::factor_of(tx.conn(), bearer.id, "active").await?,
+        )
+    };
+    let (Some(account), Some(factor)) = (account, factor) else {
+        return Err(no_ticket());
+    };
+    let asking = Asking {
+        state: &state,
+        trace: &trace,
+        tenant: &bearer.tenant,
+        actor: &bearer.name,
+    };
+    let Some(amr) = sign_in::prove(&state, &asking, &factor, shown).await? else {
+        sign_in::record_failure(&asking, Some(bearer.id), "auth.mfa_failed").await;
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "auth.mfa",
+            "the code does not fit, or was used before",
+        ));
+    };
+    state.throttle.succeeded(who);
+    let proved = Proved {
+        tenant: bearer.tenant.clone(),
+        user: account.id,
+        username: account.username,
+        amr: vec!["pwd".to_owned(), amr.to_owned()],
+        must_change: account.must_change,
+    };
+    sign_in::admit(&state, &trace, &origin, proved)
+        .await
+        .map(Json)
+}
+
+fn no_ticket() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "auth.ticket",
+        "the ticket is not valid or has expired; sign in again",
+    )
+}
+
+/// Begin to enrol a second factor
+///
+/// A secret for an authenticator app (RFC 6238). It counts when its first code was sent to `/me/totp/confirm`.
+#[utoipa::path(post, path = "/me/totp", tag = "sign-in", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "the secret, this once", body = TotpSecret),
+        (status = 202, description = "accepted, no outcome yet; begin again", body = Accepted),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 409, description = "there is one already (`factors.exists`), or the hub has no secret that lasts (`auth.no_secret`)")))]
+async fn enrol(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+    trace: Trace,
+) -> Result<Response, Problem> {
+    let user = user_of(&who)?;
+    let sealer = state.keys.sealer().ok_or_else(|| {
+        Problem::new(
+            StatusCode::CONFLICT,
+            "auth.no_secret",
+            "[api] token_secret is not set: what is sealed now could not be opened after a restart",
+        )
+    })?;
+    let secret = totp::secret();
+    let factor = Uuid::now_v7();
+    let sealed = sealer
+        .seal(&sign_in::belongs(factor), &secret)
+        .map_err(|_| Problem::internal())?;
+    let command = EnrolFactor {
+        factor_id: factor,
+        user_id: user,
+        sealed: STANDARD.encode(sealed),
+        actor: who.username.clone(),
+    };
+    let written = Sender::new(&state, &who, &trace)
+        .send(sign_in::aggregate(user), &command)
+        .await?;
+    Ok(written.respond(|_| {
+        let secret = totp::base32(&secret);
+        TotpSecret {
+            uri: totp::uri(&secret, who.tenant.as_str(), &who.username),
+            secret,
+        }
+    }))
+}
+
+/// A code of the authenticator app.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "code": "492039" }))]
+struct Code {
+    #[schema(max_length = 32)]
+    code: String,
+}
+
+/// Confirm a second factor
+///
+/// From now on sign-ins need it, and other sessions end. The recovery codes are shown this once; each is good once.
+#[utoipa::path(post, path = "/me/totp/confirm", tag = "sign-in", request_body = Code, security(("bearer" = [])),
+    responses(
+        (status = 200, description = "it counts", body = RecoveryCodes),
+        (status = 202, description = "accepted, no outcome yet; begin again", body = Accepted),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "the code does not fit (`auth.mfa`)"),
+        (status = 404, description = "none waits to be confirmed (`factors.unknown`)")))]
+async fn confirm(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Body(given): Body<Code>,
+) -> Result<Response, Problem> {
+    let user = user_of(&who)?;
+    let factor = {
+        let mut tx = state.read(&who.tenant).await?;
+        queries::factor_of(tx.conn(), user, "pending").await?
+    }
+    .ok_or_else(no_factor)?;
+    let secret = sign_in::open_secret(&state, &factor)?;
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let step = totp::step_of(&secret, &given.code, now, factor.last_step).ok_or_else(wrong_code)?;
+    let codes = secrets::recovery_codes();
+    let command = ConfirmFactor {
+        factor_id: factor.id,
+        user_id: user,
+        step,
+        recovery: codes
+            .iter()
+            .map(|code| secrets::hex_digest_of(code))
+            .collect(),
+        keep_session: who.session,
+        actor: who.username.clone(),
+    };
+    let written = Sender::new(&state, &who, &trace)
+        .send_access(sign_in::aggregate(user), &command)
+        .await?;
+    Ok(written.respond(|_| RecoveryCodes {
+        recovery_codes: codes,
+    }))
+}
+
+fn no_factor() -> Problem {
+    Problem::unknown("factors.unknown", "there is no such second factor")
+}
+
+fn wrong_code() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "auth.mfa",
+        "the code does not fit, or was used before",
+    )
+}
+
+/// Remove my second factor
+///
+/// Needs a code of it, or a recovery code: whoever finds an open screen can't take it off.
+#[utoipa::path(post, path = "/me/totp/remove", tag = "sign-in", request_body = Removal, security(("bearer" = [])),
+    responses(
+        (status = 200, description = "it is gone", body = Applied),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "the code does not fit (`auth.mfa`)"),
+        (status = 404, description = "none is enrolled (`factors.unknown`)"),
+        (status = 429, description = "too many failures (`auth.throttled`)")))]
+async fn remove(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+    origin: Origin,
+    trace: Trace,
+    Body(given): Body<Removal>,
+) -> Result<Response, Problem> {
+    let user = user_of(&who)?;
+    let shown = match (&given.code, &given.recovery_code) {
+        (Some(code), None) => Shown::Code(code),
+        (None, Some(code)) => Shown::Recovery(code),
+        _ => {
+            return Err(Problem::invalid(
+                "code",
+                "give either code or recovery_code",
+            ));
+        }
+    };
+    let factor = {
+        let mut tx = state.read(&who.tenant).await?;
+        queries::factor_of(tx.conn(), user, "active").await?
+    }
+    .ok_or_else(no_factor)?;
+    let name = guessing(&who);
+    let attempt = Try {
+        user: &name,
+        from: origin.peer,
+        known: None,
+    };
+    state
+        .throttle
+        .attempt(attempt, Instant::now())
+        .map_err(throttled)?;
+    let asking = Asking {
+        state: &state,
+        trace: &trace,
+        tenant: &who.tenant,
+        actor: &who.username,
+    };
+    if sign_in::prove(&state, &asking, &factor, shown)
+        .await?
+        .is_none()
+    {
+        return Err(wrong_code());
+    }
+    state.throttle.succeeded(attempt);
+    let command = RemoveFactor {
+        user_id: user,
+        reason: "removed_by_user".to_owned(),
+        actor: who.username.clone(),
+    };
+    let written = Sender::new(&state, &who, &trace)
+        .send(sign_in::aggregate(user), &command)
+        .await?;
+    Ok(written.respond(Applied::with))
+}
+
+/// Either a code of the authenticator app or a recovery code.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "code": "492039" }))]
+struct Removal {
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    recovery_code: Option<String>,
+}
