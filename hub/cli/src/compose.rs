@@ -172,7 +172,14 @@ impl Hub {
             db::pool(pg_options(&url)?, connections.div_ceil(2))
         };
         let governor = Governor::default();
-        let registry = channels::Registry::new(&backbone, &channels, &governor, &stop, &tasks);
+        let registry = channels::Registry::new(
+            &backbone,
+            &channels,
+            &governor,
+            &stop,
+            &tasks,
+            roles.adapters,
+        );
         if roles.adapters {
             registry.start_adapters(&mappings, &tasks, &behind, &background.handle());
         }

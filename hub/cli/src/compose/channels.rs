@@ -34,6 +34,8 @@ struct Channel {
     kind: Kind,
     desired: watch::Sender<DesiredState>,
     ingest: Ingest,
+    /// Ends the committer; cancelled when nothing more can come to be stored.
+    stored: CancellationToken,
 }
 
 /// All channels of the configuration. Cheap to clone.
@@ -46,12 +48,14 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
+    /// `edges`: [`Self::start_adapters`] follows.
     pub(crate) fn new(
         backbone: &Backbone,
         channels: &[(ChannelSettings, Kind)],
         governor: &Governor,
         stop: &CancellationToken,
         tasks: &TaskTracker,
+        edges: bool,
     ) -> Self {
         let channels = channels
             .iter()
@@ -60,13 +64,19 @@ impl Registry {
                     settings.tenant.get_ref().clone(),
                     settings.id.get_ref().clone(),
                 );
+                // an edge that stops still has to store what it was given piece by piece: its committer ends after it
+                let stored = if edges {
+                    CancellationToken::new()
+                } else {
+                    stop.clone()
+                };
                 let ingest = Ingest::start(
                     backbone.clone(),
                     tenant.clone(),
                     id.clone(),
                     IngestOptions::default(),
                     governor.clone(),
-                    stop.clone(),
+                    stored.clone(),
                     tasks,
                 );
                 let channel = Channel {
@@ -75,6 +85,7 @@ impl Registry {
                     kind: kind.clone(),
                     desired: watch::Sender::new(DesiredState::Running),
                     ingest,
+                    stored,
                 };
                 ((tenant, id), channel)
             })
@@ -135,7 +146,7 @@ impl Registry {
     ) {
         let (reports, reported) = mpsc::channel(1024);
         for channel in self.channels.values() {
-            tasks.spawn(run_edge(
+            let edge = run_edge(
                 channel.tenant.clone(),
                 channel.id.clone(),
                 channel.kind.clone(),
@@ -147,7 +158,12 @@ impl Registry {
                     channel.tenant.clone(),
                 )),
                 self.stop.clone(),
-            ));
+            );
+            let stored = channel.stored.clone().drop_guard();
+            tasks.spawn(async move {
+                edge.await;
+                drop(stored);
+            });
             let runner = TranslatorRunner {
                 backbone: behind.clone(),
                 tenant: channel.tenant.clone(),

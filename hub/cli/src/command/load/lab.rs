@@ -2,11 +2,13 @@
 //! pending, and what many slow serial lines cost.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_serial::{SerialPort as _, SerialStream};
 
@@ -25,52 +27,48 @@ const ASKING: usize = 4;
 const QUESTIONS: usize = 100;
 const LINES: usize = 64;
 const BAUD: u32 = 9600;
+/// 360 samples an hour: a fast analyzer that never pauses.
+const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 
-/// The laboratory's hub: a channel for each serial line, whose other end is held here.
+/// The laboratory's hub has a channel for each serial line.
 pub(super) struct Lab {
-    lines: std::cell::RefCell<Vec<SerialStream>>,
-    /// The hub's ends, held open, or ours would see a hang-up before the hub has opened its own.
-    _far: Vec<SerialStream>,
-    channels: String,
+    /// Where the lines will be plugged in.
+    ports: Vec<PathBuf>,
 }
 
 impl Lab {
-    /// Makes the pseudo terminals.
-    ///
-    /// # Errors
-    /// There are not so many.
-    pub(super) fn prepare() -> anyhow::Result<Self> {
-        let folder = folder();
-        std::fs::create_dir_all(&folder)?;
-        let (mut lines, mut far) = (Vec::new(), Vec::new());
-        let mut channels = String::new();
-        for n in 0..LINES {
-            let (near, other) = SerialStream::pair().context("no pseudo terminal")?;
-            let port = folder.join(format!("tty-{n}"));
-            std::os::unix::fs::symlink(other.name().context("it has no name")?, &port)?;
-            write!(
-                channels,
-                "\n[[channel]]\nid = \"serial-{n}\"\ntenant = \"demo\"\nkind = \"astm\"\n[channel.settings.serial]\nport = \"{}\"\nbaud = {BAUD}\n",
-                port.display()
-            )?;
-            lines.push(near);
-            far.push(other);
-        }
-        let lines = lines.into();
-        Ok(Self {
-            lines,
-            _far: far,
-            channels,
-        })
+    pub(super) fn new() -> Self {
+        let port = |n| folder().join(format!("tty-{n}"));
+        let ports = (0..LINES).map(port).collect();
+        Self { ports }
     }
 
     pub(super) fn extra(&self) -> Extra {
+        let mut channels = String::new();
+        for (n, port) in self.ports.iter().enumerate() {
+            // writing to a String does not fail
+            let _ = write!(
+                channels,
+                "\n[[channel]]\nid = \"serial-{n}\"\ntenant = \"demo\"\nkind = \"astm\"\n[channel.settings.serial]\nport = \"{}\"\nbaud = {BAUD}\nretry_longest_ms = 1000\n",
+                port.display()
+            );
+        }
         Extra {
-            channels: self.channels.clone(),
+            channels,
             mappings:
                 "[[order]]\nid = \"load\"\ncode = \"LOAD\"\ninstrument = [\"WBC\", \"HGB\"]\n"
                     .to_owned(),
         }
+    }
+
+    /// Plugs all lines in. Not before the hub runs: it would inherit our ends.
+    fn plug_in(&self) -> anyhow::Result<Vec<(SerialStream, SerialStream)>> {
+        let plugged = self.ports.iter().map(|port| {
+            let (near, far) = SerialStream::pair().context("no pseudo terminal")?;
+            std::os::unix::fs::symlink(far.name().context("it has no name")?, port)?;
+            Ok((near, far))
+        });
+        plugged.collect()
     }
 
     /// Measures.
@@ -84,27 +82,28 @@ impl Lab {
         Ok(figures)
     }
 
-    /// Every line sends all the time, as fast as it can.
+    /// What the lines cost while nobody sends, at the pace of a busy analyzer, and as fast as they can.
     async fn serial_lines(&self, subject: &Subject) -> anyhow::Result<Vec<Figure>> {
+        // the hub's ends are held, or ours would see a hang-up before the hub has opened its own
+        let (near, _far): (Vec<_>, Vec<_>) = self.plug_in()?.into_iter().unzip();
+        // and the hub has opened them
+        tokio::time::sleep(Duration::from_secs(5)).await;
         let idle = hub_cpu(subject, Duration::from_secs(15)).await;
+        let (pace, every) = watch::channel(SAMPLE_EVERY);
         let mut tasks = JoinSet::new();
-        for (n, near) in self.lines.take().into_iter().enumerate() {
-            tasks.spawn(async move {
-                let mut instrument = Instrument::at(near, BAUD);
-                for count in 0.. {
-                    instrument
-                        .send(&blood_count(&format!("S{n}-{count}"), &format!("SER{n}")))
-                        .await?;
-                }
-                anyhow::Ok(())
-            });
+        for (n, near) in near.into_iter().enumerate() {
+            tasks.spawn(sends(Instrument::at(near, BAUD), n, every.clone()));
         }
-        let busy = tokio::select! {
-            busy = async {
-                // all have begun, and the first messages are through
-                tokio::time::sleep(Duration::from_secs(5)).await;
-                hub_cpu(subject, Duration::from_secs(30)).await
-            } => busy,
+        let measured = async {
+            // every line has begun, and the first messages are through
+            tokio::time::sleep(SAMPLE_EVERY + Duration::from_secs(2)).await;
+            let working = hub_cpu(subject, Duration::from_secs(30)).await;
+            pace.send_replace(Duration::ZERO);
+            tokio::time::sleep(SAMPLE_EVERY).await;
+            (working, hub_cpu(subject, Duration::from_secs(30)).await)
+        };
+        let (working, full) = tokio::select! {
+            measured = measured => measured,
             Some(ended) = tasks.join_next() => {
                 ended??;
                 anyhow::bail!("a line ended before the measurement")
@@ -113,19 +112,43 @@ impl Lab {
         tasks.shutdown().await;
         Ok(vec![
             figure(
-                "64 serial lines, idle: CPU of the hub",
+                "64 serial lines, silent: CPU of the hub",
                 idle,
                 "% core",
                 None,
             ),
             figure(
-                "64 serial lines, 9600 baud without a pause: CPU of the hub",
-                busy,
+                "64 serial lines, 360 samples an hour each: CPU of the hub",
+                working,
                 "% core",
                 Some(2.0),
             ),
+            figure(
+                "64 serial lines, 9600 baud without a pause: CPU of the hub",
+                full,
+                "% core",
+                None,
+            ),
         ])
     }
+}
+
+/// One message after the other, a pause between their beginnings.
+async fn sends(
+    mut instrument: Instrument<SerialStream>,
+    n: usize,
+    every: watch::Receiver<Duration>,
+) -> anyhow::Result<()> {
+    // instruments do not all begin at the same moment
+    let share = u32::try_from(n)?;
+    tokio::time::sleep(SAMPLE_EVERY * share / u32::try_from(LINES)?).await;
+    for count in 0.. {
+        let next = Instant::now() + *every.borrow();
+        let records = blood_count(&format!("S{n}-{count}"), &format!("SER{n}"));
+        instrument.send(&records).await?;
+        tokio::time::sleep_until(next.into()).await;
+    }
+    Ok(())
 }
 
 /// Percent of a core that the hub takes.

@@ -60,7 +60,7 @@ pub(super) async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCo
         );
     }
     if wanted("lab") {
-        let lab = lab::Lab::prepare()?;
+        let lab = lab::Lab::new();
         figures.extend(
             measured(lab.extra(), &mut stop, async |subject| {
                 lab.scenarios(subject).await
