@@ -36,8 +36,8 @@ mod second_factor;
 mod unmatched;
 mod users;
 mod verification;
-mod vitals;
 mod verifying;
+mod vitals;
 mod waiting;
 
 /// The whole HTTP surface of the hub.
