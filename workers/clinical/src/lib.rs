@@ -76,21 +76,26 @@ impl ClinicalWorker {
     /// With these Westgard rules.
     #[must_use]
     pub fn with_westgard(self, pack: Westgard) -> Self {
-        self.rules.change(|packs| packs.westgard = pack.clone());
-        self
+        self.with_packs(|packs| packs.westgard = pack)
     }
 
     /// With these critical limits.
     #[must_use]
     pub fn with_critical_limits(self, pack: CriticalLimits) -> Self {
-        self.rules.change(|packs| packs.critical = pack.clone());
-        self
+        self.with_packs(|packs| packs.critical = pack)
     }
 
     /// With these rules of what the machine may verify.
     #[must_use]
     pub fn with_autoverify(self, pack: Autoverify) -> Self {
-        self.rules.change(|packs| packs.autoverify = pack.clone());
+        self.with_packs(|packs| packs.autoverify = pack)
+    }
+
+    /// A store of its own, with one pack exchanged.
+    fn with_packs(mut self, exchange: impl FnOnce(&mut RulePacks)) -> Self {
+        let mut packs = RulePacks::clone(&self.rules.current());
+        exchange(&mut packs);
+        self.rules = Arc::new(RuleStore::new(packs));
         self
     }
 

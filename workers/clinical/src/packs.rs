@@ -97,14 +97,6 @@ impl RuleStore {
     pub fn put(&self, packs: RulePacks) {
         self.0.store(Arc::new(packs));
     }
-
-    pub(crate) fn change(&self, change: impl Fn(&mut RulePacks)) {
-        self.0.rcu(|packs| {
-            let mut packs = RulePacks::clone(packs);
-            change(&mut packs);
-            packs
-        });
-    }
 }
 
 #[cfg(test)]
