@@ -146,15 +146,12 @@ impl Registry {
     ) {
         let (reports, reported) = mpsc::channel(1024);
         for channel in self.channels.values() {
-<<<<<<< HEAD
             let (teller, carrier) = Teller::new(
                 channel.tenant.clone(),
                 channel.id.clone(),
                 Arc::new(self.backbone.clone()),
             );
             tasks.spawn(carrier.run(self.stop.clone()));
-=======
->>>>>>> clients
             let edge = run_edge(
                 channel.tenant.clone(),
                 channel.id.clone(),
