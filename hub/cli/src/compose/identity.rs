@@ -13,8 +13,9 @@ use worker_identity::sealing::Sealer;
 
 /// How often it is looked whether a new key is due.
 const LOOK: Duration = Duration::from_secs(3600);
-/// How long the start of the API waits for the first key.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the first start of the API waits for the first key: making one takes a second, and more on a machine that is
+/// busy. A database that is away is not waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The keys under the secret of the configuration; without one, a key that ends with this process.
 ///
@@ -31,7 +32,7 @@ pub(crate) async fn token_keys(loaded: &Loaded) -> anyhow::Result<TokenKeys> {
         .map_err(|error| anyhow::anyhow!("[api] token_secret: {error}"))
 }
 
-/// Makes the first key, and the next one every month, until `stop`. Returns when there is one, or after five seconds.
+/// Makes the first key, and the next one every month, until `stop`. Returns when there is one, or none can be had now.
 pub(super) async fn keep_keys(
     pool: &PgPool,
     keys: &TokenKeys,
