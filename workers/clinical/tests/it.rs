@@ -18,8 +18,6 @@ mod it {
     mod runs;
     mod sendings;
     mod support;
-    mod support;
-    mod verification;
     mod verification;
     mod verifying;
     mod vitals;
