@@ -74,10 +74,14 @@ pub(crate) fn header_of(bytes: &[u8]) -> Option<Header<'_>> {
     None
 }
 
-/// True for a message that answers one of ours: it has an MSA segment (HL7 v2.5.1 §2.9).
-pub(crate) fn is_response(bytes: &[u8], header: &Header<'_>) -> bool {
+/// True for a message that answers one of ours: it has an MSA segment (HL7 v2.5.1 §2.9). On a channel that sends nothing
+/// (`we_send` false) only ACK is one: whatever else has an MSA there is acknowledged like any message.
+pub(crate) fn is_response(bytes: &[u8], header: &Header<'_>, we_send: bool) -> bool {
     if header.code() == b"ACK" {
         return true;
+    }
+    if !we_send {
+        return false;
     }
     let mut from = 0;
     while let Some(at) = find(&bytes[from..], b"MSA") {

@@ -227,8 +227,9 @@ impl<K: House> Connection<'_, K> {
                 }
                 notes.extend(oddities.iter().map(|note| note_text(*note).to_owned()));
                 let refused = (!self.is_readable(&bytes)).then_some(Refused::NoHeader);
+                let we_send = self.settings.orders.is_some();
                 let is_response = answer::header_of(&bytes)
-                    .is_some_and(|header| answer::is_response(&bytes, &header));
+                    .is_some_and(|header| answer::is_response(&bytes, &header, we_send));
                 let then = if is_response {
                     Then::Hear
                 } else if let Some(question) = question::of_message(self.settings, &bytes) {
