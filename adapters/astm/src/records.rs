@@ -191,7 +191,7 @@ impl<'t> Record<'t> {
         self.line.is_empty()
     }
 
-    /// Whether somebody read the field.
+    /// Whether somebody read the field. Known of the first 128 only.
     #[must_use]
     pub fn was_read(&self, number: usize) -> bool {
         number < 128 && self.read.get() & (1 << number) != 0

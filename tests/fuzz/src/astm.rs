@@ -85,7 +85,8 @@ pub fn records(bytes: &[u8]) {
         for record in message.records() {
             for n in 0..record.len() + 2 {
                 let value = record.field(n);
-                assert!(record.was_read(n));
+                // what is read is remembered of the first 128 fields; no instrument writes more
+                assert!(n >= 128 || record.was_read(n));
                 let parts: usize = value.repeats().map(|r| r.components().count()).sum();
                 assert!(parts >= 1 && value.words().len() <= value.text().len() * 3 + 3);
                 assert!(record.line().contains(value.raw()), "a view, not a copy");

@@ -124,6 +124,20 @@ impl Outcome {
         let said = match row["outcome"].as_str().unwrap() {
             "duplicate" => "duplicate of a message before".to_owned(),
             "dead" => dead(rest, id).await,
+            "answer" => "kept: it answers a message, and nothing was asked".to_owned(),
+            "query" => {
+                let path = format!("/api/v1/messages/{id}");
+                eventually("how the query was answered is said", SOON, || async {
+                    let detail = rest.get(&path).await;
+                    let answer = list(&detail["answers"]).last();
+                    let answer = answer.and_then(|answer| answer["outcome"].as_str());
+                    let note = list(&detail["notes"]).last().and_then(Value::as_str);
+                    answer
+                        .map(|answer| format!("query, answered `{answer}`"))
+                        .or_else(|| note.map(|note| format!("query, kept: {note}")))
+                })
+                .await
+            }
             "not_translated" => {
                 let detail = rest.get(&format!("/api/v1/messages/{id}")).await;
                 let kind = detail["message_type"].as_str().unwrap_or_default();
