@@ -31,6 +31,9 @@ pub struct WorklistQuestion {
     /// pending, also what was sent, so that a query that is repeated is answered the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untold: Option<Untold>,
+    /// A test that no table names for the instrument is told by the code with which it was ordered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_ordered: bool,
 }
 
 /// What counts as not told.

@@ -196,7 +196,7 @@ fn settings_text(
          \n[mappings]\nfolder = {mappings}\n\
          \n[[tenant]]\nid = \"{TENANT}\"\nname = \"Demo hospital\"\n\
          \n[[channel]]\nid = \"{CHANNEL}\"\ntenant = \"{TENANT}\"\nkind = \"hl7v2\"\n[channel.settings.server]\nlisten = {mllp}\n[channel.settings.ack]\nanswer_always = true\n\
-         \n[[channel]]\nid = \"{ASTM_CHANNEL}\"\ntenant = \"{TENANT}\"\nkind = \"astm\"\n[channel.settings.server]\nlisten = {astm}\n",
+         \n[[channel]]\nid = \"{ASTM_CHANNEL}\"\ntenant = \"{TENANT}\"\nkind = \"astm\"\n[channel.settings.server]\nlisten = {astm}\n[channel.settings.orders]\nas_ordered = true\n",
         nats_url = quoted(&nats.url()),
         monitor = quoted(&nats.monitor_url()),
         app = quoted(app_url),

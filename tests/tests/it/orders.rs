@@ -38,7 +38,13 @@ impl Lab {
     }
 
     async fn ask(&self, specimens: &[&str]) -> Vec<Value> {
-        let question = json!({ "channel": "lab", "specimens": specimens, "limit": 10 });
+        self.ask_with(specimens, false).await
+    }
+
+    async fn ask_with(&self, specimens: &[&str], as_ordered: bool) -> Vec<Value> {
+        let question = json!({
+            "channel": "lab", "specimens": specimens, "limit": 10, "as_ordered": as_ordered,
+        });
         let asked = self
             .nats
             .request("ask.demo.worklist", question.to_string().into());
@@ -114,6 +120,17 @@ async fn an_instrument_that_asks_is_told_what_is_ordered_in_its_own_words() {
     );
     assert_eq!(answer[1]["standing"], "unknown");
     assert_eq!(lab.ask(&[]).await.len(), 1, "everything that waits");
+    // an instrument whose codes are those of the orders
+    let other = unique("S");
+    lab.place(&patient, json!({ "code": "CULTURE" }), &other)
+        .await;
+    assert_eq!(lab.ask(&[&other]).await[0]["standing"], "nothing");
+    let answer = lab.ask_with(&[], true).await;
+    assert_eq!(answer.len(), 2, "{answer:?}");
+    assert_eq!(
+        answer[1]["tests"][0]["instrument_codes"],
+        json!(["CULTURE"])
+    );
 
     let cancel = format!("/api/v1/orders/{glucose}/cancel");
     lab.rest

@@ -251,6 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
             specimens: question.specimens.clone(),
             limit: device.settings.orders.most,
             untold: None,
+            as_ordered: device.settings.orders.as_ordered,
         };
         self.work.push(Box::pin(async move {
             let mut left = ASKS;
@@ -344,6 +345,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
             untold: Some(Untold {
                 again_after_s: if self.first_look { 0 } else { orders.again_s },
             }),
+            as_ordered: orders.as_ordered,
         };
         self.work.push(Box::pin(async move {
             let worklist = match device.house.worklist(question).await {

@@ -44,6 +44,9 @@ pub struct OrderSettings {
     pub again_s: u32,
     /// Specimens in one message, and answered when an instrument asks for all. Default: 50.
     pub most: u32,
+    /// A test that no row names for the instrument is told by the code with which it was ordered: for instruments whose codes are
+    /// those of the orders. Default: false, it is not told; an instrument that is sent a guess measures the wrong thing.
+    pub as_ordered: bool,
     /// Delimiters of our messages: field, repeat, component, escape. Default: `|\^&`.
     pub delimiters: String,
     /// Our name in H.5. Default: `HUB`.
@@ -84,6 +87,7 @@ impl Default for OrderSettings {
             every_s: 10,
             again_s: 600,
             most: 50,
+            as_ordered: false,
             delimiters: "|\\^&".to_owned(),
             sender: "HUB".to_owned(),
             receiver: String::new(),

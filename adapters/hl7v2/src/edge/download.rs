@@ -37,6 +37,7 @@ impl<K: House> Connection<'_, K> {
             untold: Some(Untold {
                 again_after_s: if first { 0 } else { orders.again_s },
             }),
+            as_ordered: orders.as_ordered,
         };
         let worklist = self.store.worklist(question).await?;
         self.say_unnamed(&worklist);

@@ -163,6 +163,7 @@ impl<K: House> Connection<'_, K> {
             specimens: question.specimens.clone(),
             limit: orders.most,
             untold: None,
+            as_ordered: orders.as_ordered,
         };
         let until = since + orders.deadline();
         let mut last = AskError::Timeout(orders.deadline().as_millis());

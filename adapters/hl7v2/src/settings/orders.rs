@@ -71,6 +71,10 @@ pub struct OrderSettings {
     /// dialect.
     #[serde(default)]
     pub specimen: Vec<String>,
+    /// A test that no row names for the instrument is told by the code with which it was ordered: for instruments whose codes are
+    /// those of the orders. Default: false, it is not told; an instrument that is sent a guess measures the wrong thing.
+    #[serde(default)]
+    pub as_ordered: bool,
     /// A query is answered within this time, with an error if need be, in milliseconds. Default: 2000.
     #[serde(default = "deadline_ms")]
     pub deadline_ms: u64,
@@ -174,6 +178,7 @@ impl OrderSettings {
             mode: OrderMode::default(),
             client: None,
             specimen: Vec::new(),
+            as_ordered: false,
             deadline_ms: deadline_ms(),
             answer_s: answer_s(),
             retry_s: retry_s(),

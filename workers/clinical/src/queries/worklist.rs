@@ -121,14 +121,14 @@ pub async fn known_numbers(
 /// How many tests a tube has at most, as far as the walk below needs to know: tubes with more take room of others.
 const TESTS_A_TUBE: i64 = 40;
 
-/// Numbers of the tubes that wait longest for one of these ordered codes on this channel, at most `limit`.
+/// Numbers of the tubes that wait longest for one of these ordered codes (absent: any) on this channel, at most `limit`.
 ///
 /// # Errors
 /// The database failed.
 pub async fn oldest_pending(
     conn: &mut PgConnection,
     channel: &str,
-    codes: &[String],
+    codes: Option<&[String]>,
     limit: u32,
 ) -> Result<Vec<String>, sqlx::Error> {
     let limit = limit.min(1_000);
@@ -136,7 +136,7 @@ pub async fn oldest_pending(
         "select carried.number from clinical.order_tubes as carried \
          join clinical.orders as orders on orders.id = carried.order_id \
          where carried.state = 'open' and orders.status in ('active', 'cancel_requested') \
-         and orders.code = any($2) and (orders.targets is null or $1 = any(orders.targets)) \
+         and ($2::text[] is null or orders.code = any($2)) and (orders.targets is null or $1 = any(orders.targets)) \
          order by carried.created_at, carried.number limit $3",
     )
     .bind(channel)
@@ -155,7 +155,7 @@ pub async fn oldest_pending(
 pub async fn oldest_untold(
     conn: &mut PgConnection,
     channel: &str,
-    codes: &[String],
+    codes: Option<&[String]>,
     limit: u32,
     again: OffsetDateTime,
 ) -> Result<Vec<String>, sqlx::Error> {
@@ -167,7 +167,7 @@ pub async fn oldest_untold(
              on performed.order_id = orders.id and performed.channel = $1 and performed.action = 'perform' \
          left join clinical.order_sendings as taken_back \
              on taken_back.order_id = orders.id and taken_back.channel = $1 and taken_back.action = 'cancel' \
-         where carried.state = 'open' and orders.code = any($2) and (orders.targets is null or $1 = any(orders.targets)) \
+         where carried.state = 'open' and ($2::text[] is null or orders.code = any($2)) and (orders.targets is null or $1 = any(orders.targets)) \
          and (orders.status = 'active' and (performed.order_id is null or taken_back.at > performed.at \
                  or performed.answer in ('sending', 'no_answer') and performed.at < $4) \
              or orders.status = 'cancel_requested' and performed.answer <> 'refused' \

@@ -117,7 +117,7 @@ async fn a_word_about_orders_that_nobody_knows_is_refused_and_about_some_of_them
 async fn untold(ward: &Ward, channel: &str, again: OffsetDateTime) -> Vec<String> {
     let mut tx = ward.tx().await;
     let codes = ["2345-7".to_owned()];
-    let numbers = oldest_untold(tx.conn(), channel, &codes, 10, again)
+    let numbers = oldest_untold(tx.conn(), channel, Some(&codes), 10, again)
         .await
         .unwrap();
     // the first choice and the last word agree

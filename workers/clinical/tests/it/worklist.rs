@@ -109,7 +109,9 @@ async fn all_that_waits_is_given_oldest_first_and_only_what_the_channel_can_do()
     }
     let mut tx = ward.tx().await;
     let codes = ["2345-7", "2951-2"].map(str::to_owned);
-    let all = oldest_pending(tx.conn(), "lab", &codes, 2).await.unwrap();
+    let all = oldest_pending(tx.conn(), "lab", Some(&codes), 2)
+        .await
+        .unwrap();
     assert_eq!(all, ["S3", "S1"]);
 }
 
@@ -145,7 +147,7 @@ async fn a_tube_is_found_at_once_among_a_hundred_thousand_pending_orders() {
     );
     let began = std::time::Instant::now();
     let mut tx = ward.tx().await;
-    let all = oldest_pending(tx.conn(), "lab", &["2345-7".to_owned()], 100)
+    let all = oldest_pending(tx.conn(), "lab", Some(&["2345-7".to_owned()]), 100)
         .await
         .unwrap();
     assert_eq!((all.len(), all[0].as_str()), (100, "T1"));

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use hub_core::Tx;
 use hub_core::mappings::Mappings;
+use schemas::IdentifierKey;
 use schemas::care::Code;
 use schemas::patients::Identifier;
 use schemas::worklist::{
     SpecimenStanding, TestAction, WorklistAnswer, WorklistPatient, WorklistQuestion,
     WorklistSpecimen, WorklistTest,
 };
-use schemas::{ChannelId, IdentifierKey};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
@@ -35,11 +35,12 @@ pub(super) async fn answer(
             0 => DEFAULT_LIMIT,
             limit => limit,
         };
-        let codes = maps.orderable(channel);
+        let codes = (!question.as_ordered).then(|| maps.orderable(channel));
+        let (conn, codes) = (tx.conn(), codes.as_deref());
         match again {
-            None => clinical::oldest_pending(tx.conn(), channel.as_str(), &codes, limit).await?,
+            None => clinical::oldest_pending(conn, channel.as_str(), codes, limit).await?,
             Some(again) => {
-                clinical::oldest_untold(tx.conn(), channel.as_str(), &codes, limit, again).await?
+                clinical::oldest_untold(conn, channel.as_str(), codes, limit, again).await?
             }
         }
     } else {
@@ -78,7 +79,7 @@ pub(super) async fn answer(
             let tests = on_tube.remove(number.as_str()).unwrap_or_default();
             specimen(
                 maps,
-                channel,
+                question,
                 number,
                 &tests,
                 &people,
@@ -92,7 +93,7 @@ pub(super) async fn answer(
 
 fn specimen(
     maps: &Mappings,
-    channel: &ChannelId,
+    question: &WorklistQuestion,
     number: &str,
     pending: &[&PendingTest],
     people: &HashMap<Uuid, PersonOfKey>,
@@ -100,7 +101,7 @@ fn specimen(
 ) -> WorklistSpecimen {
     let tests: Vec<WorklistTest> = pending
         .iter()
-        .map(|test| test_of(maps, channel, test))
+        .map(|test| test_of(maps, question, test))
         .collect();
     // what has no name on the instrument is shown and not sent
     let sendable = tests.iter().any(|test| !test.instrument_codes.is_empty());
@@ -138,7 +139,15 @@ fn label(standing: SpecimenStanding) -> &'static str {
     }
 }
 
-fn test_of(maps: &Mappings, channel: &ChannelId, test: &PendingTest) -> WorklistTest {
+fn test_of(maps: &Mappings, question: &WorklistQuestion, test: &PendingTest) -> WorklistTest {
+    let mut instrument_codes = maps.instrument_codes(
+        &question.channel,
+        test.code_system.as_deref().unwrap_or_default(),
+        &test.code,
+    );
+    if instrument_codes.is_empty() && question.as_ordered {
+        instrument_codes.push(test.code.clone());
+    }
     WorklistTest {
         order: test.order_id,
         action: if test.cancelled {
@@ -151,11 +160,7 @@ fn test_of(maps: &Mappings, channel: &ChannelId, test: &PendingTest) -> Worklist
             text: test.code_text.clone(),
             system: test.code_system.clone(),
         },
-        instrument_codes: maps.instrument_codes(
-            channel,
-            test.code_system.as_deref().unwrap_or_default(),
-            &test.code,
-        ),
+        instrument_codes,
         priority: test.priority.clone(),
         placer_number: test.placer_number.clone(),
         filler_number: test.filler_number.clone(),
