@@ -82,7 +82,9 @@ const TUBE_IN_OBR: &str =
     "[channel.settings.translate]\nspecimen_number = [\"OBR-2\", \"OBR-3\"]\n";
 
 fn orders(dialect: &str, more: &str) -> String {
-    format!("[channel.settings.orders]\ndialect = \"{dialect}\"\n{more}")
+    format!(
+        "[channel.settings.orders]\ndialect = \"{dialect}\"\n{more}\n[channel.settings]\nverify = true\n"
+    )
 }
 
 impl Lab {
@@ -192,6 +194,28 @@ impl Lab {
             (self.order(id).await["status"] == "completed").then_some(())
         })
         .await;
+    }
+
+    /// A person looks at the patient's results, verifies each, and the reports go out.
+    async fn released(&self, patient: &str, count: usize) {
+        let results = self.rest.results(patient, count).await;
+        let list = "/api/v1/worklists/verification";
+        let waiting = self.rest.items(&format!("{list}?limit=500")).await;
+        for result in &results {
+            assert_eq!(result["released"], false, "{result}");
+            let id = &result["verification"]["id"];
+            let item = waiting.iter().find(|item| item["id"] == *id).unwrap();
+            let verify = format!("{list}/{id}/verify");
+            let seen = json!({ "revision": item["revision"] });
+            let (status, answer) = self.rest.post(&verify, &seen).await;
+            assert_eq!(status, 200, "{answer}");
+        }
+        for result in &self.rest.results(patient, count).await {
+            assert_eq!(result["released"], true, "{result}");
+            let report = result["report_id"].as_str().unwrap();
+            let report = self.rest.get(&format!("/api/v1/reports/{report}")).await;
+            assert_eq!(report["released"], true, "{report}");
+        }
     }
 
     /// How the ledger says that a query about this tube was answered: outcome and tests.
@@ -311,6 +335,7 @@ async fn law_loop(lab: &Lab, line: &mut Line) {
         lab.order(&glucose).await["placer_number"],
         "the step's number leads to the order's"
     );
+    lab.released(&patient, 1).await;
     // what is done is not asked for any more
     line.says(&law_query(&tube)).await;
     line.hears().await;
@@ -374,6 +399,7 @@ async fn chemistry_loop(lab: &Lab, line: &mut Line) {
     }
     lab.completed(&lipid).await;
     assert_eq!(lab.rest.results(&patient, 2).await.len(), 2);
+    lab.released(&patient, 2).await;
     assert_eq!(lab.answered(&tube, 2).await.len(), 2);
 }
 
@@ -414,6 +440,7 @@ async fn haematology_loop(lab: &Lab, line: &mut Line) {
     ))
     .await;
     lab.completed(&count).await;
+    lab.released(&patient, 2).await;
     let answered = lab.answered(&tube, 2).await;
     assert!(
         answered.iter().any(|one| one.0 == "unknown"),
@@ -426,7 +453,7 @@ async fn haematology_loop(lab: &Lab, line: &mut Line) {
 }
 
 #[tokio::test]
-async fn over_tcp_the_loop_from_order_to_result_is_closed_in_every_dialect() {
+async fn over_tcp_the_loop_from_order_to_released_report_is_closed_in_every_dialect() {
     let lab = Lab::on_tcp().await;
     law_loop(&lab, &mut lab.tcp("law").await).await;
     chemistry_loop(&lab, &mut lab.tcp("chem").await).await;
@@ -436,7 +463,7 @@ async fn over_tcp_the_loop_from_order_to_result_is_closed_in_every_dialect() {
 }
 
 #[tokio::test]
-async fn over_serial_lines_the_loop_from_order_to_result_is_closed_in_every_dialect() {
+async fn over_serial_lines_the_loop_from_order_to_released_report_is_closed_in_every_dialect() {
     let lab = Lab::on_serial().await;
     law_loop(&lab, &mut lab.serial("law")).await;
     chemistry_loop(&lab, &mut lab.serial("chem")).await;
