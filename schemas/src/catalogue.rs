@@ -3,8 +3,8 @@
 use schemars::{Schema, generate::SchemaSettings};
 
 use crate::{
-    Body, care, commands, controls, criticals, devices, identity, integration, patients, sending,
-    verification,
+    Body, care, commands, controls, criticals, devices, identity, integration, patients, platform,
+    sending, verification,
 };
 
 /// Fact or request.
@@ -135,6 +135,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     ),
     row::<identity::GrantChanged>(Event, None, OrderGroup::Identity),
     row::<identity::GlassBroken>(Event, None, OrderGroup::Identity),
+    row::<platform::TenantProvisioned>(Event, None, OrderGroup::Identity),
+    row::<platform::TenantStateChanged>(Event, None, OrderGroup::Identity),
     row::<commands::MergePatients>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::UnmergePatient>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::MapCode>(Command, Some(Owner::Clinical), OrderGroup::Care),
@@ -173,6 +175,11 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<identity::RotateClientSecret>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<identity::BreakGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<identity::ReviewGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<platform::CreateTenant>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<platform::ChangeTenant>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<platform::SetTenantState>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<platform::RecordTenantExport>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<platform::DefinePlan>(Command, Some(Owner::Identity), OrderGroup::Identity),
 ];
 
 #[cfg(test)]

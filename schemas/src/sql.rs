@@ -70,6 +70,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "identity",
         sql: include_str!("../sql/0012_identity.sql"),
     },
+    Migration {
+        version: 18,
+        name: "tenancy",
+        sql: include_str!("../sql/0018_tenancy.sql"),
+    },
 ];
 
 #[cfg(test)]

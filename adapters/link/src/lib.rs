@@ -34,6 +34,7 @@ pub use settings::{
     TlsServerSettings, TlsVersion,
 };
 pub use stream::LinkStream;
+pub use tls::acceptor;
 
 /// One open connection.
 #[derive(Debug)]

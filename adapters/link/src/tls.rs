@@ -14,7 +14,11 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 /// Where Debian, Ubuntu and Alpine keep the system's authorities.
 const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-pub(crate) fn acceptor(settings: &TlsServerSettings) -> Result<TlsAcceptor, LinkError> {
+/// Accepts connections with our certificate; for who listens by himself.
+///
+/// # Errors
+/// [`LinkError::Pem`] with the file that can't be used.
+pub fn acceptor(settings: &TlsServerSettings) -> Result<TlsAcceptor, LinkError> {
     let provider = provider();
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(settings.min_version))?;

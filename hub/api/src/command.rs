@@ -215,7 +215,9 @@ pub(crate) fn refusal_status(code: &str) -> StatusCode {
                 || last.starts_with(&format!("{word}_"))
         })
     };
-    if says(&["unknown", "missing", "not_found"]) {
+    if code.starts_with("limit.") {
+        StatusCode::PAYMENT_REQUIRED
+    } else if says(&["unknown", "missing", "not_found"]) {
         StatusCode::NOT_FOUND
     } else if says(&[
         "conflict",
@@ -257,6 +259,8 @@ mod tests {
             ("users.stale", 409),
             ("approval.own_work_forbidden", 403),
             ("grants.role", 422),
+            ("limit.users", 402),
+            ("tenants.state_conflict", 409),
             ("code.invalid", 422),
             ("envelope.body", 422),
             ("", 422),

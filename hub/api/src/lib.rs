@@ -10,6 +10,7 @@ mod docs_page;
 mod extract;
 mod identifier;
 mod if_match;
+mod looks;
 mod observe;
 mod openapi;
 mod page;
@@ -32,4 +33,6 @@ pub use openapi::openapi;
 pub use problem::{FieldProblem, Problem, ProblemDocument};
 pub use routes::router;
 pub use serve::serve;
+/// What serves HTTPS; made from `[api.tls]` by who wires the rooms.
+pub use tokio_rustls::TlsAcceptor;
 pub use state::{ApiLimits, ApiState, RenderMetrics};

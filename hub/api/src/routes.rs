@@ -10,11 +10,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::observe::{not_found, observe, on_panic, wrong_method};
+use crate::looks::on_record;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::{ApiLimits, docs_page, openapi};
 
 mod alarms;
+mod audit;
 mod auth;
 mod care;
 mod channels;
@@ -33,6 +35,7 @@ mod patients;
 mod records;
 mod roles;
 mod second_factor;
+mod tenants;
 mod unmatched;
 mod users;
 mod verification;
@@ -57,6 +60,7 @@ pub fn router(state: ApiState) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(limits.body_bytes))
+        .layer(from_fn_with_state(state.clone(), on_record))
         .layer(CatchPanicLayer::custom(on_panic))
         .layer(from_fn_with_state(limits.request_time, observe))
         .with_state(state)
@@ -90,7 +94,9 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(waiting::routes())
             .merge(dead::routes(limits))
             .merge(channels::routes())
-            .merge(records::routes()),
+            .merge(records::routes())
+            .merge(audit::routes())
+            .merge(tenants::routes()),
     )
 }
 

@@ -10,8 +10,10 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,10 +26,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Pause after the system refused to accept (out of descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown` is done, then lets requests in flight end: five seconds at most.
+/// Serves, over TLS where there is a certificate, until `shutdown` is done, then lets requests in flight end: five seconds at most.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    tls: Option<TlsAcceptor>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let connections = TaskTracker::new();
@@ -40,7 +43,7 @@ pub async fn serve(
             };
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let talk = converse(stream, peer, router.clone(), stopping.clone());
+                    let talk = greet(stream, peer, router.clone(), tls.clone(), stopping.clone());
                     connections.spawn(async move {
                         talk.await;
                         drop(slot);
@@ -71,13 +74,34 @@ pub async fn serve(
     }
 }
 
-async fn converse(
+async fn greet(
     stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    stopping: CancellationToken,
+) {
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else {
+        return converse(stream, peer, router, stopping).await;
+    };
+    let hands = tokio::select! {
+        hands = tokio::time::timeout(HEAD_TIME, tls.accept(stream)) => hands,
+        () = stopping.cancelled() => return,
+    };
+    match hands {
+        Ok(Ok(stream)) => converse(stream, peer, router, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a connection came to no TLS"),
+        Err(_) => tracing::debug!("a connection came to no TLS in time"),
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
     router: Router,
     stopping: CancellationToken,
 ) {
-    let _ = stream.set_nodelay(true);
     // the sign-in brake asks for the address
     let service = TowerToHyperService::new(router.layer(axum::Extension(ConnectInfo(peer))));
     let connection = hyper::server::conn::http1::Builder::new()

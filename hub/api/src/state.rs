@@ -13,6 +13,7 @@ use crate::auth::permission::{ChartsAll, Permission as _};
 use crate::auth::rate::Rates;
 use crate::auth::throttle::Throttle;
 use crate::auth::{Access, TokenKeys, password};
+use crate::looks::Recorder;
 use crate::problem::Problem;
 
 /// Renders the metrics of the process for `/metrics` (Prometheus text format).
@@ -58,11 +59,13 @@ pub struct ApiState {
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) rates: Arc<Rates>,
     pub(crate) access: Arc<Access>,
+    pub(crate) recorder: Recorder,
     care_relationship: bool,
 }
 
 impl ApiState {
-    /// Wires the API. `default_tenant` is where a sign-in without tenant leads.
+    /// Wires the API. `default_tenant` is where a sign-in without tenant leads. Wants a runtime: records of looks are written by a
+    /// task of its own, which ends with the last clone.
     #[must_use]
     pub fn new(
         pool: PgPool,
@@ -73,6 +76,7 @@ impl ApiState {
         limits: ApiLimits,
     ) -> Self {
         Self {
+            recorder: Recorder::start(pool.clone()),
             pool,
             backbone,
             keys,

@@ -13,6 +13,7 @@ use hub_core::relay::Relay;
 use hub_core::retry::Pauses;
 use hub_core::subject::StreamName;
 use hub_core::telemetry::{MetricsHandle, export};
+use hub_core::vault::{Vault, VaultError};
 use hub_core::worker::runner::{STOP_DEADLINE, WorkerRunner};
 use hub_core::{Worker, claim, db};
 use schemas::{ChannelId, TenantId};
@@ -27,10 +28,11 @@ mod api_backbone;
 mod background;
 mod channels;
 pub(crate) mod identity;
-mod maintenance;
+pub(crate) mod maintenance;
 mod mapping_files;
 pub(crate) mod rule_packs;
 mod tables;
+mod tenants;
 mod worklist;
 
 pub(crate) use api_backbone::ApiBackbone;
@@ -148,26 +150,27 @@ impl Hub {
     pub(crate) async fn start(loaded: Loaded, roles: Roles) -> anyhow::Result<Self> {
         let metrics = hub_core::telemetry::start_metrics();
         let channels = read_channels(&loaded).map_err(problems)?;
-        let tenants: Vec<TenantId> = loaded
-            .config
-            .tenants
-            .iter()
-            .map(|tenant| tenant.id.get_ref().clone())
-            .collect();
+        let tenants = tenants::Tenants::of(&loaded);
+        let tenant_list = tenants.list();
         let mappings =
             Arc::new(mapping_store(&loaded).map_err(|error| anyhow::anyhow!("{error}"))?);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 
-        let backbone = Backbone::connect(&loaded.config.nats).await?;
+        let vault = Vault::of(&loaded.config.encryption).map_err(anyhow::Error::msg)?;
+        let backbone = Backbone::connect(&loaded.config.nats)
+            .await?
+            .with_vault(vault.clone());
         // RAW first: the edge may open its ports as soon as it stands
-        if backbone.wait_connected(NATS_PATIENCE).await
-            && let Err(error) = backbone
+        if backbone.wait_connected(NATS_PATIENCE).await {
+            if let Err(error) = backbone
                 .ensure_stream(StreamName::Raw, &loaded.config.nats)
                 .await
-        {
-            // tried again behind the open ports; until then senders are asked to repeat
-            tracing::warn!(%error, "RAW does not stand yet");
+            {
+                // tried again behind the open ports; until then senders are asked to repeat
+                tracing::warn!(%error, "RAW does not stand yet");
+            }
+            keys_open(&backbone).await?;
         }
         let background = background::Background::start()?;
         let export = loaded
@@ -185,7 +188,8 @@ impl Hub {
                 let settings = loaded.config.nats.clone();
                 async move { Backbone::connect(&settings).await }
             })
-            .await??;
+            .await??
+            .with_vault(vault);
         let url = loaded
             .config
             .postgres
@@ -198,6 +202,9 @@ impl Hub {
             let _entered = background.handle().enter();
             db::pool(pg_options(&url)?, connections.div_ceil(2))
         };
+        if roles.workers || roles.api {
+            tasks.spawn_on(tenants.keep(pool.clone(), stop.clone()), &background.handle());
+        }
         let governor = Governor::default();
         let registry = channels::Registry::new(
             &backbone,
@@ -254,7 +261,7 @@ impl Hub {
                 Relay {
                     backbone: behind.clone(),
                     pool: pool.clone(),
-                    tenants: tenants.clone(),
+                    tenants: tenant_list.clone(),
                     outbox,
                     governor: governor.clone(),
                     stop: stop.clone(),
@@ -284,6 +291,8 @@ impl Hub {
                     pool.clone(),
                     governor.clone(),
                     links,
+                    tenant_list.clone(),
+                    identity::sealer(&loaded)?,
                     inbox_age,
                     stop.clone(),
                 ),
@@ -294,7 +303,7 @@ impl Hub {
                     behind.clone(),
                     pool.clone(),
                     Arc::clone(&mappings),
-                    tenants.clone(),
+                    tenant_list.clone(),
                     stop.clone(),
                 ),
                 &background.handle(),
@@ -307,7 +316,7 @@ impl Hub {
                     backbone: backbone.clone(),
                     pool: api_pool.clone(),
                     mappings: Arc::clone(&mappings),
-                    tenants: tenants.clone(),
+                    tenants: tenant_list.clone(),
                     stop: stop.clone(),
                 }
                 .run(),
@@ -322,7 +331,7 @@ impl Hub {
             one_time_password: None,
         };
         if roles.api {
-            hub.start_api(&loaded, &backbone, &api_pool, &registry, &tenants, metrics)
+            hub.start_api(&loaded, &backbone, &api_pool, &registry, metrics)
                 .await?;
         }
         Ok(hub)
@@ -334,12 +343,13 @@ impl Hub {
         backbone: &Backbone,
         pool: &PgPool,
         registry: &channels::Registry,
-        tenants: &[TenantId],
         metrics: Option<MetricsHandle>,
     ) -> anyhow::Result<()> {
-        let tenant = tenants
+        let tenant = loaded
+            .config
+            .tenants
             .first()
-            .cloned()
+            .map(|tenant| tenant.id.get_ref().clone())
             .context("the configuration names no tenant")?;
         let keys = identity::token_keys(loaded).await?;
         let address: SocketAddr = loaded.config.api.address.parse().context("[api] address")?;
@@ -372,9 +382,11 @@ impl Hub {
             let state = state.clone();
             tokio::task::spawn_blocking(move || state.prepare());
         }
+        let tls = loaded.config.api.tls.as_ref().map(api_tls).transpose()?;
         self.tasks.spawn(hub_api::serve(
             listener,
             hub_api::router(state),
+            tls,
             self.stop.clone().cancelled_owned(),
         ));
         Ok(())
@@ -423,6 +435,34 @@ impl Workers<'_> {
         };
         self.tasks.spawn_on(runner.run(), self.handle);
     }
+}
+
+/// What was encrypted must open before anything starts: a master key that is wrong or missing is said now, and not by records
+/// that wait. A NATS that is away is no reason not to start: then it is said when it is there.
+async fn keys_open(backbone: &Backbone) -> anyhow::Result<()> {
+    match tokio::time::timeout(NATS_PATIENCE, backbone.vault().check(backbone)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(VaultError::Away(error))) => {
+            tracing::warn!(%error, "the data keys can't be looked at yet");
+            Ok(())
+        }
+        Ok(Err(error)) => Err(anyhow::anyhow!("{error}")),
+        Err(_) => Ok(()),
+    }
+}
+
+/// `[api.tls]` as the listener wants it.
+fn api_tls(settings: &hub_core::config::ApiTls) -> anyhow::Result<hub_api::TlsAcceptor> {
+    let settings = adapter_link::TlsServerSettings {
+        certificate: settings.certificate_file.clone(),
+        key: settings.key_file.clone(),
+        client_ca: settings.client_ca_file.clone(),
+        client_auth: adapter_link::ClientAuth::Required,
+        min_version: adapter_link::TlsVersion::V1_2,
+        // the API's listener has a deadline of its own
+        handshake_timeout_ms: 10_000,
+    };
+    adapter_link::acceptor(&settings).context("[api.tls]")
 }
 
 /// Streams and buckets, tried until they stand.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::config::NatsSettings;
 use crate::subject::StreamName;
+use crate::vault::{Vault, VaultError};
 
 pub mod reader;
 pub mod settings_bucket;
@@ -101,6 +102,8 @@ pub struct Backbone {
     client: Client,
     js: jetstream::Context,
     publish_timeout: Duration,
+    replicas: usize,
+    vault: Vault,
     /// Counts the connections that were made.
     connections: watch::Receiver<u64>,
 }
@@ -193,8 +196,28 @@ impl Backbone {
             client,
             js,
             publish_timeout: Duration::from_millis(settings.publish_timeout_ms),
+            replicas: settings.replicas,
+            vault: Vault::default(),
             connections,
         })
+    }
+
+    /// With the keys that seal what is stored and open what was.
+    #[must_use]
+    pub fn with_vault(mut self, vault: Vault) -> Self {
+        self.vault = vault;
+        self
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Copies of each stream.
+    pub(crate) fn replicas(&self) -> usize {
+        self.replicas
     }
 
     /// Waits until the connection stands, at most `limit`; says whether it does.
@@ -304,6 +327,9 @@ impl Backbone {
         mut messages: Vec<ToPublish>,
         expected: Option<(usize, u64)>,
     ) -> Result<Published, PublishError> {
+        for message in &mut messages {
+            self.seal(message).await?;
+        }
         if let Some((place, seq)) = expected
             && let Some(message) = messages.get_mut(place)
         {
@@ -319,7 +345,7 @@ impl Backbone {
             });
         };
         if messages.is_empty() {
-            return self.request(last).await;
+            return self.send(last).await;
         }
         let batch = uuid::Uuid::now_v7().simple().to_string();
         let mut sequence = 0_u32;
@@ -352,10 +378,48 @@ impl Backbone {
         last.headers
             .insert("Nats-Batch-Sequence", (sequence + 1).to_string().as_str());
         last.headers.insert("Nats-Batch-Commit", "1");
-        self.request(last).await
+        self.send(last).await
     }
 
-    async fn request(&self, message: ToPublish) -> Result<Published, PublishError> {
+    async fn request(&self, mut message: ToPublish) -> Result<Published, PublishError> {
+        self.seal(&mut message).await?;
+        self.send(message).await
+    }
+
+    /// What can't be sealed is not stored in the open.
+    async fn seal(&self, message: &mut ToPublish) -> Result<(), PublishError> {
+        let sealing = self.vault.seal(self, message);
+        match tokio::time::timeout(self.publish_timeout, sealing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error @ VaultError::Away(_))) => {
+                Err(PublishError::Unreachable(error.to_string()))
+            }
+            Ok(Err(error)) => {
+                metrics::counter!("hub_vault_failures_total").increment(1);
+                tracing::error!(%error, "a record can't be encrypted, so it is not stored");
+                Err(PublishError::Unreachable(error.to_string()))
+            }
+            Err(_) => Err(PublishError::Timeout(self.publish_timeout.as_millis())),
+        }
+    }
+
+    async fn opened(
+        &self,
+        mut message: jetstream::message::StreamMessage,
+    ) -> Result<jetstream::message::StreamMessage, BackboneError> {
+        if message.headers.get(crate::vault::HEADER).is_none() {
+            return Ok(message);
+        }
+        let mut headers = Some(std::mem::take(&mut message.headers));
+        self.vault
+            .open(self, &message.subject, &mut headers, &mut message.payload)
+            .await
+            .map_err(|error| BackboneError::JetStream(error.to_string()))?;
+        message.headers = headers.unwrap_or_default();
+        Ok(message)
+    }
+
+    async fn send(&self, message: ToPublish) -> Result<Published, PublishError> {
         let timeout = self.publish_timeout;
         let request = Request::new()
             .headers(message.headers)
@@ -405,7 +469,7 @@ impl Backbone {
             .await
             .map_err(|error| BackboneError::JetStream(error.to_string()))?;
         match stream.get_last_raw_message_by_subject(subject).await {
-            Ok(message) => Ok(Some(message)),
+            Ok(message) => self.opened(message).await.map(Some),
             Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => {
                 Ok(None)
             }
@@ -428,7 +492,7 @@ impl Backbone {
             .await
             .map_err(|error| BackboneError::JetStream(error.to_string()))?;
         match stream.get_raw_message(seq).await {
-            Ok(message) => Ok(Some(message)),
+            Ok(message) => self.opened(message).await.map(Some),
             Err(error) if error.kind() == stream::RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(BackboneError::JetStream(error.to_string())),
         }

@@ -23,6 +23,8 @@ pub struct Config {
     #[serde(default)]
     pub mappings: MappingSettings,
     #[serde(default)]
+    pub encryption: EncryptionSettings,
+    #[serde(default)]
     pub telemetry: TelemetrySettings,
     /// One customer each.
     #[serde(rename = "tenant", default)]
@@ -122,6 +124,8 @@ pub struct ApiSettings {
     /// Charts open only to who has a relationship with the patient: a grant at the place where the patient is, the
     /// permission `charts:all`, or an emergency on record.
     pub care_relationship: bool,
+    /// HTTPS instead of HTTP.
+    pub tls: Option<ApiTls>,
 }
 
 impl Default for ApiSettings {
@@ -130,7 +134,45 @@ impl Default for ApiSettings {
             address: "127.0.0.1:8080".into(),
             token_secret: None,
             care_relationship: false,
+            tls: None,
         }
+    }
+}
+
+/// `[api.tls]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiTls {
+    /// Our certificate, and those between it and the root (PEM).
+    pub certificate_file: PathBuf,
+    /// Its private key (PEM).
+    pub key_file: PathBuf,
+    /// Authority of the callers' certificates (PEM): only who has one is let in.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// `[encryption]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EncryptionSettings {
+    /// What is stored in NATS from now on is encrypted, with a key for each tenant. What was stored before stays as it is.
+    pub bodies: bool,
+    /// Wraps the tenants' keys: 32 bytes in base64 or hex, as `env:NAME` or `file:/path`. Without it nothing that was encrypted
+    /// can be read: keep it elsewhere too.
+    pub master_key: Option<Secret>,
+    /// Master keys of before: `hub keys rotate-data` wraps anew what they wrapped.
+    pub previous_master_keys: Vec<Secret>,
+}
+
+impl EncryptionSettings {
+    /// The master keys and how they are called here; the one that wraps comes first.
+    pub(crate) fn masters(&self) -> impl Iterator<Item = (&'static str, &Secret)> {
+        let current = self.master_key.iter().map(|secret| ("master_key", secret));
+        current.chain(
+            self.previous_master_keys
+                .iter()
+                .map(|secret| ("previous_master_keys", secret)),
+        )
     }
 }
 
@@ -426,6 +468,36 @@ impl Loaded {
                     self.problem_of_file(format!("[nats] {name} {}: {error}", file.display())),
                 );
             }
+        }
+        if let Err(message) = crate::vault::Vault::of(&config.encryption) {
+            found.push(self.problem_of_file(message));
+        }
+        if let Some(tls) = &config.api.tls {
+            let files = [
+                ("certificate_file", Some(&tls.certificate_file)),
+                ("key_file", Some(&tls.key_file)),
+                ("client_ca_file", tls.client_ca_file.as_ref()),
+            ];
+            for (name, file) in files {
+                if let Some(file) = file
+                    && let Err(error) = std::fs::File::open(file)
+                {
+                    found.push(self.problem_of_file(format!(
+                        "[api.tls] {name} {}: {error}",
+                        file.display()
+                    )));
+                }
+            }
+        }
+        if let Some(tenant) = config
+            .tenants
+            .iter()
+            .find(|tenant| tenant.id.get_ref().as_str() == schemas::platform::PLATFORM)
+        {
+            found.push(self.problem_at(
+                tenant.id.span().start,
+                "`platform` is the tenant of those who run the installation: no customer can be called so",
+            ));
         }
         if config.nats.certificate_file.is_some() != config.nats.key_file.is_some() {
             found.push(self.problem_of_file(

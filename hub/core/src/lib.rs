@@ -22,6 +22,7 @@ pub mod second_person;
 pub mod subject;
 pub mod telemetry;
 pub mod translator;
+pub mod vault;
 pub mod worker;
 
 pub use channel::{Adapter, AdapterError, ChannelContext};

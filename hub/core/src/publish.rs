@@ -209,10 +209,15 @@ pub async fn kept(
         .map(|(_, value)| value.clone());
     let body = match claimed {
         None => part.body.clone(),
-        Some(name) => match claim::get(backbone, &name).await? {
-            Some(body) => body,
-            None => return Ok(None),
-        },
+        Some(name) => {
+            let Some(tenant) = subject::tenant_of_subject(&stored.subject) else {
+                return Ok(None);
+            };
+            match claim::get(backbone, &tenant, &name).await? {
+                Some(body) => body,
+                None => return Ok(None),
+            }
+        }
     };
     Ok(Some(Kept {
         subject: stored.subject.to_string(),

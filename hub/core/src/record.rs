@@ -36,6 +36,8 @@ const MAX_UNPACKED: usize = 16 * 1024 * 1024;
 pub enum RecordError {
     #[error("record codec version {0} is not known to this release")]
     Version(String),
+    #[error("record does not open under its key {0}")]
+    Sealed(String),
     #[error("record can't be unpacked")]
     Packing,
     #[error("record is cut short at byte {0}")]
@@ -190,6 +192,9 @@ impl Record {
     /// [`RecordError`] when the codec is newer or the payload is damaged.
     pub fn decode(headers: Option<HeaderMap>, payload: Bytes) -> Result<Self, RecordError> {
         let shared = headers.unwrap_or_default();
+        if let Some(key) = shared.get(crate::vault::HEADER) {
+            return Err(RecordError::Sealed(key.as_str().to_owned()));
+        }
         let Some(version) = shared.get(H_RECORD) else {
             return Ok(Self {
                 shared,

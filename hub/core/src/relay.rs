@@ -9,7 +9,7 @@ use schemas::TenantId;
 use sqlx::{PgPool, Row as _};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,7 +30,8 @@ const POLL: Duration = Duration::from_millis(500);
 pub struct Relay {
     pub backbone: Backbone,
     pub pool: PgPool,
-    pub tenants: Vec<TenantId>,
+    /// Whose outboxes there are; the list grows while the hub runs.
+    pub tenants: watch::Receiver<Vec<TenantId>>,
     pub outbox: Arc<Notify>,
     pub governor: Governor,
     pub stop: CancellationToken,
@@ -54,7 +55,8 @@ impl Relay {
                 () = self.outbox.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
-            for tenant in &self.tenants {
+            let tenants = self.tenants.borrow().clone();
+            for tenant in &tenants {
                 loop {
                     let turn = self.governor.turn().await;
                     let published = self.publish(tenant).await;

@@ -3,6 +3,7 @@
 mod access;
 mod people;
 mod programs;
+mod tenants;
 
 pub use access::{GlassRow, HeldGrant, Standing, broken_glass, glass_search, standing};
 pub use people::{
@@ -10,3 +11,4 @@ pub use people::{
     factor_of, grant, grants, recovery_left, role, roles, session_of_token, sessions, user, users,
 };
 pub use programs::{ClientRow, ClientSecret, client, client_secrets, clients};
+pub use tenants::{PlanRow, TenantRow, plans, tenant, tenants};

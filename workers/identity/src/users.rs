@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use crate::sessions;
+use crate::{sessions, tenants};
 use crate::trail::{self, Entry};
 use crate::worker::{Asked, Done, Stop, moment};
 
@@ -33,6 +33,7 @@ pub(crate) async fn create(tx: &mut Tx<'_>, asked: Asked<'_, CreateUser>) -> Don
     if !is_username(&command.username) {
         return Err(Refusal::new("users.username_form", "the user name has not the form").into());
     }
+    tenants::room_for_a_user(tx, None).await?;
     let tenant = tx.tenant().clone();
     let made = sqlx::query(
         "insert into users.users (tenant_id, id, username, display_name, password_hash, must_change, one_time_until, created_by)
@@ -137,6 +138,9 @@ pub(crate) async fn set_state(tx: &mut Tx<'_>, asked: Asked<'_, SetUserState>) -
             "nobody shuts himself out or lets himself in",
         )
         .into());
+    }
+    if before == UserState::Disabled.as_str() {
+        tenants::room_for_a_user(tx, Some(command.user_id)).await?;
     }
     sqlx::query(
         "update users.users set state = $2, state_reason = $3, version = version + 1, updated_at = now() where id = $1",

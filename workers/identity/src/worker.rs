@@ -7,11 +7,14 @@ use schemas::identity::{
     EndGrant, EndSessions, EnrolFactor, GiveGrant, OpenSession, ProveFactor, RemoveFactor,
     ReviewGlass, RotateClientSecret, RotateSession, SetPassword, SetUserState,
 };
+use schemas::platform::{
+    ChangeTenant, CreateTenant, DefinePlan, RecordTenantExport, SetTenantState,
+};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{clients, factors, glass, grants, roles, sessions, users};
+use crate::{clients, factors, glass, grants, roles, sessions, tenants, users};
 
 /// Owns the schema `users`.
 #[derive(Debug, Default, Clone, Copy)]
@@ -65,6 +68,11 @@ impl Worker for IdentityWorker {
         RotateClientSecret::NAME,
         BreakGlass::NAME,
         ReviewGlass::NAME,
+        CreateTenant::NAME,
+        ChangeTenant::NAME,
+        SetTenantState::NAME,
+        RecordTenantExport::NAME,
+        DefinePlan::NAME,
     ];
 
     async fn apply(
@@ -105,6 +113,11 @@ async fn decide(tx: &mut Tx<'_>, envelope: &Envelope) -> Done {
         RotateClientSecret::NAME => clients::rotate_secret(tx, asked(envelope)?).await,
         BreakGlass::NAME => glass::broken(tx, asked(envelope)?).await,
         ReviewGlass::NAME => glass::review(tx, asked(envelope)?).await,
+        CreateTenant::NAME => tenants::create(tx, asked(envelope)?).await,
+        ChangeTenant::NAME => tenants::change(tx, asked(envelope)?).await,
+        SetTenantState::NAME => tenants::set_state(tx, asked(envelope)?).await,
+        RecordTenantExport::NAME => tenants::exported(tx, asked(envelope)?).await,
+        DefinePlan::NAME => tenants::define_plan(tx, asked(envelope)?).await,
         other => Err(Refusal::new(
             "envelope.type",
             format!("{other} is none of the identity worker's messages"),

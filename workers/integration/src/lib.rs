@@ -11,6 +11,7 @@ mod held;
 mod ledger;
 pub mod maintain;
 pub mod queries;
+pub mod reads;
 mod worker;
 
 pub use ledger::DUPLICATE_WINDOW;

@@ -2,11 +2,15 @@
 
 mod prune;
 mod reconcile;
+mod roots;
 mod seal;
+mod verify;
 
 pub use prune::{Pruned, ensure_partitions, prune_inbox, prune_outbox};
 pub use reconcile::{
     LedgerRecord, Unknown, ledger_gaps, ledger_records, newest_in_ledger, raise_incident,
     resolve_incident, resolve_incidents_except,
 };
-pub use seal::{Broken, Verification, seal, verify};
+pub use roots::{Root, Signer, current_root, roots, sign_roots};
+pub use seal::seal;
+pub use verify::{Broken, RootsFound, Signatures, Span, Verification, Wrong, verify};

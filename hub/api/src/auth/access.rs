@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use schemas::TenantId;
 use uuid::Uuid;
-use worker_identity::queries::{self, ClientRow, Standing};
+use worker_identity::queries::{self, ClientRow, Standing, TenantRow};
 
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -26,6 +26,7 @@ type Table<T> = Mutex<HashMap<Key, (Instant, Arc<T>)>>;
 pub(crate) struct Access {
     users: Table<Standing>,
     clients: Table<ClientRow>,
+    tenants: Table<TenantRow>,
 }
 
 impl Access {
@@ -67,10 +68,30 @@ impl Access {
         settle(&state.access.clients, key, before, read.await)
     }
 
+    /// A tenant as it is now; `None` when it is on no list.
+    pub(crate) async fn tenant(
+        state: &ApiState,
+        tenant: &TenantId,
+    ) -> Result<Option<Arc<TenantRow>>, Problem> {
+        let key = (tenant.clone(), Uuid::nil());
+        let before = get(&state.access.tenants, &key);
+        if let Some(found) = fresh(before.as_ref()) {
+            return Ok(Some(found));
+        }
+        let read = async {
+            let mut tx = state.read(tenant).await?;
+            queries::tenant(tx.conn(), tenant.as_str())
+                .await
+                .map_err(Problem::from)
+        };
+        settle(&state.access.tenants, key, before, read.await)
+    }
+
     /// After a change through this process nobody shall have to wait for it.
     pub(crate) fn forget(&self) {
         lock(&self.users).clear();
         lock(&self.clients).clear();
+        lock(&self.tenants).clear();
     }
 }
 

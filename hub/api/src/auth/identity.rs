@@ -29,6 +29,8 @@ pub(crate) struct Identity {
     pub(crate) session: Option<Uuid>,
     /// RFC 8176: how he proved who he is.
     pub(crate) amr: Vec<String>,
+    /// The tenant is suspended.
+    read_only: bool,
     rights: Rights,
 }
 
@@ -63,10 +65,12 @@ impl Identity {
         let bearer = tokens::verify(&state.keys, &state.pool, token, Purpose::Access)
             .await?
             .ok_or_else(not_valid)?;
-        let identity = match bearer.kind {
+        let read_only = admitted(state, &bearer.tenant).await?;
+        let mut identity = match bearer.kind {
             Kind::User => Self::of_user(state, bearer).await?,
             Kind::Client => Self::of_client(state, bearer, peer_of(parts)).await?,
         };
+        identity.read_only = read_only;
         if let Some(slot) = parts.extensions.get::<ActorSlot>() {
             let _ = slot.0.set(identity.username.clone());
         }
@@ -90,6 +94,7 @@ impl Identity {
             id: bearer.id,
             session: bearer.session,
             amr: bearer.amr,
+            read_only: false,
             rights: Rights::User(standing),
         })
     }
@@ -121,11 +126,17 @@ impl Identity {
             id: bearer.id,
             session: None,
             amr: bearer.amr,
+            read_only: false,
             rights: Rights::Client {
                 row,
                 scope: bearer.scope,
             },
         })
+    }
+
+    /// Nothing may be written: the tenant is suspended.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// The user's id; programs have none.
@@ -240,6 +251,36 @@ impl Identity {
         held.dedup();
         held
     }
+}
+
+/// May people of this tenant come in, and does it stay within its rate? Says whether it may read only. A tenant that is on no
+/// list is one of the configuration that the start has not written down yet.
+async fn admitted(state: &ApiState, tenant: &TenantId) -> Result<bool, Problem> {
+    let Some(row) = Access::tenant(state, tenant).await? else {
+        return Ok(false);
+    };
+    if !row.state().is_open() {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "tenant.closed",
+            format!("the tenant is {}", row.state().as_str()),
+        ));
+    }
+    if let Some(rate) = row.limit("api_per_minute") {
+        let of_tenant = Uuid::new_v5(&Uuid::NAMESPACE_URL, tenant.as_str().as_bytes());
+        state
+            .rates
+            .take(of_tenant, rate, Instant::now())
+            .map_err(|seconds| {
+                let mut problem = too_often(seconds);
+                problem.code = "limit.api_per_minute".into();
+                problem.detail = format!(
+                    "the tenant's plan has {rate} requests a minute; try again in {seconds} seconds"
+                );
+                problem
+            })?;
+    }
+    Ok(!row.state().takes_writes())
 }
 
 fn in_force(standing: &Standing, now: OffsetDateTime) -> impl Iterator<Item = &HeldGrant> {

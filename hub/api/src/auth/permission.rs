@@ -3,10 +3,11 @@
 use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 
 use super::identity::{Identity, Reach};
+use crate::looks::Look;
 use crate::problem::Problem;
 use crate::state::ApiState;
 
@@ -109,10 +110,42 @@ permissions! {
     ClientsRead = "clients:read",
     /// Make and change API clients and their secrets.
     ClientsManage = "clients:manage",
+    /// See the customers of the installation and their plans; holds in the tenant `platform` only.
+    TenantsRead = "tenants:read",
+    /// Make, change, suspend and close customers; holds in the tenant `platform` only.
+    TenantsManage = "tenants:manage",
 }
 
 /// Stands for every permission, present and to come.
 pub(crate) const ALL: &str = "*";
+
+/// What is read under these tells nothing of a patient. Whatever is read under any other permission leaves a row in the audit
+/// trail, also under one that comes later: it has to be put here to be left out.
+const OF_NOBODY: [&str; 8] = [
+    "channels:read",
+    "commands:read",
+    "audit:read",
+    "incidents:read",
+    "users:read",
+    "roles:read",
+    "clients:read",
+    "tenants:read",
+];
+
+/// True when what is read under it is about patients.
+pub(crate) fn shows_patients(permission: &str) -> bool {
+    (permission.ends_with(":read") || permission.ends_with(":body"))
+        && !OF_NOBODY.contains(&permission)
+}
+
+/// What stands in no patient's chart and must go on where nothing else may be written: emergencies, and shutting people out.
+const ALSO_SUSPENDED: [&str; 2] = ["glass:break", "glass:review"];
+
+fn writes(method: &Method, permission: &str) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+        && !permission.ends_with(":read")
+        && !ALSO_SUSPENDED.contains(&permission)
+}
 
 /// Proof that the caller is signed in and has the permission `P`.
 ///
@@ -126,7 +159,7 @@ impl<P: Permission> FromRequestParts<ApiState> for Can<P> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let who = Identity::of(parts, state).await?;
-        match allowed::<P>(&who)? {
+        match allowed::<P>(&who, parts)? {
             Reach::Everywhere if P::CHART && state.demands_relationship(&who) => {
                 Err(no_relationship())
             }
@@ -158,7 +191,7 @@ impl<P: Permission> FromRequestParts<ApiState> for CanSomewhere<P> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let who = Identity::of(parts, state).await?;
-        allowed::<P>(&who)?;
+        allowed::<P>(&who, parts)?;
         Ok(Self {
             who,
             permission: PhantomData,
@@ -176,7 +209,17 @@ impl FromRequestParts<ApiState> for SignedIn {
     }
 }
 
-fn allowed<P: Permission>(who: &Identity) -> Result<Reach, Problem> {
+fn allowed<P: Permission>(who: &Identity, parts: &Parts) -> Result<Reach, Problem> {
+    if who.is_read_only() && writes(&parts.method, P::NAME) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "tenant.suspended",
+            "the tenant is suspended: what it has can be read, and what instruments send is filed; nothing else is written",
+        ));
+    }
+    if shows_patients(P::NAME) {
+        Look::begin(parts, who, P::NAME);
+    }
     if who.must_change_password() {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,

@@ -98,6 +98,15 @@ pub(crate) async fn one(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Patient>, Pr
         .map(|record| Patient::of(record, &[])))
 }
 
+/// All records of the person whose record this is; `None` when there is no such record.
+pub(crate) async fn family(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Vec<Uuid>>, Problem> {
+    let Some(person) = queries::get(tx.conn(), id).await? else {
+        return Ok(None);
+    };
+    let merged = person.merged.iter().map(|record| record.id);
+    Ok(Some(std::iter::once(person.patient.id).chain(merged).collect()))
+}
+
 /// Records that may be the same person, likeliest first; `None` when there is no such record.
 pub(crate) async fn duplicates(
     tx: &mut Tx<'_>,

@@ -14,6 +14,7 @@ use crate::extract::{Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::integration as reads;
+use crate::reads::patients::family;
 use crate::state::ApiState;
 use crate::views::integration::{AuditEntry, CommandStatus, Incident};
 
@@ -47,6 +48,8 @@ struct AuditSearch {
     object: Option<String>,
     /// Id of something that was touched, also together with others.
     touched: Option<Uuid>,
+    /// A patient's id: who saw his data, also under a record that was merged with his, and who changed his record.
+    patient: Option<Uuid>,
     actor: Option<String>,
     /// `message.body_read`, `auth.login` …
     action: Option<String>,
@@ -67,22 +70,33 @@ struct AuditSearch {
 
 /// Search the audit trail
 #[utoipa::path(get, path = "/audit", tag = "audit", params(AuditSearch), security(("bearer" = ["audit:read"])),
-    responses((status = 200, description = "newest first", body = Page<AuditEntry>)))]
+    responses(
+        (status = 200, description = "newest first", body = Page<AuditEntry>),
+        (status = 404, description = "no patient has the id of `patient` (`patients.unknown`)")))]
 async fn audit(
     can: Can<AuditRead>,
     State(state): State<ApiState>,
     Params(search): Params<AuditSearch>,
 ) -> Result<Json<Page<AuditEntry>>, Problem> {
+    let mut tx = state.read(&can.who.tenant).await?;
+    let patients = match search.patient {
+        None => None,
+        Some(id) => Some(
+            family(&mut tx, id)
+                .await?
+                .ok_or_else(super::patients::no_patient)?,
+        ),
+    };
     let wanted = Wanted {
         object: search.object,
         actor: search.actor,
         action: search.action,
         touched: search.touched,
+        patients,
         recorded_from: search.from.map(|moment| moment.0),
         recorded_to: search.to.map(|moment| moment.0),
         ..Wanted::default()
     };
-    let mut tx = state.read(&can.who.tenant).await?;
     reads::audit(&mut tx, wanted, search.cursor.as_ref(), search.limit)
         .await
         .map(Json)

@@ -210,14 +210,14 @@ async fn create(
     }))
 }
 
-struct OneTime {
-    password: String,
-    hash: String,
-    until: OffsetDateTime,
-    until_text: String,
+pub(super) struct OneTime {
+    pub(super) password: String,
+    pub(super) hash: String,
+    pub(super) until: OffsetDateTime,
+    pub(super) until_text: String,
 }
 
-async fn one_time() -> Result<OneTime, Problem> {
+pub(super) async fn one_time() -> Result<OneTime, Problem> {
     let password = secrets::one_time_password();
     let until = OffsetDateTime::now_utc() + ONE_TIME;
     Ok(OneTime {

@@ -236,10 +236,10 @@ impl hub_api::Backbone for ApiBackbone {
 
     async fn attachment(
         &self,
-        _tenant: &TenantId,
+        tenant: &TenantId,
         sha256: &str,
     ) -> Result<Option<Bytes>, BackboneError> {
-        tokio::time::timeout(Duration::from_secs(10), claim::get(&self.backbone, sha256))
+        tokio::time::timeout(Duration::from_secs(10), claim::get(&self.backbone, tenant, sha256))
             .await
             .map_err(unavailable)?
             .map_err(unavailable)

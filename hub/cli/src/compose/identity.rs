@@ -32,6 +32,23 @@ pub(crate) async fn token_keys(loaded: &Loaded) -> anyhow::Result<TokenKeys> {
         .map_err(|error| anyhow::anyhow!("[api] token_secret: {error}"))
 }
 
+/// What seals keys in the database; `None` without a secret that outlives the process.
+///
+/// # Errors
+/// The secret can't be had.
+pub(crate) fn sealer(loaded: &Loaded) -> anyhow::Result<Option<Sealer>> {
+    loaded
+        .config
+        .api
+        .token_secret
+        .as_ref()
+        .map(|secret| {
+            let secret = secret.resolve().map_err(anyhow::Error::msg)?;
+            Ok(Sealer::new(secret.as_bytes()))
+        })
+        .transpose()
+}
+
 /// Makes the first key, and the next one every month, until `stop`. Returns when there is one, or none can be had now.
 pub(super) async fn keep_keys(
     pool: &PgPool,

@@ -12,7 +12,10 @@ use hub_core::subject::{self, StreamName};
 use schemas::criticals::EscalateCriticals;
 use schemas::{ChannelId, TenantId};
 use sqlx::PgPool;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use worker_identity::root_key::{self, RootKey};
+use worker_identity::sealing::Sealer;
 use worker_integration::maintain;
 
 /// How often ledger and stream are compared, partitions made and the audit trail sealed.
@@ -29,6 +32,8 @@ const SLICE: usize = 2_500;
 const OUTBOX_AGE: time::Duration = time::Duration::days(30);
 /// Refresh tokens out of date are kept this long: a stolen one that is shown late is still known for what it is.
 const TOKEN_AGE: time::Duration = time::Duration::days(30);
+/// A day is signed when what was sealed at its end is there.
+const AFTER_MIDNIGHT: Duration = Duration::from_secs(300);
 /// Kind of incident.
 const LEDGER_GAP: &str = "ledger_gap";
 
@@ -38,6 +43,8 @@ pub(super) async fn run(
     pool: PgPool,
     governor: Governor,
     channels: Vec<(TenantId, ChannelId)>,
+    tenants: watch::Receiver<Vec<TenantId>>,
+    sealer: Option<Sealer>,
     inbox_age: time::Duration,
     stop: CancellationToken,
 ) {
@@ -48,9 +55,7 @@ pub(super) async fn run(
     for timer in [&mut minute, &mut seal, &mut hour] {
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }
-    let mut tenants: Vec<TenantId> = channels.iter().map(|(tenant, _)| tenant.clone()).collect();
-    tenants.sort();
-    tenants.dedup();
+    let mut signed = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -63,21 +68,35 @@ pub(super) async fn run(
                         Err(_) => tracing::debug!(%channel, "ledger and stream could not be compared within a minute"),
                     }
                 }
+                let tenants = tenants.borrow().clone();
                 for tenant in &tenants {
                     if let Err(error) = escalate(&backbone, &pool, tenant).await {
                         tracing::debug!(%error, "critical values can't be looked through now");
                     }
                 }
             }
-            _ = seal.tick() => for tenant in &tenants {
-                if let Err(error) = maintain::seal(&pool, tenant).await {
-                    tracing::debug!(%error, "the audit trail can't be sealed now");
+            _ = seal.tick() => {
+                let tenants = tenants.borrow().clone();
+                for tenant in &tenants {
+                    if let Err(error) = maintain::seal(&pool, tenant).await {
+                        tracing::debug!(%error, "the audit trail can't be sealed now");
+                    }
                 }
-            },
+                // once a day, and at the start what is missing
+                let now = time::OffsetDateTime::now_utc();
+                let due = Some((now - AFTER_MIDNIGHT).date());
+                if let Some(sealer) = &sealer && signed != due {
+                    match sign_roots(&pool, sealer, &tenants, now).await {
+                        Ok(()) => signed = due,
+                        Err(error) => tracing::debug!(%error, "the roots of the audit trail can't be signed now"),
+                    }
+                }
+            }
             _ = hour.tick() => {
                 if let Err(error) = maintain::ensure_partitions(&pool, 1, 7).await {
                     tracing::warn!(%error, "the ledger's partitions could not be made; rows go to the default partition");
                 }
+                let tenants = tenants.borrow().clone();
                 for tenant in &tenants {
                     let pruned = async {
                         let inbox = maintain::prune_inbox(&pool, tenant, inbox_age).await?;
@@ -92,6 +111,36 @@ pub(super) async fn run(
                 }
             }
         }
+    }
+}
+
+/// Signs the root of every day that is over.
+async fn sign_roots(
+    pool: &PgPool,
+    sealer: &Sealer,
+    tenants: &[TenantId],
+    now: time::OffsetDateTime,
+) -> anyhow::Result<()> {
+    let key = RootSigner(root_key::ensure(pool, sealer).await?);
+    for tenant in tenants {
+        let days = maintain::sign_roots(pool, tenant, &key, now).await?;
+        if days > 0 {
+            tracing::info!(%tenant, days, "days of the audit trail are signed");
+        }
+    }
+    Ok(())
+}
+
+/// The installation's key, as the trail wants it.
+pub(crate) struct RootSigner(pub(crate) RootKey);
+
+impl maintain::Signer for RootSigner {
+    fn kid(&self) -> &str {
+        &self.0.kid
+    }
+
+    fn sign(&self, text: &[u8]) -> Vec<u8> {
+        self.0.sign(text)
     }
 }
 

@@ -14,6 +14,7 @@ use schemas::commands::MapCode;
 use schemas::integration::CodeMapped;
 use schemas::{ChannelId, TenantId};
 use sqlx::PgPool;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use worker_integration::queries::{HeldSearch, held_items};
 
@@ -39,7 +40,7 @@ pub(super) async fn watch(
     backbone: Backbone,
     pool: PgPool,
     mappings: Arc<MappingStore>,
-    tenants: Vec<TenantId>,
+    tenants: watch::Receiver<Vec<TenantId>>,
     stop: CancellationToken,
 ) {
     let Some(folder) = mappings.folder().map(Path::to_owned) else {
@@ -51,7 +52,8 @@ pub(super) async fn watch(
     let mut release_due = true;
     loop {
         if release_due {
-            match release(&backbone, &pool, &mappings, &tenants).await {
+            let now = tenants.borrow().clone();
+            match release(&backbone, &pool, &mappings, &now).await {
                 Ok(()) => release_due = false,
                 Err(error) => tracing::debug!(%error, "held results can't be looked through now"),
             }

@@ -13,7 +13,7 @@ use hub_core::{Tx, subject};
 use schemas::TenantId;
 use schemas::worklist::WorklistQuestion;
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,7 @@ pub(super) struct Responder {
     pub(super) backbone: Backbone,
     pub(super) pool: PgPool,
     pub(super) mappings: Arc<MappingStore>,
-    pub(super) tenants: Vec<TenantId>,
+    pub(super) tenants: watch::Receiver<Vec<TenantId>>,
     pub(super) stop: CancellationToken,
 }
 
@@ -134,7 +134,7 @@ impl Responder {
         let (Some(tenant), Some(reply)) = (subject::tenant_of_subject(&subject), reply) else {
             return;
         };
-        if !self.tenants.contains(&tenant) {
+        if !self.tenants.borrow().contains(&tenant) {
             return;
         }
         let began = Instant::now();

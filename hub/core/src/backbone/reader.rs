@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::Backbone;
 use crate::retry::Pauses;
 use crate::subject::StreamName;
+use crate::vault::VaultError;
 
 /// Messages asked for at once; with the byte limit below it bounds what waits in memory.
 const BATCH: usize = 256;
@@ -44,6 +45,8 @@ pub struct Reader {
     messages: Option<pull::Stream>,
     connections: watch::Receiver<u64>,
     pauses: Pauses,
+    /// A key that the record to come needs, and that is not at hand.
+    wants: Option<String>,
 }
 
 impl Reader {
@@ -60,6 +63,7 @@ impl Reader {
             consumer_seq: 0,
             messages: None,
             pauses: Pauses::for_backbone(),
+            wants: None,
         }
     }
 
@@ -143,17 +147,60 @@ impl Reader {
             self.messages = None;
             return None;
         }
+        let message = message.message;
+        let subject = message.subject.to_string();
+        let (mut headers, mut payload) = (message.headers, message.payload);
+        if !self.headers_only
+            && let Err(error) =
+                self.backbone
+                    .vault()
+                    .open_now(&subject, &mut headers, &mut payload)
+        {
+            match error {
+                // to be passed over would be to be lost: it is read again when its key is there
+                VaultError::Unknown(name) => {
+                    self.wants = Some(name);
+                    self.messages = None;
+                    return None;
+                }
+                // the record says of itself that it can't be read, as one that is damaged otherwise
+                error => {
+                    tracing::error!(stream = self.stream.as_str(), seq, %error, "a stored record does not open");
+                }
+            }
+        }
         self.consumer_seq = consumer_seq;
         self.after = seq;
         self.pauses.reset();
-        let message = message.message;
         Some(StoredMessage {
             seq,
-            subject: message.subject.to_string(),
-            headers: message.headers,
-            payload: message.payload,
+            subject,
+            headers,
+            payload,
             pending,
         })
+    }
+
+    /// Asks for the key that is missing. Without it the record comes again, and so does the question, with growing pauses.
+    async fn fetch_key(&mut self) {
+        let Some(name) = self.wants.clone() else {
+            return;
+        };
+        let asked = tokio::time::timeout(
+            Duration::from_secs(10),
+            self.backbone.vault().refresh(&self.backbone, &name),
+        )
+        .await;
+        match asked {
+            Ok(Ok(())) => self.wants = None,
+            Ok(Err(error)) => {
+                metrics::counter!("hub_vault_failures_total").increment(1);
+                tracing::error!(stream = self.stream.as_str(), %error, "a stored record can't be read without its key; what comes after it waits");
+            }
+            Err(_) => {
+                tracing::debug!(stream = self.stream.as_str(), "the keys can't be had yet");
+            }
+        }
     }
 
     async fn open(&mut self) {
@@ -165,6 +212,7 @@ impl Reader {
             // counts as the first try; reset by the first message
             let _ = self.pauses.next_pause();
         }
+        self.fetch_key().await;
         let config = pull::Config {
             name: Some(format!("r-{}", uuid::Uuid::now_v7().simple())),
             deliver_policy: DeliverPolicy::ByStartSequence {

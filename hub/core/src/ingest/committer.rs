@@ -289,7 +289,7 @@ impl Committer {
     async fn part(&self, waiting: &Waiting) -> Result<Part, IngestError> {
         let received = &waiting.received;
         let mut part = if received.bytes.len() > claim::LIMIT {
-            let name = claim::put(&self.backbone, &received.bytes)
+            let name = claim::put(&self.backbone, &self.tenant, &received.bytes)
                 .await
                 .map_err(|error| IngestError::Refused(error.to_string()))?;
             let mut part = Part::new(Bytes::new());

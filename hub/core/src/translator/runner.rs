@@ -440,7 +440,7 @@ impl<T: Translator> TranslatorRunner<T> {
         checkpoint: Checkpoint,
     ) -> Result<u64, PublishError> {
         for (name, bytes) in &made.attachments {
-            let stored = claim::put(&self.backbone, bytes)
+            let stored = claim::put(&self.backbone, &self.tenant, bytes)
                 .await
                 .map_err(|error| PublishError::Unreachable(error.to_string()))?;
             if stored != *name {
@@ -536,7 +536,7 @@ pub async fn read_raw(
         let attribute = |name| record.attribute(part, name);
         let bytes = match attribute(claim::HEADER) {
             None => part.body.clone(),
-            Some(name) => claim::get(backbone, name)
+            Some(name) => claim::get(backbone, tenant, name)
                 .await
                 .map_err(|error| ReadError::Now(error.to_string()))?
                 .ok_or_else(|| ReadError::Ever(format!("object {name} is gone")))?,
@@ -690,7 +690,7 @@ impl Made {
         for ((lane, _), runs) in self.lanes {
             for mut run in runs {
                 if let Some(body) = run.large.take() {
-                    let name = claim::put(backbone, &body)
+                    let name = claim::put(backbone, tenant, &body)
                         .await
                         .map_err(|error| PublishError::Unreachable(error.to_string()))?;
                     for part in &mut run.parts {

@@ -267,7 +267,7 @@ pub(crate) async fn envelopes(
         let attribute = |name| record.attribute(part, name);
         let body = match attribute(claim::HEADER) {
             None => part.body.clone(),
-            Some(name) => claim::get(backbone, name)
+            Some(name) => claim::get(backbone, &tenant, name)
                 .await
                 .map_err(|error| Unreadable::Now(error.to_string()))?
                 .ok_or_else(|| damaged(&format!("object {name} is gone")))?,

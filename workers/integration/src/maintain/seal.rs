@@ -12,16 +12,16 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Entries sealed or verified in one transaction.
-const CHUNK: i64 = 1_000;
+pub(super) const CHUNK: i64 = 1_000;
 
 /// How far below the last sealed entry a pass still looks: a transaction that got its id before and committed after is
-/// found if fewer entries than this were written meanwhile. One that is missed shows in [`Verification::unsealed`].
-const LATE: i64 = 100_000;
+/// found if fewer entries than this were written meanwhile. One that is missed shows as not sealed when all is verified.
+pub(super) const LATE: i64 = 100_000;
 
 /// What an audit entry says, in the one form that is digested. The order of fields is part of it.
 #[derive(Serialize, sqlx::FromRow)]
-struct Entry {
-    id: i64,
+pub(super) struct Entry {
+    pub(super) id: i64,
     tenant_id: String,
     #[serde(serialize_with = "micros")]
     recorded_at: OffsetDateTime,
@@ -40,7 +40,7 @@ fn micros<S: serde::Serializer>(time: &OffsetDateTime, to: S) -> Result<S::Ok, S
 }
 
 impl Entry {
-    fn link(&self, previous: &[u8]) -> [u8; 32] {
+    pub(super) fn link(&self, previous: &[u8]) -> [u8; 32] {
         let text = serde_json::to_vec(self).expect("strings and numbers serialise");
         Sha256::new()
             .chain_update(previous)
@@ -48,27 +48,6 @@ impl Entry {
             .finalize()
             .into()
     }
-}
-
-/// What a look at the whole chain found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verification {
-    /// Links that hold, from the first on.
-    pub intact: i64,
-    /// Entries that have no link yet (or were put in afterwards with an old id).
-    pub unsealed: i64,
-    /// The first place where entry and digest disagree.
-    pub broken: Option<Broken>,
-}
-
-/// The first altered row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
-    pub position: i64,
-    /// The entry that was altered, or is gone.
-    pub entry_id: i64,
-    /// `altered`, `missing`, `gap`.
-    pub what: &'static str,
 }
 
 /// Lays links for all entries that have none; returns how many.
@@ -134,74 +113,4 @@ async fn seal_chunk(pool: &PgPool, tenant: &TenantId) -> Result<u64, sqlx::Error
     .await?;
     tx.commit().await?;
     Ok(done.rows_affected())
-}
-
-#[derive(sqlx::FromRow)]
-struct Link {
-    position: i64,
-    entry_id: i64,
-    digest: Vec<u8>,
-}
-
-/// Computes every digest anew and names the first row that does not fit.
-///
-/// # Errors
-/// The database is out of reach.
-pub async fn verify(pool: &PgPool, tenant: &TenantId) -> Result<Verification, sqlx::Error> {
-    let mut previous = vec![0; 32];
-    let mut intact = 0;
-    let broken = 'chain: loop {
-        let mut tx = Tx::begin(pool, tenant).await?;
-        let links: Vec<Link> = sqlx::query_as(
-            "select position, entry_id, digest from audit.chain where position > $1 order by tenant_id, position limit $2",
-        )
-        .bind(intact)
-        .bind(CHUNK)
-        .fetch_all(tx.conn())
-        .await?;
-        let ids: Vec<i64> = links.iter().map(|link| link.entry_id).collect();
-        let entries: Vec<Entry> = sqlx::query_as(
-            "select e.id, e.tenant_id, e.recorded_at, e.actor, e.action, e.object, e.objects, e.reason, e.causes,
-                    e.detail::text as detail
-             from audit.entries e where e.id = any($1)",
-        )
-        .bind(ids)
-        .fetch_all(tx.conn())
-        .await?;
-        tx.rollback().await?;
-        if links.is_empty() {
-            break None;
-        }
-        let entries: std::collections::HashMap<i64, Entry> =
-            entries.into_iter().map(|entry| (entry.id, entry)).collect();
-        for link in links {
-            let what = match entries.get(&link.entry_id) {
-                _ if link.position != intact + 1 => "gap",
-                None => "missing",
-                Some(entry) if entry.link(&previous)[..] != link.digest[..] => "altered",
-                Some(_) => {
-                    intact += 1;
-                    previous = link.digest;
-                    continue;
-                }
-            };
-            break 'chain Some(Broken {
-                position: intact + 1,
-                entry_id: link.entry_id,
-                what,
-            });
-        }
-    };
-    let mut tx = Tx::begin(pool, tenant).await?;
-    let unsealed: i64 = sqlx::query_scalar(
-        "select count(*) from audit.entries e where not exists (select from audit.chain c where c.entry_id = e.id)",
-    )
-    .fetch_one(tx.conn())
-    .await?;
-    tx.rollback().await?;
-    Ok(Verification {
-        intact,
-        unsealed,
-        broken,
-    })
 }

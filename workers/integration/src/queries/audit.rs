@@ -32,6 +32,8 @@ pub struct AuditSearch {
     pub object: Option<String>,
     /// The id of something touched, also together with others.
     pub touched: Option<Uuid>,
+    /// All records of one person: who saw his data, and who changed his record.
+    pub patients: Option<Vec<Uuid>>,
     pub recorded_from: Option<OffsetDateTime>,
     pub recorded_to: Option<OffsetDateTime>,
     /// Keyset: below this id.
@@ -64,6 +66,16 @@ pub async fn audit(
     }
     if let Some(id) = search.touched {
         query.push(" and ").push_bind(id).push(" = any(e.objects)");
+    }
+    if let Some(records) = &search.patients {
+        // each half has an index of its own
+        let objects: Vec<String> = records.iter().map(|id| format!("patient {id}")).collect();
+        query
+            .push(" and e.id in (select r.id from audit.entries r where r.action like 'read.%' and r.objects && ")
+            .push_bind(records)
+            .push(" union all select o.id from audit.entries o where o.object = any(")
+            .push_bind(objects)
+            .push("))");
     }
     if let Some(from) = search.recorded_from {
         query.push(" and e.recorded_at >= ").push_bind(from);

@@ -1,0 +1,49 @@
+//! Looks at patients' data, put on record before they are shown. Written straight into the trail and not sent as a command:
+//! what is shown comes from this database, so a record in it is there whenever the data are, also while NATS is away.
+
+use hub_core::Tx;
+use schemas::TenantId;
+use serde::Serialize;
+use sqlx::PgPool;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// Actions of such entries begin so; an index holds them by patient.
+pub const PREFIX: &str = "read.";
+
+/// One look.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Look {
+    pub actor: String,
+    /// Begins with [`PREFIX`].
+    pub action: String,
+    /// What was asked for, without the words of the question.
+    pub object: String,
+    /// Patients whose data were shown.
+    pub objects: Vec<Uuid>,
+    pub detail: serde_json::Value,
+}
+
+/// Writes them, all or none; on disk when it returns.
+///
+/// # Errors
+/// The database is out of reach or refuses.
+pub async fn record_looks(
+    pool: &PgPool,
+    tenant: &TenantId,
+    looks: &[Look],
+) -> Result<(), sqlx::Error> {
+    let mut tx = Tx::begin(pool, tenant).await?;
+    sqlx::query(
+        "insert into audit.entries (tenant_id, actor, action, object, objects, detail)
+         select $1, r.actor, r.action, r.object, r.objects, r.detail
+         from rows from (jsonb_to_recordset($2) as (actor text, action text, object text, objects uuid[], detail jsonb))
+              with ordinality as r(actor, action, object, objects, detail, n)
+         order by r.n",
+    )
+    .bind(tenant.as_str())
+    .bind(Json(looks))
+    .execute(tx.conn())
+    .await?;
+    tx.commit().await
+}
