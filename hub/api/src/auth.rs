@@ -19,7 +19,7 @@ pub(crate) mod tokens;
 pub(crate) mod totp;
 
 pub(crate) use access::Access;
-pub use bootstrap::{BootstrapError, bootstrap_admin};
+pub use bootstrap::{BootstrapError, bootstrap_admin, one_time_password};
 pub use keyring::{TokenKeys, WeakSecret};
 pub use permission::PERMISSIONS;
 pub use tokens::TOKEN_LIFETIME;

@@ -24,6 +24,7 @@ mod views;
 
 pub use auth::{
     BootstrapError, PERMISSIONS, TOKEN_LIFETIME, TokenKeys, WeakSecret, bootstrap_admin,
+    one_time_password,
 };
 pub use backbone::{
     Backbone, BackboneError, Check, CommandOutcome, CommandRequest, KeptBody, Readiness,

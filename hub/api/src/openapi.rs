@@ -19,7 +19,7 @@ const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `P
     left out. Times are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
     `traceparent` is continued and returned.";
 
-const TAGS: [(&str, &str); 14] = [
+const TAGS: &[(&str, &str)] = &[
     ("sign-in", "Tokens, and one's own affairs."),
     (
         "users",
@@ -49,6 +49,7 @@ const TAGS: [(&str, &str); 14] = [
         "Outcomes of writes that were answered with 202.",
     ),
     ("audit", "Who did what to what."),
+    ("platform", "Customers of the installation, for those who run it."),
     ("incidents", "What the backbone found wrong with itself."),
 ];
 

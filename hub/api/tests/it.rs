@@ -18,6 +18,7 @@ mod it {
     mod devices;
     mod glass;
     mod house;
+    mod looks;
     mod messages;
     mod orders;
     mod problems;

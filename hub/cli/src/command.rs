@@ -10,6 +10,7 @@ use hub_core::telemetry::LogFormat;
 
 use crate::compose::{self, Roles};
 
+mod audit;
 mod check;
 mod dead;
 mod demo;
@@ -25,6 +26,7 @@ mod run;
 mod send;
 mod signal;
 mod simulate;
+mod tenant;
 
 /// Sangam: a message-driven integration hub for hospitals.
 #[derive(Parser)]
@@ -86,8 +88,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show or renew the keys that sign access tokens.
+    /// Show or renew the keys that sign access tokens, and those that what is stored is encrypted with.
     Keys(keys::Keys),
+    /// Verify the audit trail; print its signed roots.
+    Audit(audit::Audit),
+    /// Make, list, suspend, export customers of the installation.
+    Tenant(tenant::Tenant),
     /// Measure messages a second and latencies, of the acknowledgement and of "visible by REST".
     Load(load::Load),
 }
@@ -196,6 +202,8 @@ impl Line {
             Command::Dead(dead) => dead.run().await,
             Command::Doctor { config, json } => doctor::run(&config, json).await,
             Command::Keys(keys) => keys.run().await,
+            Command::Audit(audit) => audit.run().await,
+            Command::Tenant(tenant) => tenant.run().await,
             Command::Load(load) => load.run().await,
         }
     }

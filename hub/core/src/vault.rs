@@ -23,7 +23,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use schemas::TenantId;
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Backbone, BackboneError, ToPublish};
+use crate::backbone::{Backbone, ToPublish};
 use crate::config::EncryptionSettings;
 use crate::subject::tenant_of_subject;
 

@@ -9,6 +9,7 @@
 mod it {
     mod house;
     mod keys;
+    mod life;
     mod racing;
     mod tenants;
 }

@@ -63,6 +63,16 @@ pub async fn bootstrap_admin(
     }
 }
 
+/// A password that somebody shall change at his first sign-in, and its argon2id hash.
+///
+/// # Errors
+/// The hash failed.
+pub async fn one_time_password() -> Result<(String, String), HashError> {
+    let made = secrets::one_time_password();
+    let hash = password::hash(made.clone()).await?;
+    Ok((made, hash))
+}
+
 async fn stored_hash(pool: &PgPool, tenant: &TenantId) -> Result<Option<String>, sqlx::Error> {
     let mut tx = Tx::begin(pool, tenant).await?;
     let hash = sqlx::query_scalar("select password_hash from users.users where username = $1")

@@ -17,6 +17,7 @@ async fn requests_are_served_and_idle_connections_do_not_hold_up_the_end() {
     let served = tokio::spawn(hub_api::serve(
         listener,
         house.router.clone(),
+        None,
         stop.clone().cancelled_owned(),
     ));
 

@@ -6,12 +6,15 @@ use std::time::Duration;
 use hub_core::backbone::{Backbone, sync_check};
 use hub_core::config::Loaded;
 use hub_core::subject::StreamName;
+use hub_core::vault::Vault;
 use hub_core::{Tx, db, migrate};
 use schemas::TenantId;
 use sqlx::PgPool;
-use worker_integration::{maintain, queries};
+use worker_integration::maintain::{self, Span};
+use worker_integration::queries;
 
 use super::ConfigArgument;
+use super::audit::{Keys, told};
 use crate::compose;
 
 /// One finding.
@@ -115,7 +118,17 @@ async fn nats(loaded: &Loaded, findings: &mut Vec<Finding>) {
             }
         },
     );
-    let backbone = match Backbone::connect(&loaded.config.nats).await {
+    let vault = match Vault::of(&loaded.config.encryption) {
+        Ok(vault) => vault,
+        Err(error) => {
+            findings.push(bad("encryption", error));
+            return;
+        }
+    };
+    let backbone = Backbone::connect(&loaded.config.nats)
+        .await
+        .map(|backbone| backbone.with_vault(vault));
+    let backbone = match backbone {
         Ok(backbone) if backbone.wait_connected(Duration::from_secs(5)).await => backbone,
         Ok(_) => {
             findings.push(bad(
@@ -129,6 +142,7 @@ async fn nats(loaded: &Loaded, findings: &mut Vec<Finding>) {
             return;
         }
     };
+    findings.push(encryption(&backbone).await);
     for name in StreamName::ALL {
         let what = format!("stream {}", name.as_str());
         findings.push(
@@ -147,6 +161,23 @@ async fn nats(loaded: &Loaded, findings: &mut Vec<Finding>) {
                 Err(_) => bad(&what, "no answer within 5 s"),
             },
         );
+    }
+}
+
+/// Keys that are there must open, whether or not new records are encrypted.
+async fn encryption(backbone: &Backbone) -> Finding {
+    let vault = backbone.vault();
+    match tokio::time::timeout(Duration::from_secs(5), vault.check(backbone)).await {
+        Ok(Ok(0)) if !vault.seals() => {
+            not_checked("encryption", "off: what NATS stores lies in the open")
+        }
+        Ok(Ok(keys)) if vault.seals() => good("encryption", format!("on, {keys} data keys open")),
+        Ok(Ok(keys)) => not_checked(
+            "encryption",
+            format!("off for what is stored now; {keys} data keys of before open"),
+        ),
+        Ok(Err(error)) => bad("encryption", error.to_string()),
+        Err(_) => bad("encryption", "no answer within 5 s"),
     }
 }
 
@@ -177,12 +208,11 @@ async fn postgres(loaded: &Loaded, findings: &mut Vec<Finding>) -> anyhow::Resul
             return Ok(());
         }
     }
-    for tenant in &loaded.config.tenants {
-        if let Err(error) = tenant_findings(&pool, tenant.id.get_ref(), findings).await {
-            findings.push(bad(
-                &format!("tenant {}", tenant.id.get_ref()),
-                error.to_string(),
-            ));
+    let sealer = compose::identity::sealer(loaded)?;
+    let keys = Keys::load(&pool, sealer.as_ref()).await?;
+    for tenant in worker_identity::tenants::all(&pool).await? {
+        if let Err(error) = tenant_findings(&pool, &tenant, &keys, findings).await {
+            findings.push(bad(&format!("tenant {tenant}"), error.to_string()));
         }
     }
     Ok(())
@@ -191,6 +221,7 @@ async fn postgres(loaded: &Loaded, findings: &mut Vec<Finding>) -> anyhow::Resul
 async fn tenant_findings(
     pool: &PgPool,
     tenant: &TenantId,
+    keys: &Keys,
     findings: &mut Vec<Finding>,
 ) -> Result<(), sqlx::Error> {
     let mut tx = Tx::begin(pool, tenant).await?;
@@ -242,22 +273,10 @@ async fn tenant_findings(
             good(&what(&format!("channel {}", channel.channel)), detail)
         });
     }
-    let audit = maintain::verify(pool, tenant).await?;
+    let audit = maintain::verify(pool, tenant, keys, &[], Span::default()).await?;
     findings.push(match audit.broken {
-        None => good(
-            &what("audit trail"),
-            format!(
-                "{} entries hold, {} not sealed yet",
-                audit.intact, audit.unsealed
-            ),
-        ),
-        Some(broken) => bad(
-            &what("audit trail"),
-            format!(
-                "entry {} at position {} is {}",
-                broken.entry_id, broken.position, broken.what
-            ),
-        ),
+        None => good(&what("audit trail"), told(&audit)),
+        Some(_) => bad(&what("audit trail"), told(&audit)),
     });
     Ok(())
 }

@@ -1,10 +1,15 @@
-//! `hub keys`: which keys sign access tokens, and a new one when one must go.
+//! `hub keys`: which keys sign access tokens, and which NATS's records are encrypted with; a new one when one must go.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
+use hub_core::backbone::Backbone;
+use hub_core::config::Loaded;
 use hub_core::db;
+use hub_core::vault::Vault;
+use schemas::TenantId;
 use time::format_description::well_known::Rfc3339;
 use worker_identity::keys;
 use worker_identity::sealing::Sealer;
@@ -12,7 +17,7 @@ use worker_identity::sealing::Sealer;
 use super::ConfigArgument;
 use crate::compose;
 
-/// Keys of access tokens. They are of the installation, for all its tenants.
+/// Keys of access tokens, which are of the installation, and data keys, of which each tenant has its own.
 #[derive(clap::Args, Debug)]
 pub(super) struct Keys {
     #[command(flatten)]
@@ -34,6 +39,18 @@ enum What {
         #[arg(long)]
         distrust: bool,
     },
+    /// Show the keys that what NATS stores is encrypted with.
+    Data {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give each tenant a new key for what is stored from now on, and wrap those it has under the master key of now. What was
+    /// stored before goes on being read. Running processes take it within half a minute.
+    RotateData {
+        /// Tenant. Default: every one that has a key.
+        #[arg(long)]
+        tenant: Option<TenantId>,
+    },
 }
 
 impl Keys {
@@ -43,6 +60,11 @@ impl Keys {
     /// No secret in the configuration, or no database.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let loaded = self.config.load()?;
+        match self.what {
+            What::Data { json } => return data(&loaded, json).await,
+            What::RotateData { tenant } => return rotate_data(&loaded, tenant).await,
+            What::List { .. } | What::Rotate { .. } => {}
+        }
         let Some(secret) = &loaded.config.api.token_secret else {
             bail!(
                 "[api] token_secret is not set: each process has a key of its own, which ends with it"
@@ -81,6 +103,7 @@ impl Keys {
                     return Ok(ExitCode::FAILURE);
                 }
             }
+            What::Data { .. } | What::RotateData { .. } => {}
             What::Rotate { distrust } => {
                 let kid = keys::rotate(&pool, &sealer, distrust).await?;
                 println!("{kid} signs from now; running processes know it within 20 s");
@@ -88,4 +111,66 @@ impl Keys {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn backbone(loaded: &Loaded) -> anyhow::Result<Backbone> {
+    let vault = Vault::of(&loaded.config.encryption).map_err(anyhow::Error::msg)?;
+    let backbone = Backbone::connect(&loaded.config.nats)
+        .await?
+        .with_vault(vault);
+    if !backbone.wait_connected(Duration::from_secs(5)).await {
+        bail!("NATS at {} can't be reached", loaded.config.nats.url);
+    }
+    Ok(backbone)
+}
+
+async fn data(loaded: &Loaded, json: bool) -> anyhow::Result<ExitCode> {
+    let backbone = backbone(loaded).await?;
+    let facts = backbone.vault().facts(&backbone).await?;
+    for fact in &facts {
+        if json {
+            println!("{}", serde_json::to_string(fact)?);
+        } else {
+            println!(
+                "{}.{}  made {}  wrapped by {}  {}",
+                fact.tenant,
+                fact.number,
+                fact.made_at,
+                fact.master,
+                if fact.opens { "opens" } else { "DOES NOT OPEN" }
+            );
+        }
+    }
+    Ok(if facts.iter().all(|fact| fact.opens) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn rotate_data(loaded: &Loaded, tenant: Option<TenantId>) -> anyhow::Result<ExitCode> {
+    let backbone = backbone(loaded).await?;
+    let vault = backbone.vault();
+    vault.check(&backbone).await?;
+    let tenants = match tenant {
+        Some(tenant) => vec![tenant],
+        None => {
+            let mut tenants: Vec<TenantId> = vault
+                .facts(&backbone)
+                .await?
+                .into_iter()
+                .filter_map(|fact| TenantId::new(fact.tenant).ok())
+                .collect();
+            tenants.dedup();
+            tenants
+        }
+    };
+    if tenants.is_empty() {
+        bail!("no tenant has a key: nothing was ever encrypted here");
+    }
+    for tenant in tenants {
+        let number = vault.rotate(&backbone, &tenant).await?;
+        println!("{tenant}.{number} is used from now; running processes take it within half a minute");
+    }
+    Ok(ExitCode::SUCCESS)
 }

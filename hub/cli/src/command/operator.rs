@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use hub_core::backbone::Backbone;
 use hub_core::config::Loaded;
 use hub_core::publish::{self, NewMessage};
+use hub_core::vault::Vault;
 use hub_core::worker::CommandOutcome;
 use hub_core::{Tx, db};
 use schemas::{Body, ChannelId, TenantId};
@@ -50,7 +51,10 @@ impl Operator {
                 .map(|tenant| tenant.id.get_ref().clone())
                 .context("the configuration names no tenant")?,
         };
-        let backbone = Backbone::connect(&loaded.config.nats).await?;
+        let vault = Vault::of(&loaded.config.encryption).map_err(anyhow::Error::msg)?;
+        let backbone = Backbone::connect(&loaded.config.nats)
+            .await?
+            .with_vault(vault);
         if !backbone.wait_connected(Duration::from_secs(5)).await {
             bail!("NATS at {} can't be reached", loaded.config.nats.url);
         }
