@@ -7,9 +7,11 @@
 
 mod it {
     mod astm;
+    mod audit;
     mod bad_input;
     mod contract;
     mod devices;
+    mod encryption;
     mod guarantees;
     mod hl7_orders;
     mod identity;
@@ -19,6 +21,7 @@ mod it {
     mod packs;
     mod poct1a;
     mod serial;
+    mod tenancy;
     mod traces;
     mod verification;
     mod ways;

@@ -288,6 +288,7 @@ async fn every_decision_and_every_look_at_a_body_is_in_the_audit_trail() {
         before: Some(i64::MAX),
         limit: 10,
         touched: None,
+        patients: None,
     };
     assert_eq!(audit(tx.conn(), &narrow).await.unwrap().len(), 1);
     let touched = AuditSearch {
