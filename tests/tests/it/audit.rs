@@ -11,9 +11,10 @@ const SOON: Duration = Duration::from_secs(30);
 /// Runs the program beside the hub, with its configuration.
 pub(crate) fn hub(config: &std::path::Path, arguments: &[&str]) -> Output {
     Command::new(hub_binary())
-        .args(arguments)
+        .arg(arguments[0])
         .arg("--config")
         .arg(config)
+        .args(&arguments[1..])
         .env("RUST_BACKTRACE", "0")
         .output()
         .unwrap()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tests::{HubProcess, HubSettings, Mllp, Servers, eventually, oru, unique};
 
 use super::audit::hub;
+use super::ways::tls::Pki;
 
 const SOON: Duration = Duration::from_secs(30);
 /// Stands in every message of this test, and nowhere else.
@@ -166,4 +167,29 @@ fn config_of(servers: &Servers) -> std::path::PathBuf {
         .filter(|path| path.extension().is_some_and(|kind| kind == "toml"))
         .find(|path| std::fs::read_to_string(path).unwrap().contains("[encryption]"))
         .unwrap()
+}
+
+#[tokio::test]
+async fn the_api_speaks_https_and_lets_in_who_has_a_certificate_of_ours() {
+    let servers = Servers::start().await;
+    let pki = Pki::new(servers.folder());
+    let mut settings = HubSettings::new(&servers);
+    settings.more = format!(
+        "\n[api.tls]\ncertificate_file = {:?}\nkey_file = {:?}\nclient_ca_file = {:?}\n",
+        pki.certificate, pki.key, pki.ca
+    );
+    let process = HubProcess::spawn(&servers, &settings, None).await;
+    let (pki, process) = (&pki, &process);
+    eventually("it answers over TLS", SOON, || async move {
+        pki.get(process.api(), true, "/healthz")
+            .await
+            .filter(|line| line == "HTTP/1.1 200 OK")
+    })
+    .await;
+    assert_eq!(
+        pki.get(process.api(), true, "/api/v1/patients").await.as_deref(),
+        Some("HTTP/1.1 401 Unauthorized")
+    );
+    assert_eq!(pki.get(process.api(), false, "/healthz").await, None, "without a certificate");
+    assert!(!tests::Rest::new(process.api()).is_ready().await, "without TLS");
 }

@@ -10,7 +10,7 @@ use tests::{
     shared, unique,
 };
 
-mod tls;
+pub(crate) mod tls;
 
 const SOON: Duration = Duration::from_secs(30);
 

@@ -26,7 +26,8 @@ type Table<T> = Mutex<HashMap<Key, (Instant, Arc<T>)>>;
 pub(crate) struct Access {
     users: Table<Standing>,
     clients: Table<ClientRow>,
-    tenants: Table<TenantRow>,
+    /// `None`: the tenant is on no list, and that is known.
+    tenants: Table<Option<TenantRow>>,
 }
 
 impl Access {
@@ -72,19 +73,21 @@ impl Access {
     pub(crate) async fn tenant(
         state: &ApiState,
         tenant: &TenantId,
-    ) -> Result<Option<Arc<TenantRow>>, Problem> {
+    ) -> Result<Arc<Option<TenantRow>>, Problem> {
         let key = (tenant.clone(), Uuid::nil());
         let before = get(&state.access.tenants, &key);
         if let Some(found) = fresh(before.as_ref()) {
-            return Ok(Some(found));
+            return Ok(found);
         }
         let read = async {
             let mut tx = state.read(tenant).await?;
             queries::tenant(tx.conn(), tenant.as_str())
                 .await
+                .map(Some)
                 .map_err(Problem::from)
         };
-        settle(&state.access.tenants, key, before, read.await)
+        let found = settle(&state.access.tenants, key, before, read.await)?;
+        Ok(found.unwrap_or_default())
     }
 
     /// After a change through this process nobody shall have to wait for it.

@@ -256,7 +256,8 @@ impl Identity {
 /// May people of this tenant come in, and does it stay within its rate? Says whether it may read only. A tenant that is on no
 /// list is one of the configuration that the start has not written down yet.
 async fn admitted(state: &ApiState, tenant: &TenantId) -> Result<bool, Problem> {
-    let Some(row) = Access::tenant(state, tenant).await? else {
+    let found = Access::tenant(state, tenant).await?;
+    let Some(row) = &*found else {
         return Ok(false);
     };
     if !row.state().is_open() {

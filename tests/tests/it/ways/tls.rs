@@ -11,6 +11,7 @@ use tests::{Answer, frame, parse_answers};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 pub(crate) struct Pki {
     pub(crate) ca: PathBuf,
@@ -51,13 +52,24 @@ impl Pki {
         }
     }
 
-    /// Sends a message over TLS; `None` when the hub does not answer it.
-    pub(crate) async fn send(
+    /// Status line of a GET over HTTPS; `None` when the hub does not answer it.
+    pub(crate) async fn get(
         &self,
         to: SocketAddr,
         with_certificate: bool,
-        message: &[u8],
-    ) -> Option<Answer> {
+        path: &str,
+    ) -> Option<String> {
+        let mut stream = self.connect(to, with_certificate).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut received = Vec::new();
+        let read = stream.read_to_end(&mut received);
+        tokio::time::timeout(Duration::from_secs(8), read).await.ok()?.ok()?;
+        let text = String::from_utf8_lossy(&received).into_owned();
+        text.lines().next().map(str::to_owned)
+    }
+
+    async fn connect(&self, to: SocketAddr, with_certificate: bool) -> Option<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.authority.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -74,10 +86,20 @@ impl Pki {
             builder.with_no_client_auth()
         };
         let stream = TcpStream::connect(to).await.ok()?;
-        let mut stream = TlsConnector::from(Arc::new(config))
+        TlsConnector::from(Arc::new(config))
             .connect(ServerName::try_from("localhost").unwrap(), stream)
             .await
-            .ok()?;
+            .ok()
+    }
+
+    /// Sends a message over TLS; `None` when the hub does not answer it.
+    pub(crate) async fn send(
+        &self,
+        to: SocketAddr,
+        with_certificate: bool,
+        message: &[u8],
+    ) -> Option<Answer> {
+        let mut stream = self.connect(to, with_certificate).await?;
         stream.write_all(&frame(message)).await.ok()?;
         let mut received = Vec::new();
         let mut piece = [0_u8; 4096];
