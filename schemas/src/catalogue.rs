@@ -4,7 +4,7 @@ use schemars::{Schema, generate::SchemaSettings};
 
 use crate::{
     Body, care, commands, controls, criticals, devices, identity, integration, patients, platform,
-    sending, verification,
+    privacy, sending, verification,
 };
 
 /// Fact or request.
@@ -135,6 +135,9 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     ),
     row::<identity::GrantChanged>(Event, None, OrderGroup::Identity),
     row::<identity::GlassBroken>(Event, None, OrderGroup::Identity),
+    row::<privacy::ConsentRecorded>(Event, None, OrderGroup::Patients),
+    row::<privacy::ConsentWithdrawn>(Event, None, OrderGroup::Patients),
+    row::<privacy::PrivacyRequestMoved>(Event, None, OrderGroup::Patients),
     row::<platform::TenantProvisioned>(Event, None, OrderGroup::Identity),
     row::<platform::TenantStateChanged>(Event, None, OrderGroup::Identity),
     row::<commands::MergePatients>(Command, Some(Owner::Patient), OrderGroup::Patients),
@@ -175,6 +178,10 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<identity::RotateClientSecret>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<identity::BreakGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<identity::ReviewGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<privacy::RecordConsent>(Command, Some(Owner::Patient), OrderGroup::Patients),
+    row::<privacy::WithdrawConsent>(Command, Some(Owner::Patient), OrderGroup::Patients),
+    row::<privacy::OpenPrivacyRequest>(Command, Some(Owner::Patient), OrderGroup::Patients),
+    row::<privacy::MovePrivacyRequest>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<platform::CreateTenant>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<platform::ChangeTenant>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<platform::SetTenantState>(Command, Some(Owner::Identity), OrderGroup::Identity),

@@ -15,6 +15,7 @@ pub mod integration;
 pub mod patch;
 pub mod patients;
 pub mod platform;
+pub mod privacy;
 pub mod sending;
 pub mod sql;
 pub mod verification;

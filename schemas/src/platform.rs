@@ -233,7 +233,10 @@ mod tests {
     fn every_state_has_its_row_and_a_closed_one_stays_closed() {
         for state in TenantState::ALL {
             assert_eq!(
-                TRANSITIONS.iter().filter(|(from, _)| *from == state).count(),
+                TRANSITIONS
+                    .iter()
+                    .filter(|(from, _)| *from == state)
+                    .count(),
                 1,
                 "{state:?}"
             );

@@ -213,9 +213,7 @@ mod tests {
     #[test]
     fn every_state_of_a_request_has_its_row_and_what_is_decided_stays_decided() {
         for state in PrivacyRequestState::ALL {
-            let rows = PRIVACY_TRANSITIONS
-                .iter()
-                .filter(|(from, _)| from == state);
+            let rows = PRIVACY_TRANSITIONS.iter().filter(|(from, _)| from == state);
             assert_eq!(rows.count(), 1, "{state:?}");
             assert!(!state.allowed().contains(state));
         }

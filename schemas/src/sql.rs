@@ -75,6 +75,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "tenancy",
         sql: include_str!("../sql/0018_tenancy.sql"),
     },
+    Migration {
+        version: 19,
+        name: "privacy",
+        sql: include_str!("../sql/0019_privacy.sql"),
+    },
 ];
 
 #[cfg(test)]

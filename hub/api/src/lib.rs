@@ -34,6 +34,6 @@ pub use openapi::openapi;
 pub use problem::{FieldProblem, Problem, ProblemDocument};
 pub use routes::router;
 pub use serve::serve;
+pub use state::{ApiLimits, ApiState, RenderMetrics};
 /// What serves HTTPS; made from `[api.tls]` by who wires the rooms.
 pub use tokio_rustls::TlsAcceptor;
-pub use state::{ApiLimits, ApiState, RenderMetrics};

@@ -207,7 +207,10 @@ fn patients_in(body: &[u8]) -> Vec<Uuid> {
     let mut seen = std::collections::HashSet::new();
     let is_list_of_patients = contains(body, b"\"identifiers\":[");
     let mut at = 0;
-    while let Some(offset) = body.get(at..).and_then(|rest| rest.iter().position(|b| *b == b'"' || *b == b'/' || *b == b'{')) {
+    while let Some(offset) = body.get(at..).and_then(|rest| {
+        rest.iter()
+            .position(|b| *b == b'"' || *b == b'/' || *b == b'{')
+    }) {
         let here = at + offset;
         at = here + 1;
         let rest = &body[here..];
@@ -247,11 +250,17 @@ mod tests {
     #[test]
     fn an_answer_tells_whose_data_it_shows() {
         let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let body = format!(r#"{{"items":[{{"id":"{b}","patient_id":"{a}"}},{{"patient_id":"{a}"}},{{"patient_id":null}}]}}"#);
+        let body = format!(
+            r#"{{"items":[{{"id":"{b}","patient_id":"{a}"}},{{"patient_id":"{a}"}},{{"patient_id":null}}]}}"#
+        );
         assert_eq!(patients_in(body.as_bytes()), [a]);
-        let list = format!(r#"{{"items":[{{"id":"{a}","identifiers":[]}},{{"id":"{b}","identifiers":[]}}]}}"#);
+        let list = format!(
+            r#"{{"items":[{{"id":"{a}","identifiers":[]}},{{"id":"{b}","identifiers":[]}}]}}"#
+        );
         assert_eq!(patients_in(list.as_bytes()), [a, b]);
-        let bundle = format!(r#"{{"subject":{{"reference":"Patient/{a}"}},"fullUrl":"http://x/fhir/Patient/{b}"}}"#);
+        let bundle = format!(
+            r#"{{"subject":{{"reference":"Patient/{a}"}},"fullUrl":"http://x/fhir/Patient/{b}"}}"#
+        );
         assert_eq!(patients_in(bundle.as_bytes()), [a, b]);
         assert!(patients_in(b"\"patient_id\":\"short").is_empty());
         assert!(patients_in(b"").is_empty());

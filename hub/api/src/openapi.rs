@@ -49,7 +49,14 @@ const TAGS: &[(&str, &str)] = &[
         "Outcomes of writes that were answered with 202.",
     ),
     ("audit", "Who did what to what."),
-    ("platform", "Customers of the installation, for those who run it."),
+    (
+        "privacy",
+        "What patients agree to and ask about their data.",
+    ),
+    (
+        "platform",
+        "Customers of the installation, for those who run it.",
+    ),
     ("incidents", "What the backbone found wrong with itself."),
 ];
 

@@ -9,8 +9,8 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::observe::{not_found, observe, on_panic, wrong_method};
 use crate::looks::on_record;
+use crate::observe::{not_found, observe, on_panic, wrong_method};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::{ApiLimits, docs_page, openapi};
@@ -32,6 +32,7 @@ mod messages;
 mod oauth;
 mod orders;
 mod patients;
+mod privacy;
 mod records;
 mod roles;
 mod second_factor;
@@ -96,7 +97,8 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(channels::routes())
             .merge(records::routes())
             .merge(audit::routes())
-            .merge(tenants::routes()),
+            .merge(tenants::routes())
+            .merge(privacy::routes()),
     )
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod of_care;
 pub(crate) mod patients;
+pub(crate) mod privacy;
 pub(crate) mod tenants;
 pub(crate) mod verification;
 pub(crate) mod worklists;

@@ -21,6 +21,7 @@ mod it {
     mod looks;
     mod messages;
     mod orders;
+    mod privacy;
     mod problems;
     mod quiet;
     mod roles;

@@ -43,6 +43,9 @@ use crate::kinds::Kind;
 /// How long the start waits for NATS before it opens its ports without it (and asks senders to repeat).
 const NATS_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the look at the data keys may take, one question a tenant.
+const KEYS_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Which parts this process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Roles {
@@ -203,7 +206,10 @@ impl Hub {
             db::pool(pg_options(&url)?, connections.div_ceil(2))
         };
         if roles.workers || roles.api {
-            tasks.spawn_on(tenants.keep(pool.clone(), stop.clone()), &background.handle());
+            tasks.spawn_on(
+                tenants.keep(pool.clone(), stop.clone()),
+                &background.handle(),
+            );
         }
         let governor = Governor::default();
         let registry = channels::Registry::new(
@@ -440,14 +446,17 @@ impl Workers<'_> {
 /// What was encrypted must open before anything starts: a master key that is wrong or missing is said now, and not by records
 /// that wait. A NATS that is away is no reason not to start: then it is said when it is there.
 async fn keys_open(backbone: &Backbone) -> anyhow::Result<()> {
-    match tokio::time::timeout(NATS_PATIENCE, backbone.vault().check(backbone)).await {
+    match tokio::time::timeout(KEYS_PATIENCE, backbone.vault().check(backbone)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(VaultError::Away(error))) => {
             tracing::warn!(%error, "the data keys can't be looked at yet");
             Ok(())
         }
         Ok(Err(error)) => Err(anyhow::anyhow!("{error}")),
-        Err(_) => Ok(()),
+        Err(_) => {
+            tracing::warn!("the data keys can't be looked at yet: no answer in time");
+            Ok(())
+        }
     }
 }
 

@@ -482,10 +482,12 @@ impl Loaded {
                 if let Some(file) = file
                     && let Err(error) = std::fs::File::open(file)
                 {
-                    found.push(self.problem_of_file(format!(
-                        "[api.tls] {name} {}: {error}",
-                        file.display()
-                    )));
+                    found.push(
+                        self.problem_of_file(format!(
+                            "[api.tls] {name} {}: {error}",
+                            file.display()
+                        )),
+                    );
                 }
             }
         }

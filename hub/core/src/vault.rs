@@ -130,8 +130,8 @@ impl Vault {
             let text = secret
                 .resolve()
                 .map_err(|error| format!("[encryption] {name}: {error}"))?;
-            let master =
-                LocalMaster::parse(&text).map_err(|error| format!("[encryption] {name}: {error}"))?;
+            let master = LocalMaster::parse(&text)
+                .map_err(|error| format!("[encryption] {name}: {error}"))?;
             masters.push(Box::new(master));
         }
         if settings.bodies && masters.is_empty() {
@@ -177,7 +177,13 @@ impl Vault {
         let Some(store) = bucket(backbone).await? else {
             return Ok(Vec::new());
         };
-        let names: Vec<String> = store.keys().await.map_err(away)?.try_collect().await.map_err(away)?;
+        let names: Vec<String> = store
+            .keys()
+            .await
+            .map_err(away)?
+            .try_collect()
+            .await
+            .map_err(away)?;
         let mut facts = Vec::new();
         for name in names {
             let Some((wrapped, _)) = entry(&store, &name).await? else {
@@ -338,12 +344,20 @@ impl Vault {
     }
 
     fn at_hand(&self, tenant: &TenantId, number: u32) -> Option<Arc<LessSafeKey>> {
-        let tenants = self.0.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        let tenants = self
+            .0
+            .tenants
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         tenants.get(tenant)?.keys.get(&number).cloned()
     }
 
     fn newest_at_hand(&self, tenant: &TenantId) -> Option<(u32, Arc<LessSafeKey>, bool)> {
-        let tenants = self.0.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        let tenants = self
+            .0
+            .tenants
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let of = tenants.get(tenant)?;
         let key = of.keys.get(&of.newest)?;
         Some((of.newest, Arc::clone(key), of.read.elapsed() < FRESH))
@@ -409,17 +423,29 @@ impl Vault {
             for one in &mut wrapped {
                 if one.master != master.name() {
                     let key = self.unwrap(tenant, one).await?;
-                    one.key = BASE64.encode(master.wrap(tenant, &key).await.map_err(of_master(tenant, one.number))?);
+                    one.key = BASE64.encode(
+                        master
+                            .wrap(tenant, &key)
+                            .await
+                            .map_err(of_master(tenant, one.number))?,
+                    );
                     one.master = master.name();
                 }
             }
             let mut key = [0; KEY_LEN];
-            SystemRandom::new().fill(&mut key).map_err(|_| VaultError::Cipher)?;
+            SystemRandom::new()
+                .fill(&mut key)
+                .map_err(|_| VaultError::Cipher)?;
             let number = wrapped.iter().map(|one| one.number).max().unwrap_or(0) + 1;
             wrapped.push(Wrapped {
                 number,
                 master: master.name(),
-                key: BASE64.encode(master.wrap(tenant, &key).await.map_err(of_master(tenant, number))?),
+                key: BASE64.encode(
+                    master
+                        .wrap(tenant, &key)
+                        .await
+                        .map_err(of_master(tenant, number))?,
+                ),
                 made_at: time::OffsetDateTime::now_utc()
                     .format(&time::format_description::well_known::Rfc3339)
                     .unwrap_or_default(),
@@ -444,9 +470,17 @@ impl Vault {
             return Err(VaultError::NoMaster);
         }
         let wrong = || VaultError::WrongMaster(name.clone());
-        let master = self.0.masters.iter().find(|master| master.name() == one.master).ok_or_else(wrong)?;
+        let master = self
+            .0
+            .masters
+            .iter()
+            .find(|master| master.name() == one.master)
+            .ok_or_else(wrong)?;
         let bytes = BASE64.decode(&one.key).map_err(|_| wrong())?;
-        master.unwrap(tenant, &bytes).await.map_err(of_master(tenant, one.number))
+        master
+            .unwrap(tenant, &bytes)
+            .await
+            .map_err(of_master(tenant, one.number))
     }
 
     async fn keep(&self, tenant: &TenantId, wrapped: &[Wrapped]) -> Result<(), VaultError> {
@@ -456,7 +490,8 @@ impl Vault {
                 Some(key) => key,
                 None => {
                     let bytes = self.unwrap(tenant, one).await?;
-                    let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| VaultError::Cipher)?;
+                    let key =
+                        UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| VaultError::Cipher)?;
                     Arc::new(LessSafeKey::new(key))
                 }
             };
@@ -492,7 +527,11 @@ fn away(error: impl std::fmt::Display) -> VaultError {
 
 /// `None`: there is none, so nothing was ever encrypted here.
 async fn bucket(backbone: &Backbone) -> Result<Option<kv::Store>, VaultError> {
-    match backbone.jetstream().get_stream(format!("KV_{BUCKET}")).await {
+    match backbone
+        .jetstream()
+        .get_stream(format!("KV_{BUCKET}"))
+        .await
+    {
         Ok(_) => backbone
             .jetstream()
             .get_key_value(BUCKET)
@@ -524,10 +563,7 @@ async fn ensure(backbone: &Backbone) -> Result<kv::Store, VaultError> {
         .map_err(away)
 }
 
-async fn entry(
-    store: &kv::Store,
-    name: &str,
-) -> Result<Option<(Vec<Wrapped>, u64)>, VaultError> {
+async fn entry(store: &kv::Store, name: &str) -> Result<Option<(Vec<Wrapped>, u64)>, VaultError> {
     let Some(entry) = store.entry(name).await.map_err(away)? else {
         return Ok(None);
     };
@@ -559,7 +595,9 @@ fn without_key(headers: &HeaderMap) -> HeaderMap {
 
 fn sealed(key: &LessSafeKey, belongs: &str, plain: &[u8]) -> Result<Bytes, VaultError> {
     let mut nonce = [0; NONCE_LEN];
-    SystemRandom::new().fill(&mut nonce).map_err(|_| VaultError::Cipher)?;
+    SystemRandom::new()
+        .fill(&mut nonce)
+        .map_err(|_| VaultError::Cipher)?;
     let mut out = BytesMut::with_capacity(NONCE_LEN + plain.len() + TAG_LEN);
     out.extend_from_slice(&nonce);
     out.extend_from_slice(plain);

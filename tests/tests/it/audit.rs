@@ -35,9 +35,18 @@ async fn au4_one_altered_row_of_the_trail_is_named() {
     let hub_process = HubProcess::start(&servers, &settings).await;
     let rest = hub_process.sign_in().await;
     let patient = unique("AU4");
-    let message = oru(&unique("C"), &patient, &unique("S"), &[("GLU", "104", "mg/dL")]);
+    let message = oru(
+        &unique("C"),
+        &patient,
+        &unique("S"),
+        &[("GLU", "104", "mg/dL")],
+    );
     assert_eq!(
-        Mllp::connect(hub_process.mllp("lab")).await.send(message).await.code,
+        Mllp::connect(hub_process.mllp("lab"))
+            .await
+            .send(message)
+            .await
+            .code,
         "AA"
     );
     let results = rest.results(&patient, 1).await;
@@ -46,11 +55,14 @@ async fn au4_one_altered_row_of_the_trail_is_named() {
         rest.get(&format!("/api/v1/patients/{person}{part}")).await;
     }
     // each look is on record before it was answered, and names the patient
-    let seen = rest.items(&format!("/api/v1/audit?patient={person}&limit=500")).await;
+    let seen = rest
+        .items(&format!("/api/v1/audit?patient={person}&limit=500"))
+        .await;
     for part in ["", "/results", "/reports", "/encounters"] {
         let object = format!("/api/v1/patients/{person}{part}");
         assert!(
-            seen.iter().any(|row| row["object"] == object.as_str() && row["actor"] == "admin"),
+            seen.iter()
+                .any(|row| row["object"] == object.as_str() && row["actor"] == "admin"),
             "no row of a look at {object}: {seen:?}"
         );
     }
@@ -78,7 +90,11 @@ async fn au4_one_altered_row_of_the_trail_is_named() {
         .await;
     let found = rest.get("/api/v1/audit/verify").await;
     assert_eq!(
-        (&found["whole"], &found["broken"]["what"], &found["broken"]["entry_id"]),
+        (
+            &found["whole"],
+            &found["broken"]["what"],
+            &found["broken"]["entry_id"]
+        ),
         (&json!(false), &json!("altered"), &json!(altered)),
         "{found}"
     );
@@ -88,17 +104,27 @@ async fn au4_one_altered_row_of_the_trail_is_named() {
     assert_eq!(said[0]["broken"]["entry_id"], altered, "{said:?}");
     let words = hub(config, &["audit", "verify", "--tenant", "demo"]);
     let words = String::from_utf8_lossy(&words.stdout).into_owned();
-    assert!(words.contains(&format!("altered: entry {altered}")), "{words}");
+    assert!(
+        words.contains(&format!("altered: entry {altered}")),
+        "{words}"
+    );
 
     // he who may write everything lays the chain anew: the program takes his word, the root that was kept does not
-    servers.sql("delete from audit.chain where tenant_id = 'demo'").await;
+    servers
+        .sql("delete from audit.chain where tenant_id = 'demo'")
+        .await;
     eventually("the sealer has laid the chain anew", SOON, || async {
         let found = rest.get("/api/v1/audit/verify").await;
         (found["whole"] == true && found["unsealed"] == 0).then_some(())
     })
     .await;
     let roots = kept.to_str().unwrap();
-    let verified = hub(config, &["audit", "verify", "--tenant", "demo", "--json", "--roots", roots]);
+    let verified = hub(
+        config,
+        &[
+            "audit", "verify", "--tenant", "demo", "--json", "--roots", roots,
+        ],
+    );
     assert_eq!(verified.status.code(), Some(1), "{verified:?}");
     assert_eq!(lines(&verified)[0]["broken"]["what"], "relaid");
 

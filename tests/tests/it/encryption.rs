@@ -24,7 +24,8 @@ fn settings(servers: &Servers, master: &str) -> HubSettings {
 }
 
 fn message(id: &str, patient: &str, value: &str) -> String {
-    oru(id, patient, &unique("S"), &[("GLU", value, "mg/dL")]).replace("OBX|1|", &format!("NTE|1||{WORD}\rOBX|1|"))
+    oru(id, patient, &unique("S"), &[("GLU", value, "mg/dL")])
+        .replace("OBX|1|", &format!("NTE|1||{WORD}\rOBX|1|"))
 }
 
 /// Files below a folder that hold the word.
@@ -55,12 +56,21 @@ async fn what_is_stored_is_encrypted_and_everything_still_works() {
     let rest = process.sign_in().await;
     let (before, patient) = (unique("C"), unique("ENC"));
     let mut line = Mllp::connect(process.mllp("lab")).await;
-    assert_eq!(line.send(message(&before, &patient, "104")).await.code, "AA");
+    assert_eq!(
+        line.send(message(&before, &patient, "104")).await.code,
+        "AA"
+    );
     rest.results(&patient, 1).await;
     let nats = servers.folder().join("nats");
     assert!(nats.is_dir(), "where NATS stores");
-    assert!(!holders(&nats, WORD.as_bytes()).is_empty(), "the look finds what lies open");
-    let old = rest.message(&before).await["id"].as_str().unwrap().to_owned();
+    assert!(
+        !holders(&nats, WORD.as_bytes()).is_empty(),
+        "the look finds what lies open"
+    );
+    let old = rest.message(&before).await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     drop(line);
     process.terminate().await;
     drop(process);
@@ -80,16 +90,31 @@ async fn what_is_stored_is_encrypted_and_everything_still_works() {
     // a body above the limit of a record goes to the object store
     let large = unique("C");
     let text = message(&large, &patient, "150").replace(WORD, &mark.repeat(40_000));
-    assert_eq!(Mllp::connect(process.mllp("lab")).await.send(text).await.code, "AA");
+    assert_eq!(
+        Mllp::connect(process.mllp("lab"))
+            .await
+            .send(text)
+            .await
+            .code,
+        "AA"
+    );
     rest.results(&patient, 4).await;
     assert_eq!(holders(&nats, mark.as_bytes()), Vec::<String>::new());
     for id in ids.iter().chain([&large]) {
         let message = rest.message(id).await["id"].as_str().unwrap().to_owned();
-        let body = rest.bytes(&format!("/api/v1/messages/{message}/body")).await;
-        assert!(String::from_utf8_lossy(&body).contains(mark), "the body of {id} is shown");
+        let body = rest
+            .bytes(&format!("/api/v1/messages/{message}/body"))
+            .await;
+        assert!(
+            String::from_utf8_lossy(&body).contains(mark),
+            "the body of {id} is shown"
+        );
     }
     let body = rest.bytes(&format!("/api/v1/messages/{old}/body")).await;
-    assert!(String::from_utf8_lossy(&body).contains(WORD), "one of before too");
+    assert!(
+        String::from_utf8_lossy(&body).contains(WORD),
+        "one of before too"
+    );
 
     // a new key while it runs: both are read
     let rotated = hub(process.config(), &["keys", "rotate-data"]);
@@ -100,7 +125,11 @@ async fn what_is_stored_is_encrypted_and_everything_still_works() {
     assert!(!listed.contains("\"opens\":false"), "{listed}");
     let (later, patient) = (unique("C"), unique("ENC"));
     assert_eq!(
-        Mllp::connect(process.mllp("lab")).await.send(message(&later, &patient, "99")).await.code,
+        Mllp::connect(process.mllp("lab"))
+            .await
+            .send(message(&later, &patient, "99"))
+            .await
+            .code,
         "AA"
     );
     rest.results(&patient, 1).await;
@@ -109,17 +138,25 @@ async fn what_is_stored_is_encrypted_and_everything_still_works() {
     process.terminate().await;
     process.restart().await;
     let rest = process.sign_in().await;
-    let first = rest.message(&ids[0]).await["id"].as_str().unwrap().to_owned();
+    let first = rest.message(&ids[0]).await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let body = rest.bytes(&format!("/api/v1/messages/{first}/body")).await;
     assert!(String::from_utf8_lossy(&body).contains(mark));
     let replayed = hub(process.config(), &["replay", "--channel", "lab", "--yes"]);
     assert!(replayed.status.success(), "{replayed:?}");
     eventually("the repeats are on the ledger", SOON, || async {
-        let again = rest.all_items(&format!("/api/v1/messages?control_id={}", ids[0])).await;
+        let again = rest
+            .all_items(&format!("/api/v1/messages?control_id={}", ids[0]))
+            .await;
         (again.len() > 1).then_some(())
     })
     .await;
-    assert_eq!(rest.items("/api/v1/incidents").await, Vec::<serde_json::Value>::new());
+    assert_eq!(
+        rest.items("/api/v1/incidents").await,
+        Vec::<serde_json::Value>::new()
+    );
     let doctor = hub(process.config(), &["doctor", "--json"]);
     let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(said.contains("data keys open"), "{said}");
@@ -128,10 +165,19 @@ async fn what_is_stored_is_encrypted_and_everything_still_works() {
 
     // a wrong master key, and none: said at the start
     for (more, says) in [
-        (settings(&servers, &"1e".repeat(32)).more, "the master key does not open the key demo.1"),
+        (
+            settings(&servers, &"1e".repeat(32)).more,
+            "the master key does not open the key demo.1",
+        ),
         (String::new(), "[encryption] master_key is not set"),
-        ("\n[encryption]\nbodies = true\nmaster_key = \"env:NOT_SET_ANYWHERE\"\n".to_owned(), "NOT_SET_ANYWHERE"),
-        ("\n[encryption]\nbodies = true\n".to_owned(), "master_key is not set"),
+        (
+            "\n[encryption]\nbodies = true\nmaster_key = \"env:NOT_SET_ANYWHERE\"\n".to_owned(),
+            "NOT_SET_ANYWHERE",
+        ),
+        (
+            "\n[encryption]\nbodies = true\n".to_owned(),
+            "master_key is not set",
+        ),
     ] {
         let wrong = servers.folder().join("wrong.toml");
         let text = std::fs::read_to_string(config_of(&servers)).unwrap();
@@ -153,7 +199,10 @@ async fn what_is_stored_is_encrypted_and_everything_still_works() {
         .await;
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains(says), "{says}: {said}");
+        assert!(
+            !output.status.success() && said.contains(says),
+            "{says}: {said}"
+        );
     }
 }
 
@@ -163,9 +212,16 @@ fn config_of(servers: &Servers) -> std::path::PathBuf {
         .unwrap()
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("hub-")))
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("hub-"))
+        })
         .filter(|path| path.extension().is_some_and(|kind| kind == "toml"))
-        .find(|path| std::fs::read_to_string(path).unwrap().contains("[encryption]"))
+        .find(|path| {
+            std::fs::read_to_string(path)
+                .unwrap()
+                .contains("[encryption]")
+        })
         .unwrap()
 }
 
@@ -187,9 +243,18 @@ async fn the_api_speaks_https_and_lets_in_who_has_a_certificate_of_ours() {
     })
     .await;
     assert_eq!(
-        pki.get(process.api(), true, "/api/v1/patients").await.as_deref(),
+        pki.get(process.api(), true, "/api/v1/patients")
+            .await
+            .as_deref(),
         Some("HTTP/1.1 401 Unauthorized")
     );
-    assert_eq!(pki.get(process.api(), false, "/healthz").await, None, "without a certificate");
-    assert!(!tests::Rest::new(process.api()).is_ready().await, "without TLS");
+    assert_eq!(
+        pki.get(process.api(), false, "/healthz").await,
+        None,
+        "without a certificate"
+    );
+    assert!(
+        !tests::Rest::new(process.api()).is_ready().await,
+        "without TLS"
+    );
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::{ChannelToml, HubProcess, HubSettings, Mllp, Rest, Servers, adt, eventually, oru, unique};
+use tests::{
+    ChannelToml, HubProcess, HubSettings, Mllp, Rest, Servers, adt, eventually, oru, unique,
+};
 
 use super::audit::hub;
 
@@ -43,7 +45,10 @@ async fn two_tenants() -> (Servers, HubProcess) {
 async fn file(hub_process: &HubProcess, channel: &str, patient: &str, value: &str) -> String {
     let id = unique("C");
     let message = oru(&id, patient, &unique("S"), &[("GLU", value, "mg/dL")]);
-    let answer = Mllp::connect(hub_process.mllp(channel)).await.send(message).await;
+    let answer = Mllp::connect(hub_process.mllp(channel))
+        .await
+        .send(message)
+        .await;
     assert_eq!(answer.code, "AA");
     id
 }
@@ -61,7 +66,10 @@ async fn t1_the_same_number_at_two_tenants_never_meets() {
     let mine = rest.results(&patient, 1).await;
     let theirs = other.results(&patient, 1).await;
     assert_eq!(
-        (mine[0]["raw_value"].as_str(), theirs[0]["raw_value"].as_str()),
+        (
+            mine[0]["raw_value"].as_str(),
+            theirs[0]["raw_value"].as_str()
+        ),
         (Some("104"), Some("205"))
     );
     let person = mine[0]["patient_id"].as_str().unwrap();
@@ -82,14 +90,23 @@ async fn t1_the_same_number_at_two_tenants_never_meets() {
     // neither can see the list of tenants
     for path in ["/api/v1/platform/tenants", "/api/v1/platform/tenants/other"] {
         let (status, problem) = rest.try_get(path).await;
-        assert_eq!((status, problem["code"].as_str()), (403, Some("auth.platform")));
+        assert_eq!(
+            (status, problem["code"].as_str()),
+            (403, Some("auth.platform"))
+        );
     }
 
     // each subject of each stream carries its tenant, and the export of one holds nothing of the other
     let folder = servers.folder().join("export-other");
     let output = hub(
         hub_process.config(),
-        &["tenant", "export", "other", "--to", folder.to_str().unwrap()],
+        &[
+            "tenant",
+            "export",
+            "other",
+            "--to",
+            folder.to_str().unwrap(),
+        ],
     );
     assert!(output.status.success(), "{output:?}");
     let manifest: Value =
@@ -105,7 +122,10 @@ async fn t1_the_same_number_at_two_tenants_never_meets() {
             assert_eq!(row["tenant_id"], "other", "{}: {line}", table["table"]);
             assert!(row.get("password_hash").is_none(), "a secret: {line}");
         }
-        assert!(!text.contains(person) && !text.contains(&message), "{table}");
+        assert!(
+            !text.contains(person) && !text.contains(&message),
+            "{table}"
+        );
         tables += u32::from(!text.is_empty());
     }
     assert!(tables >= 8, "{manifest}");
@@ -134,7 +154,13 @@ async fn t1_the_same_number_at_two_tenants_never_meets() {
     // what is there is not written over
     let again = hub(
         hub_process.config(),
-        &["tenant", "export", "other", "--to", folder.to_str().unwrap()],
+        &[
+            "tenant",
+            "export",
+            "other",
+            "--to",
+            folder.to_str().unwrap(),
+        ],
     );
     assert!(!again.status.success());
 }
@@ -170,18 +196,34 @@ async fn t2_t3_limits_and_suspension_stop_people_and_never_a_result() {
     let (status, made) = other.post("/api/v1/users", &new("asha")).await;
     assert_eq!(status, 201, "{made}");
     let (status, problem) = other.post("/api/v1/users", &new("ravi")).await;
-    assert_eq!((status, problem["code"].as_str()), (402, Some("limit.users")), "{problem}");
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (402, Some("limit.users")),
+        "{problem}"
+    );
     let patient = unique("T2");
     file(&hub_process, "far", &patient, "104").await;
-    let person = other.results(&patient, 1).await[0]["patient_id"].as_str().unwrap().to_owned();
+    let person = other.results(&patient, 1).await[0]["patient_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
 
     // T3: suspended
     let step = |state: &str| json!({ "state": state, "reason": "three invoices unpaid" });
-    platform.command(&format!("{path}/state"), &step("suspended")).await;
+    platform
+        .command(&format!("{path}/state"), &step("suspended"))
+        .await;
     let order = json!({ "patient_identifier": patient, "code": { "system": "LN", "code": "2345-7" }, "specimens": ["T-1"] });
     let (status, problem) = other.post("/api/v1/orders", &order).await;
-    assert_eq!((status, problem["code"].as_str()), (403, Some("tenant.suspended")), "{problem}");
-    assert_eq!(other.try_get(&format!("/api/v1/patients/{person}")).await.0, 200);
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (403, Some("tenant.suspended")),
+        "{problem}"
+    );
+    assert_eq!(
+        other.try_get(&format!("/api/v1/patients/{person}")).await.0,
+        200
+    );
     let patient = unique("T3");
     file(&hub_process, "far", &patient, "99").await;
     assert_eq!(other.results(&patient, 1).await[0]["raw_value"], "99");
@@ -190,16 +232,34 @@ async fn t2_t3_limits_and_suspension_stop_people_and_never_a_result() {
     let (status, made) = demo.post("/api/v1/users", &new("meera")).await;
     assert_eq!(status, 201, "{made}");
 
-    platform.command(&format!("{path}/state"), &step("active")).await;
+    platform
+        .command(&format!("{path}/state"), &step("active"))
+        .await;
     let (status, problem) = other.post("/api/v1/users", &new("ravi")).await;
-    assert_eq!((status, problem["code"].as_str()), (402, Some("limit.users")), "{problem}");
-    let (status, problem) = platform.post(&format!("{path}/state"), &step("closed")).await;
-    assert_eq!((status, problem["code"].as_str()), (409, Some("tenants.state_conflict")));
-    assert!(problem["detail"].as_str().unwrap().contains("allowed: past_due, suspended"));
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (402, Some("limit.users")),
+        "{problem}"
+    );
+    let (status, problem) = platform
+        .post(&format!("{path}/state"), &step("closed"))
+        .await;
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (409, Some("tenants.state_conflict"))
+    );
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("allowed: past_due, suspended")
+    );
 }
 
 async fn patch(rest: &Rest, path: &str, body: &Value) -> (u16, Value) {
-    let response = rest.response(reqwest::Method::PATCH, path, Some(body), &[]).await;
+    let response = rest
+        .response(reqwest::Method::PATCH, path, Some(body), &[])
+        .await;
     let status = response.status().as_u16();
     (status, response.json().await.unwrap_or_default())
 }
@@ -212,22 +272,38 @@ async fn t4_one_provisioning_key_makes_one_tenant_which_is_served_at_once() {
     let create = || {
         hub(
             hub_process.config(),
-            &["tenant", "create", "apollo", "--name", "Apollo Clinic", "--key", "crm-4711"],
+            &[
+                "tenant",
+                "create",
+                "apollo",
+                "--name",
+                "Apollo Clinic",
+                "--key",
+                "crm-4711",
+            ],
         )
     };
     let password = password_of(&create());
     let again = create();
     assert!(again.status.success(), "{again:?}");
     assert!(!String::from_utf8_lossy(&again.stdout).contains("password"));
-    for (table, count) in [("users.tenants", 1), ("users.users", 1), ("users.grants", 1)] {
+    for (table, count) in [
+        ("users.tenants", 1),
+        ("users.users", 1),
+        ("users.grants", 1),
+    ] {
         let rows = servers
-            .count(&format!("select count(*) from {table} where tenant_id = 'apollo'"))
+            .count(&format!(
+                "select count(*) from {table} where tenant_id = 'apollo'"
+            ))
             .await;
         assert_eq!(rows, count, "{table}");
     }
     let other_name = hub(
         hub_process.config(),
-        &["tenant", "create", "fortis", "--name", "Fortis", "--key", "crm-4711"],
+        &[
+            "tenant", "create", "fortis", "--name", "Fortis", "--key", "crm-4711",
+        ],
     );
     assert!(!other_name.status.success());
     assert!(String::from_utf8_lossy(&other_name.stderr).contains("tenants.key_in_use"));
@@ -236,7 +312,8 @@ async fn t4_one_provisioning_key_makes_one_tenant_which_is_served_at_once() {
     let first = Rest::new(hub_process.api())
         .sign_in("admin", &password, Some("apollo"))
         .await;
-    let change = json!({ "current_password": password, "new_password": "blue kettle under the stairs" });
+    let change =
+        json!({ "current_password": password, "new_password": "blue kettle under the stairs" });
     let (status, answer) = first.post("/api/v1/me/password", &change).await;
     assert!(status == 200 || status == 202, "{status} {answer}");
     let admin = eventually("the password is changed", SOON, || async {
@@ -250,7 +327,10 @@ async fn t4_one_provisioning_key_makes_one_tenant_which_is_served_at_once() {
     })
     .await;
     let (status, made) = admin
-        .post("/api/v1/users", &json!({ "username": "asha", "display_name": "Asha" }))
+        .post(
+            "/api/v1/users",
+            &json!({ "username": "asha", "display_name": "Asha" }),
+        )
         .await;
     assert_eq!(status, 201, "{made}");
     eventually("the new tenant's trail is sealed", SOON, || async {
@@ -260,9 +340,11 @@ async fn t4_one_provisioning_key_makes_one_tenant_which_is_served_at_once() {
     })
     .await;
     let unpublished = "select count(*) from integration.outbox where published_at is null";
-    eventually("what follows of its commands is published", SOON, || async {
-        (servers.count(unpublished).await == 0).then_some(())
-    })
+    eventually(
+        "what follows of its commands is published",
+        SOON,
+        || async { (servers.count(unpublished).await == 0).then_some(()) },
+    )
     .await;
     let listed = hub(hub_process.config(), &["tenant", "list", "--json"]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
@@ -275,7 +357,10 @@ async fn t4_one_provisioning_key_makes_one_tenant_which_is_served_at_once() {
 const OF_NOBODY: [(&str, &str); 3] = [
     ("public.hub_migrations", "which migrations were applied"),
     ("integration.lanes", "which process owns a lane"),
-    ("users.signing_keys", "the installation's keys of access tokens, sealed"),
+    (
+        "users.signing_keys",
+        "the installation's keys of access tokens, sealed",
+    ),
 ];
 
 /// g7: every table there is, of whatever schema.
@@ -288,7 +373,14 @@ async fn g7_every_table_forces_row_level_security_and_shows_nothing_without_a_te
     file(&hub_process, "far", &patient, "105").await;
     rest.results(&patient, 1).await;
     let moved = adt("A01", &unique("C"), &patient);
-    assert_eq!(Mllp::connect(hub_process.mllp("lab")).await.send(moved).await.code, "AA");
+    assert_eq!(
+        Mllp::connect(hub_process.mllp("lab"))
+            .await
+            .send(moved)
+            .await
+            .code,
+        "AA"
+    );
 
     let tables = servers
         .sql(
@@ -305,25 +397,49 @@ async fn g7_every_table_forces_row_level_security_and_shows_nothing_without_a_te
     assert!(tables.len() > 50, "{}", tables.len());
     let (mut looked, mut with_rows) = (0, 0);
     for row in &tables {
-        let [name, enabled, forced, partition, policies, by_tenant, readable] =
-            row.split('|').collect::<Vec<_>>().try_into().unwrap();
+        let [
+            name,
+            enabled,
+            forced,
+            partition,
+            policies,
+            by_tenant,
+            readable,
+        ] = row.split('|').collect::<Vec<_>>().try_into().unwrap();
         if OF_NOBODY.iter().any(|(table, _)| *table == name) {
             continue;
         }
         if partition == "t" {
             // reached through its table; by its own name the program must not get at it
-            assert!(readable == "f" || (enabled == "t" && forced == "t"), "{row}");
+            assert!(
+                readable == "f" || (enabled == "t" && forced == "t"),
+                "{row}"
+            );
             continue;
         }
-        assert_eq!((enabled, forced), ("t", "t"), "row-level security is not forced: {row}");
-        assert!(policies != "0" && by_tenant == "t", "a policy that asks for no tenant: {row}");
-        assert_eq!(readable, "t", "the program can't read it, so nobody needs it: {row}");
+        assert_eq!(
+            (enabled, forced),
+            ("t", "t"),
+            "row-level security is not forced: {row}"
+        );
+        assert!(
+            policies != "0" && by_tenant == "t",
+            "a policy that asks for no tenant: {row}"
+        );
+        assert_eq!(
+            readable, "t",
+            "the program can't read it, so nobody needs it: {row}"
+        );
         let seen = servers
             .sql(&format!(
                 "set role hub_app; select count(*) from {name}; set hub.tenant = ''; select count(*) from {name}"
             ))
             .await;
-        let counts: Vec<&str> = seen.iter().map(String::as_str).filter(|line| line.parse::<u64>().is_ok()).collect();
+        let counts: Vec<&str> = seen
+            .iter()
+            .map(String::as_str)
+            .filter(|line| line.parse::<u64>().is_ok())
+            .collect();
         assert_eq!(counts, ["0", "0"], "{name} shows rows without a tenant");
         looked += 1;
         let all = servers.count(&format!("select count(*) from {name}")).await;
@@ -334,12 +450,19 @@ async fn g7_every_table_forces_row_level_security_and_shows_nothing_without_a_te
             .await;
         // a plan is the installation's word to every tenant
         if name != "users.plans" {
-            assert_eq!(others.last().map(String::as_str), Some("0"), "{name} shows another's rows");
+            assert_eq!(
+                others.last().map(String::as_str),
+                Some("0"),
+                "{name} shows another's rows"
+            );
         }
         with_rows += i32::from(all > 0);
     }
     println!("{looked} tables looked at, {with_rows} of them with rows");
-    assert!(with_rows >= 12, "too little was there to be seen: {with_rows}");
+    assert!(
+        with_rows >= 12,
+        "too little was there to be seen: {with_rows}"
+    );
     let owned = servers
         .count("select count(*) from pg_class c join pg_roles r on r.oid = c.relowner where r.rolname = 'hub_app'")
         .await;

@@ -26,7 +26,9 @@ pub struct RootKey {
 
 impl std::fmt::Debug for RootKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RootKey").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("RootKey")
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
     }
 }
 

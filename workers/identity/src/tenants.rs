@@ -2,11 +2,11 @@
 //! tenant `platform`, whose rows the list of tenants is; what a new tenant needs of its own is written as that tenant.
 
 use hub_core::{Outgoing, Refusal, Tx, Verdict};
+use schemas::TenantId;
 use schemas::platform::{
     ChangeTenant, CreateTenant, DefinePlan, FirstAdministrator, LIMITS, Limits, PLATFORM,
     RecordTenantExport, SetTenantState, TenantProvisioned, TenantState, TenantStateChanged,
 };
-use schemas::TenantId;
 use serde_json::json;
 use sqlx::PgPool;
 use sqlx::types::Json;
@@ -52,11 +52,10 @@ fn checked(limits: &Limits) -> Result<(), Stop> {
 }
 
 async fn is_plan(tx: &mut Tx<'_>, code: &str) -> Result<(), Stop> {
-    let there: bool =
-        sqlx::query_scalar("select exists (select from users.plans where code = $1)")
-            .bind(code)
-            .fetch_one(tx.conn())
-            .await?;
+    let there: bool = sqlx::query_scalar("select exists (select from users.plans where code = $1)")
+        .bind(code)
+        .fetch_one(tx.conn())
+        .await?;
     if there {
         Ok(())
     } else {
@@ -153,7 +152,16 @@ pub(crate) async fn create(tx: &mut Tx<'_>, asked: Asked<'_, CreateTenant>) -> D
         for next in [TenantState::Provisioning, TenantState::Trial] {
             let number = u32::try_from(outgoing.len()).unwrap_or(u32::MAX);
             outgoing.push(
-                moved(tx, &asked, &command.tenant, state, next, "provisioned", number).await?,
+                moved(
+                    tx,
+                    &asked,
+                    &command.tenant,
+                    state,
+                    next,
+                    "provisioned",
+                    number,
+                )
+                .await?,
             );
             state = next;
         }
@@ -230,7 +238,9 @@ async fn first_person(
     .bind(format!("user {}", person.user_id))
     .bind(person.user_id)
     .bind(asked.envelope.id)
-    .bind(Json(json!({ "username": person.username, "role": ADMINISTRATOR })))
+    .bind(Json(
+        json!({ "username": person.username, "role": ADMINISTRATOR }),
+    ))
     .execute(tx.conn())
     .await?;
     act_as(tx, PLATFORM).await
@@ -264,7 +274,11 @@ where
                 "from {} to {} is no way; allowed: {}",
                 from.as_str(),
                 to.as_str(),
-                if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") }
+                if allowed.is_empty() {
+                    "none".to_owned()
+                } else {
+                    allowed.join(", ")
+                }
             ),
         ));
     }
@@ -381,7 +395,9 @@ pub(crate) async fn set_state(tx: &mut Tx<'_>, asked: Asked<'_, SetTenantState>)
     .await?;
     Ok(Verdict::Applied {
         outgoing: vec![said],
-        answer: Some(json!({ "tenant": command.tenant, "state": command.state, "version": head.version + 1 })),
+        answer: Some(
+            json!({ "tenant": command.tenant, "state": command.state, "version": head.version + 1 }),
+        ),
     })
 }
 
@@ -527,7 +543,11 @@ pub(crate) async fn room_for_a_user(tx: &mut Tx<'_>, but: Option<Uuid>) -> Resul
 pub async fn ensure(pool: &PgPool, tenants: &[(TenantId, String)]) -> Result<(), sqlx::Error> {
     let mut tx = Tx::begin(pool, &schemas::platform::platform()).await?;
     for (tenant, name) in tenants {
-        let name = if name.is_empty() { tenant.as_str() } else { name };
+        let name = if name.is_empty() {
+            tenant.as_str()
+        } else {
+            name
+        };
         sqlx::query(
             "insert into users.tenants (tenant_id, name, state, plan, created_by) values ($1, $2, 'active', $3, 'configuration')
              on conflict do nothing",

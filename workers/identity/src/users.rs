@@ -6,9 +6,9 @@ use serde_json::json;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use crate::{sessions, tenants};
 use crate::trail::{self, Entry};
 use crate::worker::{Asked, Done, Stop, moment};
+use crate::{sessions, tenants};
 
 pub(crate) fn unknown() -> Stop {
     Refusal::new("users.unknown", "no user has this id").into()

@@ -11,6 +11,7 @@ mod effect;
 mod index;
 mod mention;
 mod message;
+mod privacy;
 pub mod queries;
 mod record;
 mod similarity;

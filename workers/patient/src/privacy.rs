@@ -4,8 +4,8 @@
 use hub_core::{Envelope, Outgoing, Refusal, Tx, Verdict, WorkerError};
 use schemas::Body;
 use schemas::privacy::{
-    ConsentRecorded, ConsentWithdrawn, MovePrivacyRequest, OpenPrivacyRequest,
-    PrivacyRequestKind, PrivacyRequestMoved, PrivacyRequestState, RecordConsent, WithdrawConsent,
+    ConsentRecorded, ConsentWithdrawn, MovePrivacyRequest, OpenPrivacyRequest, PrivacyRequestKind,
+    PrivacyRequestMoved, PrivacyRequestState, RecordConsent, WithdrawConsent,
 };
 use serde_json::{Value, json};
 use sqlx::types::Json;
@@ -43,10 +43,7 @@ fn refused(code: &'static str, detail: impl Into<String>) -> Stop {
 }
 
 /// Carries one out.
-pub(crate) async fn decide(
-    tx: &mut Tx<'_>,
-    envelope: &Envelope,
-) -> Result<Verdict, WorkerError> {
+pub(crate) async fn decide(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Verdict, WorkerError> {
     let decided = match envelope.name.as_str() {
         RecordConsent::NAME => record(tx, envelope).await,
         WithdrawConsent::NAME => withdraw(tx, envelope).await,
@@ -319,7 +316,10 @@ async fn step(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Verdict, Stop> {
     .fetch_optional(tx.conn())
     .await?;
     let Some(row) = row else {
-        return Err(refused("privacy_requests.unknown", "no request has this id"));
+        return Err(refused(
+            "privacy_requests.unknown",
+            "no request has this id",
+        ));
     };
     let (Some(from), Some(kind)) = (
         PrivacyRequestState::parse(&row.state),
@@ -345,7 +345,11 @@ async fn step(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Verdict, Stop> {
                 "from {} to {} is no way; allowed: {}",
                 from.as_str(),
                 to.as_str(),
-                if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") }
+                if allowed.is_empty() {
+                    "none".to_owned()
+                } else {
+                    allowed.join(", ")
+                }
             ),
         ));
     }

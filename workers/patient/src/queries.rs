@@ -5,11 +5,16 @@
 
 mod duplicates;
 mod patients;
+mod privacy;
 mod search;
 mod subjects;
 
 pub use duplicates::{Duplicate, Merge, duplicates, merges};
 pub use patients::{Patient, PatientIdentifier, Person, get, record};
+pub use privacy::{
+    ConsentRow, PrivacyRequestRow, PrivacyRequestSearch, consent, consents, privacy_request,
+    privacy_requests,
+};
 pub use search::{Search, search};
 pub use subjects::{
     NamedIdentifier, PersonOfKey, SubjectKey, identifiers_named, patients_of_keys, people_of_keys,

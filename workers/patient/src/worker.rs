@@ -4,12 +4,14 @@ use hub_core::{Envelope, Tx, Verdict, Worker, WorkerError};
 use schemas::Body;
 use schemas::commands::{MergePatients, UnmergePatient};
 use schemas::patients::{PatientMergeReported, PatientReported};
+use schemas::privacy::{MovePrivacyRequest, OpenPrivacyRequest, RecordConsent, WithdrawConsent};
 use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::effect::Effect;
 use crate::mention;
 use crate::message::Message;
+use crate::privacy;
 use crate::similarity::Candidates;
 use crate::store::{Saved, known, load, save};
 
@@ -27,6 +29,10 @@ impl Worker for PatientWorker {
         PatientMergeReported::NAME,
         MergePatients::NAME,
         UnmergePatient::NAME,
+        RecordConsent::NAME,
+        WithdrawConsent::NAME,
+        OpenPrivacyRequest::NAME,
+        MovePrivacyRequest::NAME,
     ];
 
     async fn apply(
@@ -42,6 +48,10 @@ impl Worker for PatientWorker {
         let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(batch.len());
         let mut rest: Vec<(&Envelope, Message)> = Vec::new();
         for (envelope, mention) in batch.iter().zip(mentions) {
+            if privacy::CONSUMES.contains(&envelope.name.as_str()) {
+                verdicts.push(Some(privacy::decide(tx, envelope).await?));
+                continue;
+            }
             verdicts.push(if mention.is_some_and(|key| known.contains(&key)) {
                 Some(Verdict::Unchanged)
             } else {

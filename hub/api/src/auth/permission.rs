@@ -114,6 +114,10 @@ permissions! {
     TenantsRead = "tenants:read",
     /// Make, change, suspend and close customers; holds in the tenant `platform` only.
     TenantsManage = "tenants:manage",
+    /// See what patients agreed to and what they ask about their data.
+    PrivacyRead = "privacy:read",
+    /// Put consents, withdrawals and requests about data on record, and answer them.
+    PrivacyManage = "privacy:manage",
 }
 
 /// Stands for every permission, present and to come.

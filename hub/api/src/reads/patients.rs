@@ -104,7 +104,9 @@ pub(crate) async fn family(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Vec<Uuid>
         return Ok(None);
     };
     let merged = person.merged.iter().map(|record| record.id);
-    Ok(Some(std::iter::once(person.patient.id).chain(merged).collect()))
+    Ok(Some(
+        std::iter::once(person.patient.id).chain(merged).collect(),
+    ))
 }
 
 /// Records that may be the same person, likeliest first; `None` when there is no such record.

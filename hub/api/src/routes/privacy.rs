@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use schemas::privacy::{
-    ConsentGiver, MovePrivacyRequest, OpenPrivacyRequest, PrivacyRequestKind,
-    PrivacyRequestState, RecordConsent, WithdrawConsent,
+    ConsentGiver, MovePrivacyRequest, OpenPrivacyRequest, PrivacyRequestKind, PrivacyRequestState,
+    RecordConsent, WithdrawConsent,
 };
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -77,7 +77,9 @@ async fn consents(
     let records = records(&state, &can.who, id).await?;
     let mut tx = state.read(&can.who.tenant).await?;
     let rows = queries::consents(tx.conn(), &records).await?;
-    Ok(Json(Page::whole(rows.into_iter().map(Consent::of).collect())))
+    Ok(Json(Page::whole(
+        rows.into_iter().map(Consent::of).collect(),
+    )))
 }
 
 /// What was agreed to.
@@ -153,7 +155,10 @@ async fn record_consent(
         notice_language: language(consent.notice_language)?,
         given_by: consent.given_by,
         given_at: text_of(consent.given_at)?,
-        until: consent.until.map(|until| text_of(Some(until))).transpose()?,
+        until: consent
+            .until
+            .map(|until| text_of(Some(until)))
+            .transpose()?,
         actor: can.who.username.clone(),
     };
     let written = Sender::new(&state, &can.who, &trace)
@@ -178,7 +183,9 @@ async fn consent(
     Segment(id): Segment<Uuid>,
 ) -> Result<Json<Consent>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    let row = queries::consent(tx.conn(), id).await?.ok_or_else(no_consent)?;
+    let row = queries::consent(tx.conn(), id)
+        .await?
+        .ok_or_else(no_consent)?;
     Ok(Json(Consent::of(row)))
 }
 
@@ -209,7 +216,9 @@ async fn withdraw_consent(
 ) -> Result<Response, Problem> {
     let patient = {
         let mut tx = state.read(&can.who.tenant).await?;
-        let row = queries::consent(tx.conn(), id).await?.ok_or_else(no_consent)?;
+        let row = queries::consent(tx.conn(), id)
+            .await?
+            .ok_or_else(no_consent)?;
         row.patient_id
     };
     let command = WithdrawConsent {

@@ -97,7 +97,10 @@ async fn list(
         .as_deref()
         .is_some_and(|state| TenantState::parse(state).is_none())
     {
-        let all: Vec<&str> = TenantState::ALL.iter().map(|state| state.as_str()).collect();
+        let all: Vec<&str> = TenantState::ALL
+            .iter()
+            .map(|state| state.as_str())
+            .collect();
         return Err(Problem::invalid(
             "state",
             format!("must be one of: {}", all.join(", ")),

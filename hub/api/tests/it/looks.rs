@@ -18,7 +18,13 @@ async fn every_look_at_a_chart_leaves_a_row_that_names_the_patient() {
     let nurse = house
         .user(
             &house.tenant,
-            &["patients:read", "results:read", "orders:read", "encounters:read", "channels:read"],
+            &[
+                "patients:read",
+                "results:read",
+                "orders:read",
+                "encounters:read",
+                "channels:read",
+            ],
         )
         .await;
     let list = house.get_as(&nurse, "/api/v1/patients").await;
@@ -48,11 +54,24 @@ async fn every_look_at_a_chart_leaves_a_row_that_names_the_patient() {
     }
     // nothing was shown, or nothing of a patient
     house.get_as(&nurse, "/api/v1/channels").await.ok();
-    house.get_as(&nurse, "/api/v1/patients/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c").await.problem(404);
+    house
+        .get_as(
+            &nurse,
+            "/api/v1/patients/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c",
+        )
+        .await
+        .problem(404);
     house.get_as(&nurse, "/api/v1/messages").await.problem(403);
 
-    let seen = rows(&house, &format!("/api/v1/audit?patient={patient}&actor=nurse")).await;
-    let mut objects: Vec<&str> = seen.iter().map(|row| row["object"].as_str().unwrap()).collect();
+    let seen = rows(
+        &house,
+        &format!("/api/v1/audit?patient={patient}&actor=nurse"),
+    )
+    .await;
+    let mut objects: Vec<&str> = seen
+        .iter()
+        .map(|row| row["object"].as_str().unwrap())
+        .collect();
     objects.sort_unstable();
     let mut expected = vec![
         "/api/v1/patients".to_owned(),
@@ -70,7 +89,11 @@ async fn every_look_at_a_chart_leaves_a_row_that_names_the_patient() {
         seen.iter().all(|row| !row.to_string().contains("12345")),
         "the words of a search stay out of the trail"
     );
-    let others = rows(&house, &format!("/api/v1/audit?patient={other}&actor=nurse")).await;
+    let others = rows(
+        &house,
+        &format!("/api/v1/audit?patient={other}&actor=nurse"),
+    )
+    .await;
     assert_eq!(others.len(), 1, "the list named both: {others:?}");
     let all = rows(&house, "/api/v1/audit?actor=nurse&limit=500").await;
     assert_eq!(
@@ -112,9 +135,7 @@ async fn what_can_not_be_recorded_is_not_shown() {
 async fn looks_at_the_same_moment_are_all_on_record() {
     let house = std::sync::Arc::new(House::new().await);
     house.report("12345", 1, vec![coded("GLU", "104")]).await;
-    let token = house
-        .user(&house.tenant, &["patients:read"])
-        .await;
+    let token = house.user(&house.tenant, &["patients:read"]).await;
     let mut looks = tokio::task::JoinSet::new();
     for _ in 0..200 {
         let (house, token) = (house.clone(), token.clone());
@@ -212,7 +233,12 @@ async fn a_suspended_tenant_reads_and_does_not_write_and_a_closed_one_does_neith
 
     let refused = house.post_as(&root, path, &change("draft")).await;
     assert_eq!(refused.problem(409), "tenants.state_conflict");
-    assert!(refused.json["detail"].as_str().unwrap().contains("allowed: past_due, suspended"));
+    assert!(
+        refused.json["detail"]
+            .as_str()
+            .unwrap()
+            .contains("allowed: past_due, suspended")
+    );
 
     // limits hold
     let limits = json!({ "limits": { "users": 2 } });
@@ -246,9 +272,13 @@ async fn a_tenant_is_made_over_rest_once_a_key() {
         .unwrap();
     let root = house.sign_in("admin", PASSWORD, Some("platform")).await;
     let order = json!({ "id": "apollo", "name": "Apollo Clinic", "plan": "trial", "provisioning_key": "crm-4711" });
-    let made = house.post_as(&root, "/api/v1/platform/tenants", &order).await;
+    let made = house
+        .post_as(&root, "/api/v1/platform/tenants", &order)
+        .await;
     assert_eq!(made.status, 201, "{}", made.json);
-    let again = house.post_as(&root, "/api/v1/platform/tenants", &order).await;
+    let again = house
+        .post_as(&root, "/api/v1/platform/tenants", &order)
+        .await;
     assert_eq!(again.ok()["created"], false);
     assert!(again.json.get("one_time_password").is_none());
     let one_time = made.json["one_time_password"].as_str().unwrap();
@@ -265,6 +295,10 @@ async fn a_tenant_is_made_over_rest_once_a_key() {
     let plans = house.get_as(&root, "/api/v1/platform/plans").await;
     assert_eq!(plans.items().len(), 3);
     let listed = house.get_as(&root, "/api/v1/platform/tenants").await;
-    let names: Vec<&str> = listed.items().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let names: Vec<&str> = listed
+        .items()
+        .iter()
+        .map(|one| one["id"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["apollo", "platform"]);
 }

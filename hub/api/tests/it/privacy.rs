@@ -24,7 +24,10 @@ async fn one_consent_stands_for_a_purpose_and_withdrawing_it_is_as_easy_as_givin
     let made = house.post(&path, &consent).await;
     assert_eq!(made.status, 201, "{}", made.json);
     let place = made.header("location").to_owned();
-    assert_eq!(house.post(&path, &consent).await.problem(409), "consents.exists");
+    assert_eq!(
+        house.post(&path, &consent).await.problem(409),
+        "consents.exists"
+    );
     let other = json!({ "purpose": "messages", "notice_version": "2026-1", "notice_language": "ta-IN", "given_by": "guardian",
         "given_at": "2020-01-01T00:00:00Z", "until": "2021-01-01T00:00:00Z" });
     house.post(&path, &other).await;
@@ -35,7 +38,13 @@ async fn one_consent_stands_for_a_purpose_and_withdrawing_it_is_as_easy_as_givin
         let mut states: Vec<String> = answer
             .items()
             .iter()
-            .map(|one| format!("{} {}", one["purpose"].as_str().unwrap(), one["state"].as_str().unwrap()))
+            .map(|one| {
+                format!(
+                    "{} {}",
+                    one["purpose"].as_str().unwrap(),
+                    one["state"].as_str().unwrap()
+                )
+            })
             .collect();
         states.sort();
         states
@@ -48,7 +57,10 @@ async fn one_consent_stands_for_a_purpose_and_withdrawing_it_is_as_easy_as_givin
     house.post(&withdraw, &json!({})).await.ok();
     house.post(&withdraw, &json!({})).await.ok();
     let seen = house.get(&place).await;
-    assert_eq!((&seen.ok()["state"], &seen.json["withdrawn_by"]), (&json!("withdrawn"), &json!("admin")));
+    assert_eq!(
+        (&seen.ok()["state"], &seen.json["withdrawn_by"]),
+        (&json!("withdrawn"), &json!("admin"))
+    );
     assert_eq!(house.post(&path, &consent).await.status, 201, "given again");
     // what is not possible
     for (field, value, status) in [
@@ -62,8 +74,15 @@ async fn one_consent_stands_for_a_purpose_and_withdrawing_it_is_as_easy_as_givin
         assert_eq!(house.post(&path, &odd).await.status, status, "{field}");
     }
     let nobody = "/api/v1/patients/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c/consents";
-    assert_eq!(house.post(nobody, &consent).await.problem(404), "patients.unknown");
-    let trail = house.get(&format!("/api/v1/audit?patient={patient}&action=patients.consent.withdraw")).await;
+    assert_eq!(
+        house.post(nobody, &consent).await.problem(404),
+        "patients.unknown"
+    );
+    let trail = house
+        .get(&format!(
+            "/api/v1/audit?patient={patient}&action=patients.consent.withdraw"
+        ))
+        .await;
     assert_eq!(trail.items().len(), 1);
 }
 
@@ -77,7 +96,8 @@ async fn a_request_has_a_due_date_by_its_kind_and_is_decided_once_with_a_word() 
         ("access", "2026-01-01T00:00:00Z"),
         ("grievance", "2026-01-01T00:00:00Z"),
     ] {
-        let asked = json!({ "kind": kind, "detail": "what do you keep of me", "received_at": received });
+        let asked =
+            json!({ "kind": kind, "detail": "what do you keep of me", "received_at": received });
         let made = house.post(&path, &asked).await;
         assert_eq!(made.status, 201, "{}", made.json);
         places.push(made.header("location").to_owned());
@@ -96,24 +116,62 @@ async fn a_request_has_a_due_date_by_its_kind_and_is_decided_once_with_a_word() 
     let step = format!("{}/state", places[0]);
     let decided = json!({ "state": "completed", "resolution": "a copy was handed over" });
     assert_eq!(
-        house.post(&step, &json!({ "state": "completed" })).await.problem(422),
+        house
+            .post(&step, &json!({ "state": "completed" }))
+            .await
+            .problem(422),
         "privacy_requests.resolution"
     );
-    house.post(&step, &json!({ "state": "in_progress" })).await.ok();
+    house
+        .post(&step, &json!({ "state": "in_progress" }))
+        .await
+        .ok();
     let stale = Request::post(&step)
         .header(header::AUTHORIZATION, format!("Bearer {}", house.token()))
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::IF_MATCH, "\"1\"")
         .body(Body::from(decided.to_string()))
         .unwrap();
-    assert_eq!(house.send(stale).await.problem(409), "privacy_requests.stale");
+    assert_eq!(
+        house.send(stale).await.problem(409),
+        "privacy_requests.stale"
+    );
     house.post(&step, &decided).await.ok();
     let seen = house.get(&places[0]).await;
-    assert_eq!((&seen.ok()["state"], &seen.json["overdue"], &seen.json["version"]), (&json!("completed"), &json!(false), &json!(3)));
+    assert_eq!(
+        (
+            &seen.ok()["state"],
+            &seen.json["overdue"],
+            &seen.json["version"]
+        ),
+        (&json!("completed"), &json!(false), &json!(3))
+    );
     let refused = house.post(&step, &json!({ "state": "in_progress" })).await;
     assert_eq!(refused.problem(409), "privacy_requests.state_conflict");
-    assert!(refused.json["detail"].as_str().unwrap().contains("allowed: none"));
-    assert_eq!(house.get("/api/v1/privacy-requests?overdue=true").await.items().len(), 1);
-    assert_eq!(house.get("/api/v1/privacy-requests?state=completed").await.items().len(), 1);
-    house.get("/api/v1/privacy-requests?state=lost").await.problem(400);
+    assert!(
+        refused.json["detail"]
+            .as_str()
+            .unwrap()
+            .contains("allowed: none")
+    );
+    assert_eq!(
+        house
+            .get("/api/v1/privacy-requests?overdue=true")
+            .await
+            .items()
+            .len(),
+        1
+    );
+    assert_eq!(
+        house
+            .get("/api/v1/privacy-requests?state=completed")
+            .await
+            .items()
+            .len(),
+        1
+    );
+    house
+        .get("/api/v1/privacy-requests?state=lost")
+        .await
+        .problem(400);
 }

@@ -148,8 +148,7 @@ impl Audit {
                 };
                 let mut whole = true;
                 for tenant in meant(&pool, tenant).await? {
-                    let found =
-                        maintain::verify(&pool, &tenant, &keys, &elsewhere, span).await?;
+                    let found = maintain::verify(&pool, &tenant, &keys, &elsewhere, span).await?;
                     whole &= found.broken.is_none();
                     if json {
                         let mut line = serde_json::to_value(&found)?;
@@ -181,13 +180,9 @@ impl Audit {
                             bail!("[api] token_secret is not set: nothing can be signed");
                         };
                         let key = RootSigner(root_key::ensure(&pool, sealer).await?);
-                        let root = maintain::current_root(
-                            &pool,
-                            &tenant,
-                            &key,
-                            OffsetDateTime::now_utc(),
-                        )
-                        .await?;
+                        let root =
+                            maintain::current_root(&pool, &tenant, &key, OffsetDateTime::now_utc())
+                                .await?;
                         if let Some(root) = root {
                             println!("{}", serde_json::to_string(&root)?);
                         }

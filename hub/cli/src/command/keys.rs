@@ -170,7 +170,9 @@ async fn rotate_data(loaded: &Loaded, tenant: Option<TenantId>) -> anyhow::Resul
     }
     for tenant in tenants {
         let number = vault.rotate(&backbone, &tenant).await?;
-        println!("{tenant}.{number} is used from now; running processes take it within half a minute");
+        println!(
+            "{tenant}.{number} is used from now; running processes take it within half a minute"
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

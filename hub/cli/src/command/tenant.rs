@@ -98,7 +98,10 @@ enum What {
 
 fn state(text: &str) -> Result<TenantState, String> {
     TenantState::parse(text).ok_or_else(|| {
-        let all: Vec<&str> = TenantState::ALL.iter().map(|state| state.as_str()).collect();
+        let all: Vec<&str> = TenantState::ALL
+            .iter()
+            .map(|state| state.as_str())
+            .collect();
         format!("one of: {}", all.join(", "))
     })
 }
@@ -152,7 +155,9 @@ impl Tenant {
                 } else {
                     println!("{id} is {}", answer["state"].as_str().unwrap_or("there"));
                     if answer["provisioned"] == true {
-                        println!("sign in with tenant {id} as {administrator}, one-time password {password}");
+                        println!(
+                            "sign in with tenant {id} as {administrator}, one-time password {password}"
+                        );
                     }
                 }
             }
@@ -166,7 +171,9 @@ impl Tenant {
             What::State { id, to, reason } => step(&operator, &id, to, reason).await?,
             What::Administrator { id } => {
                 match hub_api::bootstrap_admin(&operator.pool, &id, None).await? {
-                    Some(password) => println!("sign in with tenant {id} as admin, one-time password {password}"),
+                    Some(password) => {
+                        println!("sign in with tenant {id} as admin, one-time password {password}")
+                    }
                     None => println!("tenant {id} has an administrator"),
                 }
             }
@@ -194,7 +201,10 @@ async fn step(
         actor: operator.actor.clone(),
     };
     operator.command(&aggregate(tenant), &command).await?;
-    println!("{tenant} is {}; every process knows it within ten seconds", to.as_str());
+    println!(
+        "{tenant} is {}; every process knows it within ten seconds",
+        to.as_str()
+    );
     Ok(())
 }
 
@@ -211,7 +221,10 @@ async fn list(operator: &Operator, json: bool) -> anyhow::Result<()> {
                 })
             );
         } else {
-            println!("{:<24} {:<12} {:<12} {}", row.tenant_id, row.state, row.plan, row.name);
+            println!(
+                "{:<24} {:<12} {:<12} {}",
+                row.tenant_id, row.state, row.plan, row.name
+            );
         }
     }
     Ok(())

@@ -239,10 +239,13 @@ impl hub_api::Backbone for ApiBackbone {
         tenant: &TenantId,
         sha256: &str,
     ) -> Result<Option<Bytes>, BackboneError> {
-        tokio::time::timeout(Duration::from_secs(10), claim::get(&self.backbone, tenant, sha256))
-            .await
-            .map_err(unavailable)?
-            .map_err(unavailable)
+        tokio::time::timeout(
+            Duration::from_secs(10),
+            claim::get(&self.backbone, tenant, sha256),
+        )
+        .await
+        .map_err(unavailable)?
+        .map_err(unavailable)
     }
 
     async fn readiness(&self) -> Readiness {

@@ -151,10 +151,10 @@ impl Reader {
         let subject = message.subject.to_string();
         let (mut headers, mut payload) = (message.headers, message.payload);
         if !self.headers_only
-            && let Err(error) =
-                self.backbone
-                    .vault()
-                    .open_now(&subject, &mut headers, &mut payload)
+            && let Err(error) = self
+                .backbone
+                .vault()
+                .open_now(&subject, &mut headers, &mut payload)
         {
             match error {
                 // to be passed over would be to be lost: it is read again when its key is there

@@ -48,7 +48,10 @@ impl LocalMaster {
         let text = text.trim();
         let bytes = if text.len() == 64 {
             (0..32)
-                .map(|at| text.get(at * 2..at * 2 + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+                .map(|at| {
+                    text.get(at * 2..at * 2 + 2)
+                        .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+                })
                 .collect::<Option<Vec<u8>>>()
         } else {
             BASE64.decode(text).ok()
@@ -98,8 +101,7 @@ impl MasterKey for LocalMaster {
         let (nonce, text) = wrapped
             .split_at_checked(NONCE_LEN)
             .ok_or(MasterError::NotMine)?;
-        let nonce =
-            Nonce::try_assume_unique_for_key(nonce).map_err(|_| MasterError::NotMine)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| MasterError::NotMine)?;
         let mut text = text.to_vec();
         self.key
             .open_in_place(nonce, Aad::from(belongs(tenant)), &mut text)

@@ -48,10 +48,26 @@ async fn what_is_sealed_opens_under_its_key_at_its_subject_and_nowhere_else() {
     assert!(head.get(HEADER).is_none() && head.get("ce-id").is_some());
 
     for (subject, name, says) in [
-        ("raw.demo.other", "demo.1", VaultError::Damaged("demo.1".into())),
-        ("raw.other.lab", "demo.1", VaultError::Damaged("demo.1".into())),
-        ("raw.demo.lab", "demo.2", VaultError::Damaged("demo.2".into())),
-        ("raw.demo.lab", "demo.3", VaultError::Unknown("demo.3".into())),
+        (
+            "raw.demo.other",
+            "demo.1",
+            VaultError::Damaged("demo.1".into()),
+        ),
+        (
+            "raw.other.lab",
+            "demo.1",
+            VaultError::Damaged("demo.1".into()),
+        ),
+        (
+            "raw.demo.lab",
+            "demo.2",
+            VaultError::Damaged("demo.2".into()),
+        ),
+        (
+            "raw.demo.lab",
+            "demo.3",
+            VaultError::Unknown("demo.3".into()),
+        ),
         ("raw.demo.lab", "odd", VaultError::Unknown("odd".into())),
     ] {
         let (mut head, mut payload) = (headers(name), stored.clone());
@@ -62,11 +78,17 @@ async fn what_is_sealed_opens_under_its_key_at_its_subject_and_nowhere_else() {
         let mut damaged = stored.to_vec();
         damaged[at] ^= 1;
         let (mut head, mut payload) = (headers("demo.1"), Bytes::from(damaged));
-        assert!(vault.open_now("raw.demo.lab", &mut head, &mut payload).is_err());
+        assert!(
+            vault
+                .open_now("raw.demo.lab", &mut head, &mut payload)
+                .is_err()
+        );
     }
     // a record from before
     let (mut head, mut payload) = (None, Bytes::from_static(b"MSH|"));
-    vault.open_now("raw.demo.lab", &mut head, &mut payload).unwrap();
+    vault
+        .open_now("raw.demo.lab", &mut head, &mut payload)
+        .unwrap();
     assert_eq!(&payload[..], b"MSH|");
 }
 
@@ -91,7 +113,10 @@ async fn a_wrong_master_key_opens_no_data_key_and_says_so() {
     );
     assert_eq!(vault(1).unwrap(&tenant, &of_one).await, Ok([7; 32]));
     for text in ["", "short", &"a".repeat(63), &"z".repeat(64)] {
-        assert!(matches!(LocalMaster::parse(text), Err(MasterError::Form)), "{text}");
+        assert!(
+            matches!(LocalMaster::parse(text), Err(MasterError::Form)),
+            "{text}"
+        );
     }
     assert!(LocalMaster::parse(&"0f".repeat(32)).is_ok());
 }
@@ -116,6 +141,8 @@ fn speed() {
         }
         let opening = began.elapsed() / rounds;
         println!("{size} bytes: sealed in {sealing:?}, opened in {opening:?}");
-        assert!(sealing + opening < Duration::from_micros(12) * u32::try_from(size / 1_500).unwrap());
+        assert!(
+            sealing + opening < Duration::from_micros(12) * u32::try_from(size / 1_500).unwrap()
+        );
     }
 }

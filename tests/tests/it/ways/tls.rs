@@ -60,16 +60,24 @@ impl Pki {
         path: &str,
     ) -> Option<String> {
         let mut stream = self.connect(to, with_certificate).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut received = Vec::new();
         let read = stream.read_to_end(&mut received);
-        tokio::time::timeout(Duration::from_secs(8), read).await.ok()?.ok()?;
+        tokio::time::timeout(Duration::from_secs(8), read)
+            .await
+            .ok()?
+            .ok()?;
         let text = String::from_utf8_lossy(&received).into_owned();
         text.lines().next().map(str::to_owned)
     }
 
-    async fn connect(&self, to: SocketAddr, with_certificate: bool) -> Option<TlsStream<TcpStream>> {
+    async fn connect(
+        &self,
+        to: SocketAddr,
+        with_certificate: bool,
+    ) -> Option<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.authority.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());

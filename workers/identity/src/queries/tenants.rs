@@ -58,10 +58,7 @@ const TENANT: &str = "select t.tenant_id, t.name, t.state, t.plan, t.limits, p.l
 ///
 /// # Errors
 /// The database is out of reach.
-pub async fn tenant(
-    conn: &mut PgConnection,
-    name: &str,
-) -> Result<Option<TenantRow>, sqlx::Error> {
+pub async fn tenant(conn: &mut PgConnection, name: &str) -> Result<Option<TenantRow>, sqlx::Error> {
     sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "{TENANT} where t.tenant_id = $1"
     )))

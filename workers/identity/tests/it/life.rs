@@ -44,12 +44,19 @@ fn step(id: &str, state: TenantState) -> SetTenantState {
 
 async fn state_of(database: &TestDatabase, id: &str) -> TenantState {
     let mut tx = database.tx(&platform()).await;
-    queries::tenant(tx.conn(), id).await.unwrap().unwrap().state()
+    queries::tenant(tx.conn(), id)
+        .await
+        .unwrap()
+        .unwrap()
+        .state()
 }
 
 async fn count(database: &TestDatabase, of: &TenantId, statement: &'static str) -> i64 {
     let mut tx = database.tx(of).await;
-    sqlx::query_scalar(statement).fetch_one(tx.conn()).await.unwrap()
+    sqlx::query_scalar(statement)
+        .fetch_one(tx.conn())
+        .await
+        .unwrap()
 }
 
 /// T4
@@ -68,10 +75,26 @@ async fn one_provisioning_key_makes_one_tenant_however_often_it_comes() {
         (&false.into(), &false.into(), &"trial".into())
     );
     let apollo = tenant("apollo");
-    assert_eq!(count(&database, &apollo, "select count(*) from users.users").await, 1);
-    assert_eq!(count(&database, &apollo, "select count(*) from users.grants where role = 'administrator'").await, 1);
     assert_eq!(
-        count(&database, &root, "select count(*) from users.tenants where tenant_id = 'apollo'").await,
+        count(&database, &apollo, "select count(*) from users.users").await,
+        1
+    );
+    assert_eq!(
+        count(
+            &database,
+            &apollo,
+            "select count(*) from users.grants where role = 'administrator'"
+        )
+        .await,
+        1
+    );
+    assert_eq!(
+        count(
+            &database,
+            &root,
+            "select count(*) from users.tenants where tenant_id = 'apollo'"
+        )
+        .await,
         1
     );
     // the name under another key, the key for another name
@@ -86,9 +109,20 @@ async fn one_provisioning_key_makes_one_tenant_however_often_it_comes() {
     // a draft is completed under its key
     let draft = answer(apply(&database, &root, &order("max", "k3", false)).await);
     assert_eq!(draft["state"], "draft");
-    assert_eq!(count(&database, &tenant("max"), "select count(*) from users.users").await, 0);
+    assert_eq!(
+        count(
+            &database,
+            &tenant("max"),
+            "select count(*) from users.users"
+        )
+        .await,
+        0
+    );
     let done = answer(apply(&database, &root, &order("max", "k3", true)).await);
-    assert_eq!((&done["created"], &done["state"]), (&false.into(), &"trial".into()));
+    assert_eq!(
+        (&done["created"], &done["state"]),
+        (&false.into(), &"trial".into())
+    );
 }
 
 #[tokio::test]
@@ -135,8 +169,16 @@ async fn a_tenant_goes_only_where_the_table_says_and_is_closed_only_after_its_ex
         refusal(apply(&database, &root, &step("nobody", TenantState::Active)).await),
         "tenants.unknown"
     );
-    let trail = count(&database, &root, "select count(*) from audit.entries where object = 'tenant apollo'").await;
-    assert_eq!(trail, 8, "made, two steps of it, three moves, export, closed");
+    let trail = count(
+        &database,
+        &root,
+        "select count(*) from audit.entries where object = 'tenant apollo'",
+    )
+    .await;
+    assert_eq!(
+        trail, 8,
+        "made, two steps of it, three moves, export, closed"
+    );
 }
 
 #[tokio::test]
@@ -152,24 +194,42 @@ async fn a_customer_makes_no_customers_and_sees_none_but_himself() {
         "tenants.elsewhere_not_allowed"
     );
     assert_eq!(
-        refusal(apply(&database, &platform(), &step("platform", TenantState::Suspended)).await),
+        refusal(
+            apply(
+                &database,
+                &platform(),
+                &step("platform", TenantState::Suspended)
+            )
+            .await
+        ),
         "tenants.platform_not_allowed"
     );
-    let configured = [(demo.clone(), String::new()), (tenant("other"), "Other".to_owned())];
+    let configured = [
+        (demo.clone(), String::new()),
+        (tenant("other"), "Other".to_owned()),
+    ];
     tenants::ensure(database.pool(), &configured).await.unwrap();
     tenants::ensure(database.pool(), &configured).await.unwrap();
-    assert_eq!(count(&database, &demo, "select count(*) from users.tenants").await, 1);
-    assert_eq!(count(&database, &platform(), "select count(*) from users.tenants").await, 3);
+    assert_eq!(
+        count(&database, &demo, "select count(*) from users.tenants").await,
+        1
+    );
+    assert_eq!(
+        count(&database, &platform(), "select count(*) from users.tenants").await,
+        3
+    );
     let mut tx = database.tx(&demo).await;
     let done = sqlx::query("update users.tenants set state = 'closed' where tenant_id = 'other'")
         .execute(tx.conn())
         .await
         .unwrap();
     assert_eq!(done.rows_affected(), 0);
-    let error = sqlx::query("insert into users.plans (code, name, updated_by) values ('mine', 'Mine', 'x')")
-        .execute(tx.conn())
-        .await
-        .unwrap_err();
+    let error = sqlx::query(
+        "insert into users.plans (code, name, updated_by) values ('mine', 'Mine', 'x')",
+    )
+    .execute(tx.conn())
+    .await
+    .unwrap_err();
     assert!(error.to_string().contains("row-level security"), "{error}");
 }
 
@@ -236,10 +296,16 @@ async fn one_user_more_than_the_plan_has_is_refused_also_when_two_come_at_once()
         ..more
     };
     answer(apply(&database, &root, &none).await);
-    assert_eq!(refusal(apply(&database, &apollo, &new("dev")).await), "limit.users");
+    assert_eq!(
+        refusal(apply(&database, &apollo, &new("dev")).await),
+        "limit.users"
+    );
     let odd = DefinePlan {
         limits: BTreeMap::from([("beds".to_owned(), Some(3))]),
         ..plan
     };
-    assert_eq!(refusal(apply(&database, &root, &odd).await), "tenants.limit_name");
+    assert_eq!(
+        refusal(apply(&database, &root, &odd).await),
+        "tenants.limit_name"
+    );
 }

@@ -57,7 +57,11 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 pub(super) fn bytes_of(hex: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     if !hex.len().is_multiple_of(2) {
         return None;
     }

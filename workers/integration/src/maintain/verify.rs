@@ -131,7 +131,12 @@ pub async fn verify(
     span: Span,
 ) -> Result<Verification, sqlx::Error> {
     let mut all = roots(pool, tenant, None, None).await?;
-    all.extend(elsewhere.iter().filter(|root| root.tenant == tenant.as_str()).cloned());
+    all.extend(
+        elsewhere
+            .iter()
+            .filter(|root| root.tenant == tenant.as_str())
+            .cloned(),
+    );
     let mut found = Verification::default();
     let mut good: Vec<Root> = Vec::new();
     for root in all {
@@ -168,7 +173,10 @@ pub async fn verify(
         hold: 0,
     };
     found.first_position = walk.at + 1;
-    let end = span.to.and_then(|day| day.next_day()).map(|day| day.midnight().assume_utc());
+    let end = span
+        .to
+        .and_then(|day| day.next_day())
+        .map(|day| day.midnight().assume_utc());
     walk.roots.retain(|root| root.last_position > walk.at);
     let done = walk.go(pool, tenant, end, span.until).await?;
     found.intact = walk.at + 1 - found.first_position;

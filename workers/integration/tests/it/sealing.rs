@@ -4,7 +4,8 @@ use sqlx::{Connection, PgConnection};
 use test_support::{TestDatabase, command, envelope, tenant};
 use worker_integration::IntegrationWorker;
 use worker_integration::maintain::{
-    self, Root, Signatures, Signer, Span, Verification, Wrong, current_root, roots, seal, sign_roots,
+    self, Root, Signatures, Signer, Span, Verification, Wrong, current_root, roots, seal,
+    sign_roots,
 };
 
 use crate::house::*;
@@ -46,9 +47,15 @@ async fn verify(database: &TestDatabase) -> Verification {
 }
 
 async fn verify_of(database: &TestDatabase, name: &str, elsewhere: &[Root]) -> Verification {
-    maintain::verify(database.pool(), &tenant(name), &Key, elsewhere, Span::default())
-        .await
-        .unwrap()
+    maintain::verify(
+        database.pool(),
+        &tenant(name),
+        &Key,
+        elsewhere,
+        Span::default(),
+    )
+    .await
+    .unwrap()
 }
 
 fn whole(intact: i64, unsealed: i64) -> Verification {
@@ -181,11 +188,15 @@ async fn a_chain_laid_anew_over_altered_entries_does_not_agree_with_the_signed_r
     // at the beginning of a day its yesterday is not closed yet
     let later = now + time::Duration::minutes(10);
     assert_eq!(
-        sign_roots(database.pool(), &demo, &Key, later).await.unwrap(),
+        sign_roots(database.pool(), &demo, &Key, later)
+            .await
+            .unwrap(),
         1
     );
     assert_eq!(
-        sign_roots(database.pool(), &demo, &Key, later).await.unwrap(),
+        sign_roots(database.pool(), &demo, &Key, later)
+            .await
+            .unwrap(),
         0
     );
     let kept = roots(database.pool(), &demo, None, None).await.unwrap();
@@ -204,7 +215,10 @@ async fn a_chain_laid_anew_over_altered_entries_does_not_agree_with_the_signed_r
     let part = maintain::verify(database.pool(), &demo, &Key, &[], today)
         .await
         .unwrap();
-    assert_eq!((part.first_position, part.intact, part.broken), (5, 2, None));
+    assert_eq!(
+        (part.first_position, part.intact, part.broken),
+        (5, 2, None)
+    );
 
     // elsewhere a root of this moment is kept, and then the end of the chain is cut off
     let elsewhere = current_root(database.pool(), &demo, &Key, now)
@@ -222,7 +236,11 @@ async fn a_chain_laid_anew_over_altered_entries_does_not_agree_with_the_signed_r
     assert_eq!(broken(&found), (Wrong::CutOff, None, Some(6)));
 
     // whoever may write everything alters an entry and computes all digests anew
-    tamper(&database, "update audit.entries set actor = 'user/nobody' where id = 2").await;
+    tamper(
+        &database,
+        "update audit.entries set actor = 'user/nobody' where id = 2",
+    )
+    .await;
     assert_eq!(
         broken(&verify(&database).await),
         (Wrong::Altered, Some(2), Some(2))

@@ -77,10 +77,7 @@ pub async fn consents(
 ///
 /// # Errors
 /// The database is out of reach.
-pub async fn consent(
-    conn: &mut PgConnection,
-    id: Uuid,
-) -> Result<Option<ConsentRow>, sqlx::Error> {
+pub async fn consent(conn: &mut PgConnection, id: Uuid) -> Result<Option<ConsentRow>, sqlx::Error> {
     sqlx::query_as(sqlx::AssertSqlSafe(format!("{CONSENT} where id = $1")))
         .bind(id)
         .fetch_optional(conn)

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::TryStreamExt as _;
@@ -35,18 +36,30 @@ const SCHEMAS: [&str; 9] = [
     "integration",
 ];
 
+/// How long one record may take to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Tables that stay here, and why.
 const LEFT_OUT: [(&str, &str); 6] = [
-    ("users.refresh_tokens", "digests of tokens: worth nothing elsewhere"),
+    (
+        "users.refresh_tokens",
+        "digests of tokens: worth nothing elsewhere",
+    ),
     ("users.recovery_codes", "digests of second factors"),
     ("users.client_secrets", "digests of secrets"),
     ("integration.inbox", "which messages had their effect here"),
-    ("integration.outbox", "messages on their way inside this hub"),
+    (
+        "integration.outbox",
+        "messages on their way inside this hub",
+    ),
     ("integration.lanes", "positions of this hub's processes"),
 ];
 
 /// Columns that stay here.
-const SECRETS: [(&str, &str); 2] = [("users.users", "password_hash"), ("users.factors", "sealed")];
+const SECRETS: [(&str, &str); 2] = [
+    ("users.users", "password_hash"),
+    ("users.factors", "sealed"),
+];
 
 /// What an export is made of.
 #[derive(Debug, Serialize)]
@@ -154,8 +167,7 @@ pub(super) async fn export(
     folder: &Path,
     with_bodies: bool,
 ) -> anyhow::Result<Manifest> {
-    std::fs::create_dir_all(folder.join("tables"))
-        .with_context(|| folder.display().to_string())?;
+    std::fs::create_dir_all(folder.join("tables")).with_context(|| folder.display().to_string())?;
     let others = std::fs::read_dir(folder)?
         .filter_map(Result::ok)
         .filter(|entry| entry.file_name() != "tables")
@@ -163,14 +175,20 @@ pub(super) async fn export(
     if others > 0 || std::fs::read_dir(folder.join("tables"))?.next().is_some() {
         bail!("{} is not empty", folder.display());
     }
-    let mut tx = operator.pool.begin().await.context("can't read the database")?;
+    let mut tx = operator
+        .pool
+        .begin()
+        .await
+        .context("can't read the database")?;
     sqlx::query("set transaction isolation level repeatable read, read only")
         .execute(&mut *tx)
         .await?;
-    sqlx::query("select set_config('hub.tenant', $1, true), set_config('statement_timeout', '0', true)")
-        .bind(tenant.as_str())
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "select set_config('hub.tenant', $1, true), set_config('statement_timeout', '0', true)",
+    )
+    .bind(tenant.as_str())
+    .execute(&mut *tx)
+    .await?;
     let known: bool =
         sqlx::query_scalar("select exists (select from users.tenants where tenant_id = $1)")
             .bind(tenant.as_str())
@@ -200,7 +218,9 @@ pub(super) async fn export(
             let written = rows(&mut tx, &table, folder, &mut attachments).await?;
             manifest.tables.push(written);
         } else {
-            manifest.left_out.push(left(table, "the program may not read it"));
+            manifest
+                .left_out
+                .push(left(table, "the program may not read it"));
         }
     }
     for (table, column) in SECRETS {
@@ -213,9 +233,10 @@ pub(super) async fn export(
         messages(operator, tenant, folder, &mut manifest).await?;
         attached(operator, tenant, folder, &attachments, &mut manifest).await?;
     } else {
-        manifest
-            .left_out
-            .push(left("bodies of messages and attachments", "--without-bodies"));
+        manifest.left_out.push(left(
+            "bodies of messages and attachments",
+            "--without-bodies",
+        ));
     }
     manifest.left_out.push(left(
         "events, commands and dead letters in NATS",
@@ -317,7 +338,9 @@ async fn messages(
     let mut reader = Reader::new(operator.backbone.clone(), StreamName::Raw, vec![all], 0);
     let mut at = 0;
     while at < newest {
-        let stored = reader.next().await;
+        let stored = tokio::time::timeout(PATIENCE, reader.next())
+            .await
+            .context("RAW does not give its records")?;
         at = stored.seq;
         if at > newest {
             break;
@@ -381,7 +404,9 @@ async fn attached(
         };
         let file = store(folder, sha256, &body)?;
         bytes += body.len() as u64;
-        list.line(&serde_json::json!({ "sha256": sha256, "size": body.len(), "file": file }).to_string())?;
+        list.line(
+            &serde_json::json!({ "sha256": sha256, "size": body.len(), "file": file }).to_string(),
+        )?;
     }
     let (count, sha256) = list.finish()?;
     manifest.attachments = Bodies {
