@@ -13,21 +13,23 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::{ErrorCode, kv};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use schemas::TenantId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::backbone::{Backbone, ToPublish};
 use crate::config::EncryptionSettings;
 use crate::subject::tenant_of_subject;
 
+mod bucket;
+mod cipher;
 mod master;
+use bucket::{Wrapped, bucket, ensure, entry};
+use cipher::{is_ours, opened, sealed, without_key};
 pub use master::{LocalMaster, MasterError, MasterKey};
 
 /// Header that names the data key: `<tenant>.<number>`.
@@ -38,7 +40,6 @@ pub const BUCKET: &str = "hub_data_keys";
 const FRESH: Duration = Duration::from_secs(30);
 /// A data key in the open.
 const KEY_LEN: usize = 32;
-const TAG_LEN: usize = 16;
 
 /// Why something was not sealed, or does not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,18 +58,6 @@ pub enum VaultError {
     Away(String),
     #[error("the system's generator or the cipher failed")]
     Cipher,
-}
-
-/// One wrapped key.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Wrapped {
-    number: u32,
-    /// Which master key wrapped it.
-    master: String,
-    /// Base64.
-    key: String,
-    /// RFC 3339.
-    made_at: String,
 }
 
 struct Tenant {
@@ -523,105 +512,6 @@ fn of_master(tenant: &TenantId, number: u32) -> impl Fn(MasterError) -> VaultErr
 
 fn away(error: impl std::fmt::Display) -> VaultError {
     VaultError::Away(error.to_string())
-}
-
-/// `None`: there is none, so nothing was ever encrypted here.
-async fn bucket(backbone: &Backbone) -> Result<Option<kv::Store>, VaultError> {
-    match backbone
-        .jetstream()
-        .get_stream(format!("KV_{BUCKET}"))
-        .await
-    {
-        Ok(_) => backbone
-            .jetstream()
-            .get_key_value(BUCKET)
-            .await
-            .map(Some)
-            .map_err(away),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(said)
-                if said.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-            {
-                Ok(None)
-            }
-            _ => Err(away(error)),
-        },
-    }
-}
-
-async fn ensure(backbone: &Backbone) -> Result<kv::Store, VaultError> {
-    let replicas = backbone.replicas();
-    backbone
-        .jetstream()
-        .create_key_value(kv::Config {
-            bucket: BUCKET.to_owned(),
-            history: 8,
-            num_replicas: replicas,
-            ..kv::Config::default()
-        })
-        .await
-        .map_err(away)
-}
-
-async fn entry(store: &kv::Store, name: &str) -> Result<Option<(Vec<Wrapped>, u64)>, VaultError> {
-    let Some(entry) = store.entry(name).await.map_err(away)? else {
-        return Ok(None);
-    };
-    if entry.operation != kv::Operation::Put {
-        return Ok(None);
-    }
-    let wrapped = serde_json::from_slice(&entry.value).map_err(away)?;
-    Ok(Some((wrapped, entry.revision)))
-}
-
-fn is_ours(subject: &str) -> bool {
-    ["raw.", "event.", "command.", "dead."]
-        .iter()
-        .any(|stream| subject.starts_with(stream))
-}
-
-fn without_key(headers: &HeaderMap) -> HeaderMap {
-    let mut rest = HeaderMap::new();
-    for (name, values) in headers.iter() {
-        if name.as_ref() as &str == HEADER {
-            continue;
-        }
-        for value in values {
-            rest.append(name.clone(), value.clone());
-        }
-    }
-    rest
-}
-
-fn sealed(key: &LessSafeKey, belongs: &str, plain: &[u8]) -> Result<Bytes, VaultError> {
-    let mut nonce = [0; NONCE_LEN];
-    SystemRandom::new()
-        .fill(&mut nonce)
-        .map_err(|_| VaultError::Cipher)?;
-    let mut out = BytesMut::with_capacity(NONCE_LEN + plain.len() + TAG_LEN);
-    out.extend_from_slice(&nonce);
-    out.extend_from_slice(plain);
-    let tag = key
-        .seal_in_place_separate_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(belongs.as_bytes()),
-            &mut out[NONCE_LEN..],
-        )
-        .map_err(|_| VaultError::Cipher)?;
-    out.extend_from_slice(tag.as_ref());
-    Ok(out.freeze())
-}
-
-fn opened(key: &LessSafeKey, belongs: &str, sealed: &[u8]) -> Option<Bytes> {
-    let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
-    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-    let mut text = text.to_vec();
-    let length = key
-        .open_in_place(nonce, Aad::from(belongs.as_bytes()), &mut text)
-        .ok()?
-        .len();
-    text.truncate(length);
-    Some(text.into())
 }
 
 #[cfg(test)]

@@ -4,22 +4,24 @@
 use hub_core::{Outgoing, Refusal, Tx, Verdict};
 use schemas::TenantId;
 use schemas::platform::{
-    ChangeTenant, CreateTenant, DefinePlan, FirstAdministrator, LIMITS, Limits, PLATFORM,
-    RecordTenantExport, SetTenantState, TenantProvisioned, TenantState, TenantStateChanged,
+    ChangeTenant, CreateTenant, DefinePlan, PLATFORM, RecordTenantExport, SetTenantState,
+    TenantState, TenantStateChanged,
 };
 use serde_json::json;
 use sqlx::PgPool;
 use sqlx::types::Json;
-use uuid::Uuid;
 
 use crate::trail::{self, Entry};
-use crate::users::is_username;
-use crate::worker::{Asked, Done, Stop, moment};
+use crate::worker::{Asked, Done, Stop};
+
+mod limits;
+mod making;
+use limits::{checked, is_plan};
+pub(crate) use limits::{define_plan, room_for_a_user};
+pub(crate) use making::create;
 
 /// Plan of tenants that stand in the configuration: it is their operator's own machine.
 const UNLIMITED: &str = "unlimited";
-/// Role of a tenant's first person.
-const ADMINISTRATOR: &str = "administrator";
 
 fn refused(code: &'static str, detail: impl Into<String>) -> Stop {
     Refusal::new(code, detail).into()
@@ -38,28 +40,6 @@ fn only_platform(tx: &Tx<'_>) -> Result<(), Stop> {
             "tenants.elsewhere_not_allowed",
             "only those who run the installation do that",
         ))
-    }
-}
-
-fn checked(limits: &Limits) -> Result<(), Stop> {
-    match limits.keys().find(|name| !LIMITS.contains(&name.as_str())) {
-        None => Ok(()),
-        Some(name) => Err(refused(
-            "tenants.limit_name",
-            format!("`{name}` is no limit; there are: {}", LIMITS.join(", ")),
-        )),
-    }
-}
-
-async fn is_plan(tx: &mut Tx<'_>, code: &str) -> Result<(), Stop> {
-    let there: bool = sqlx::query_scalar("select exists (select from users.plans where code = $1)")
-        .bind(code)
-        .fetch_one(tx.conn())
-        .await?;
-    if there {
-        Ok(())
-    } else {
-        Err(refused("tenants.plan", "there is no such plan"))
     }
 }
 
@@ -89,169 +69,10 @@ fn state_of(head: &Head) -> Result<TenantState, Stop> {
     })
 }
 
-pub(crate) async fn create(tx: &mut Tx<'_>, asked: Asked<'_, CreateTenant>) -> Done {
-    only_platform(tx)?;
-    let command = &asked.body;
-    checked(&command.limits)?;
-    if command.provisioning_key.trim().is_empty() || command.provisioning_key.len() > 200 {
-        return Err(refused(
-            "tenants.key_form",
-            "a provisioning key has 1 to 200 bytes",
-        ));
-    }
-    is_plan(tx, &command.plan).await?;
-    // the two unique names decide; whoever comes second reads what the first made
-    let made = sqlx::query(
-        "insert into users.tenants (tenant_id, name, state, plan, limits, provisioning_key, created_by)
-         values ($1, $2, 'draft', $3, $4, $5, $6) on conflict do nothing",
-    )
-    .bind(command.tenant.as_str())
-    .bind(&command.name)
-    .bind(&command.plan)
-    .bind(Json(&command.limits))
-    .bind(&command.provisioning_key)
-    .bind(&command.actor)
-    .execute(tx.conn())
-    .await?
-    .rows_affected()
-        == 1;
-    let head: Option<Head> = sqlx::query_as(
-        "select tenant_id, state, plan, version from users.tenants where provisioning_key = $1 for update",
-    )
-    .bind(&command.provisioning_key)
-    .fetch_optional(tx.conn())
-    .await?;
-    let Some(head) = head else {
-        return Err(refused(
-            "tenants.exists",
-            "a tenant of this name was made under another key",
-        ));
-    };
-    if head.tenant_id != command.tenant.as_str() {
-        return Err(refused(
-            "tenants.key_in_use",
-            format!("this key made the tenant {}", head.tenant_id),
-        ));
-    }
-    if made {
-        note(
-            tx,
-            &asked,
-            &command.tenant,
-            "platform.tenant.create",
-            None,
-            json!({ "plan": command.plan, "limits": command.limits }),
-        )
-        .await?;
-    }
-    let mut outgoing = Vec::new();
-    let mut state = state_of(&head)?;
-    let mut provisioned = false;
-    if let (Some(administrator), TenantState::Draft) = (&command.administrator, state) {
-        first_person(tx, &asked, administrator).await?;
-        for next in [TenantState::Provisioning, TenantState::Trial] {
-            let number = u32::try_from(outgoing.len()).unwrap_or(u32::MAX);
-            outgoing.push(
-                moved(
-                    tx,
-                    &asked,
-                    &command.tenant,
-                    state,
-                    next,
-                    "provisioned",
-                    number,
-                )
-                .await?,
-            );
-            state = next;
-        }
-        let said = TenantProvisioned {
-            tenant: command.tenant.clone(),
-            plan: head.plan.clone(),
-        };
-        outgoing.push(Outgoing::new(
-            asked.envelope,
-            2,
-            aggregate(&command.tenant),
-            &said,
-        ));
-        provisioned = true;
-    }
-    Ok(Verdict::Applied {
-        outgoing,
-        answer: Some(json!({
-            "tenant": command.tenant, "state": state, "created": made, "provisioned": provisioned,
-        })),
-    })
-}
-
 /// Commands about one tenant follow each other.
 #[must_use]
 pub fn aggregate(tenant: &TenantId) -> String {
     format!("tenant:{tenant}")
-}
-
-/// Who makes the tenant's other people. Written as the tenant: its policies hold for these rows too.
-async fn first_person(
-    tx: &mut Tx<'_>,
-    asked: &Asked<'_, CreateTenant>,
-    person: &FirstAdministrator,
-) -> Result<(), Stop> {
-    if !is_username(&person.username) {
-        return Err(refused(
-            "users.username_form",
-            "the user name has not the form",
-        ));
-    }
-    let until = moment("one_time_until", &person.one_time_until)?;
-    let command = &asked.body;
-    act_as(tx, command.tenant.as_str()).await?;
-    sqlx::query(
-        "insert into users.users (tenant_id, id, username, display_name, password_hash, must_change, one_time_until, created_by)
-         values ($1, $2, $3, $4, $5, true, $6, $7)",
-    )
-    .bind(command.tenant.as_str())
-    .bind(person.user_id)
-    .bind(&person.username)
-    .bind(&person.display_name)
-    .bind(&person.password_hash)
-    .bind(until)
-    .bind(&command.actor)
-    .execute(tx.conn())
-    .await?;
-    sqlx::query(
-        "insert into users.grants (tenant_id, id, user_id, role, granted_by) values ($1, $2, $3, $4, $5)",
-    )
-    .bind(command.tenant.as_str())
-    .bind(asked.envelope.follower_id(100))
-    .bind(person.user_id)
-    .bind(ADMINISTRATOR)
-    .bind(&command.actor)
-    .execute(tx.conn())
-    .await?;
-    sqlx::query(
-        "insert into audit.entries (tenant_id, actor, action, object, objects, causes, detail)
-         values ($1, $2, 'users.user.create', $3, array[$4], array[$5], $6)",
-    )
-    .bind(command.tenant.as_str())
-    .bind(format!("{PLATFORM}:{}", command.actor))
-    .bind(format!("user {}", person.user_id))
-    .bind(person.user_id)
-    .bind(asked.envelope.id)
-    .bind(Json(
-        json!({ "username": person.username, "role": ADMINISTRATOR }),
-    ))
-    .execute(tx.conn())
-    .await?;
-    act_as(tx, PLATFORM).await
-}
-
-async fn act_as(tx: &mut Tx<'_>, tenant: &str) -> Result<(), Stop> {
-    sqlx::query("select set_config('hub.tenant', $1, true)")
-        .bind(tenant)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
 }
 
 async fn moved<T>(
@@ -462,78 +283,6 @@ pub(crate) async fn exported(tx: &mut Tx<'_>, asked: Asked<'_, RecordTenantExpor
     )
     .await?;
     Ok(Verdict::applied())
-}
-
-pub(crate) async fn define_plan(tx: &mut Tx<'_>, asked: Asked<'_, DefinePlan>) -> Done {
-    only_platform(tx)?;
-    let command = &asked.body;
-    checked(&command.limits)?;
-    let form = command.code.len() >= 2
-        && command.code.len() <= 40
-        && command.code.bytes().enumerate().all(|(at, byte)| {
-            byte.is_ascii_lowercase() || (at > 0 && (byte.is_ascii_digit() || byte == b'_'))
-        });
-    if !form {
-        return Err(refused(
-            "plans.code_form",
-            "a plan's code is 2 to 40 of a-z, 0-9 and _",
-        ));
-    }
-    let version: i32 = sqlx::query_scalar(
-        "insert into users.plans (code, name, limits, features, updated_by) values ($1, $2, $3, $4, $5)
-         on conflict (code) do update set name = excluded.name, limits = excluded.limits, features = excluded.features,
-             updated_by = excluded.updated_by, updated_at = now(), version = users.plans.version + 1
-         returning version",
-    )
-    .bind(&command.code)
-    .bind(&command.name)
-    .bind(Json(&command.limits))
-    .bind(&command.features)
-    .bind(&command.actor)
-    .fetch_one(tx.conn())
-    .await?;
-    let entry = Entry {
-        actor: &command.actor,
-        action: "platform.plan.define",
-        object: format!("plan {}", command.code),
-        objects: Vec::new(),
-        reason: None,
-        detail: json!({ "limits": command.limits, "features": command.features, "version": version }),
-    };
-    trail::note(tx, asked.envelope, entry).await?;
-    Ok(Verdict::Applied {
-        outgoing: Vec::new(),
-        answer: Some(json!({ "code": command.code, "version": version })),
-    })
-}
-
-/// Refuses one user more than the tenant may have. The tenant's row is locked, so that of two at once one counts the other.
-pub(crate) async fn room_for_a_user(tx: &mut Tx<'_>, but: Option<Uuid>) -> Result<(), Stop> {
-    let tenant = tx.tenant().clone();
-    let most: Option<i64> = sqlx::query_scalar(
-        "select ((p.limits || t.limits) ->> 'users')::bigint
-         from users.tenants t join users.plans p on p.code = t.plan where t.tenant_id = $1 for update of t",
-    )
-    .bind(tenant.as_str())
-    .fetch_optional(tx.conn())
-    .await?
-    .flatten();
-    let Some(most) = most else {
-        return Ok(());
-    };
-    let there: i64 = sqlx::query_scalar(
-        "select count(*) from users.users where state <> 'disabled' and ($1::uuid is null or id <> $1)",
-    )
-    .bind(but)
-    .fetch_one(tx.conn())
-    .await?;
-    if there < most {
-        return Ok(());
-    }
-    Err(refused(
-        "limit.users",
-        format!("the plan has {most} users, and there are as many: disable one, or ask for more"),
-    ))
 }
 
 /// Puts the tenants of the configuration on the list; those that are there stay as they are.

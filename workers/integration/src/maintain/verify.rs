@@ -175,7 +175,7 @@ pub async fn verify(
     found.first_position = walk.at + 1;
     let end = span
         .to
-        .and_then(|day| day.next_day())
+        .and_then(Date::next_day)
         .map(|day| day.midnight().assume_utc());
     walk.roots.retain(|root| root.last_position > walk.at);
     let done = walk.go(pool, tenant, end, span.until).await?;
