@@ -292,16 +292,16 @@ impl Hub {
                     + 7,
             );
             tasks.spawn_on(
-                maintenance::run(
-                    behind.clone(),
-                    pool.clone(),
-                    governor.clone(),
-                    links,
-                    tenant_list.clone(),
-                    identity::sealer(&loaded)?,
+                maintenance::run(maintenance::Upkeep {
+                    backbone: behind.clone(),
+                    pool: pool.clone(),
+                    governor: governor.clone(),
+                    channels: links,
+                    tenants: tenant_list.clone(),
+                    sealer: identity::sealer(&loaded)?,
                     inbox_age,
-                    stop.clone(),
-                ),
+                    stop: stop.clone(),
+                }),
                 &background.handle(),
             );
             tasks.spawn_on(

@@ -172,7 +172,7 @@ impl Tenant {
             What::Administrator { id } => {
                 match hub_api::bootstrap_admin(&operator.pool, &id, None).await? {
                     Some(password) => {
-                        println!("sign in with tenant {id} as admin, one-time password {password}")
+                        println!("sign in with tenant {id} as admin, one-time password {password}");
                     }
                     None => println!("tenant {id} has an administrator"),
                 }

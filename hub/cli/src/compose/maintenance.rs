@@ -37,17 +37,31 @@ const AFTER_MIDNIGHT: Duration = Duration::from_secs(300);
 /// Kind of incident.
 const LEDGER_GAP: &str = "ledger_gap";
 
+/// What it takes.
+pub(super) struct Upkeep {
+    pub(super) backbone: Backbone,
+    pub(super) pool: PgPool,
+    pub(super) governor: Governor,
+    pub(super) channels: Vec<(TenantId, ChannelId)>,
+    pub(super) tenants: watch::Receiver<Vec<TenantId>>,
+    /// Opens the key that signs the roots of the audit trail; without it none is signed.
+    pub(super) sealer: Option<Sealer>,
+    pub(super) inbox_age: time::Duration,
+    pub(super) stop: CancellationToken,
+}
+
 /// Runs until `stop`.
-pub(super) async fn run(
-    backbone: Backbone,
-    pool: PgPool,
-    governor: Governor,
-    channels: Vec<(TenantId, ChannelId)>,
-    tenants: watch::Receiver<Vec<TenantId>>,
-    sealer: Option<Sealer>,
-    inbox_age: time::Duration,
-    stop: CancellationToken,
-) {
+pub(super) async fn run(upkeep: Upkeep) {
+    let Upkeep {
+        backbone,
+        pool,
+        governor,
+        channels,
+        tenants,
+        sealer,
+        inbox_age,
+        stop,
+    } = upkeep;
     let mut compared: BTreeMap<(TenantId, ChannelId), u64> = BTreeMap::new();
     let mut minute = tokio::time::interval(EVERY);
     let mut seal = tokio::time::interval(SEAL_EVERY);

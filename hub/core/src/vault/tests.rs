@@ -31,7 +31,10 @@ async fn what_is_sealed_opens_under_its_key_at_its_subject_and_nowhere_else() {
     let (vault, tenant) = (vault(1), tenant());
     let first = wrapped(&vault, &tenant, 1, [7; 32]).await;
     let second = wrapped(&vault, &tenant, 2, [8; 32]).await;
-    vault.keep(&tenant, &[first.clone()]).await.unwrap();
+    vault
+        .keep(&tenant, std::slice::from_ref(&first))
+        .await
+        .unwrap();
     let key = vault.at_hand(&tenant, 1).unwrap();
     let stored = sealed(&key, "raw.demo.lab", b"MSH|^~\\&|SECRET").unwrap();
     assert!(!stored.windows(6).any(|part| part == b"SECRET"));
