@@ -40,7 +40,7 @@ const CHECKPOINT: &str = "hub-raw-seq";
 const BATCH: usize = 256;
 /// How long a batch waits for company while the channel is busy: it costs nobody an acknowledgement, and shares
 /// durable writes where few connections send. A message that comes alone never waits.
-const LINGER: Duration = Duration::from_millis(30);
+const LINGER: Duration = Duration::from_millis(60);
 /// A batch of this many says that the channel is busy.
 const BUSY: usize = 4;
 /// Bytes translated together.
