@@ -35,6 +35,10 @@ struct Arrival {
     control_id: Option<String>,
     message_type: Option<String>,
     #[serde(default)]
+    more_patients: Vec<String>,
+    #[serde(default)]
+    more_accessions: Vec<String>,
+    #[serde(default)]
     events: Vec<String>,
     #[serde(default)]
     unmapped: Vec<String>,
@@ -61,6 +65,8 @@ pub(crate) struct Ledger {
     order_number: Vec<Option<String>>,
     visit_number: Vec<Option<String>>,
     bill_number: Vec<Option<String>>,
+    more_patients: Vec<Option<String>>,
+    more_accessions: Vec<Option<String>>,
     events: Vec<String>,
     unmapped: Vec<String>,
     notes: Vec<String>,
@@ -107,6 +113,8 @@ impl Ledger {
         self.order_number.push(arrival.order_number);
         self.visit_number.push(arrival.visit_number);
         self.bill_number.push(arrival.bill_number);
+        self.more_patients.push(joined(&arrival.more_patients));
+        self.more_accessions.push(joined(&arrival.more_accessions));
         self.events.push(arrival.events.join(SEPARATOR));
         self.unmapped.push(arrival.unmapped.join(SEPARATOR));
         self.notes.push(arrival.notes.join(SEPARATOR));
@@ -135,19 +143,21 @@ impl Ledger {
                               unnest($14::text[]) as order_number, unnest($15::text[]) as visit_number,
                               unnest($16::text[]) as bill_number, unnest($17::text[]) as events,
                               unnest($18::text[]) as unmapped, unnest($19::text[]) as notes,
-                              unnest($20::uuid[]) as parent) as r
+                              unnest($20::uuid[]) as parent, unnest($24::text[]) as more_patients,
+                              unnest($25::text[]) as more_accessions) as r
              ), known as (
                  select distinct m.raw_id from integration.messages m where m.raw_id = any($5) and m.received_at between $21 and $23
              ), stored as (
                  insert into integration.messages
                      (tenant_id, received_at, stream_seq, record_index, raw_id, channel, peer, size, outcome, message_type,
                       control_id, patient_number, accession, order_number, visit_number, bill_number, events, unmapped,
-                      notes, parent)
+                      notes, parent, more_patients, more_accessions)
                  select $1, a.received_at, a.stream_seq, a.record_index, a.raw_id, a.channel, a.peer, a.size,
                         case when k.raw_id is not null or a.repeat > 1 then 'duplicate' else a.outcome end,
                         a.message_type, a.control_id, a.patient_number, a.accession, a.order_number, a.visit_number,
                         a.bill_number, string_to_array(a.events, $22), string_to_array(a.unmapped, $22),
-                        string_to_array(a.notes, $22), a.parent
+                        string_to_array(a.notes, $22), a.parent, string_to_array(a.more_patients, $22),
+                        string_to_array(a.more_accessions, $22)
                  from arrived a left join known k on k.raw_id = a.raw_id
                  on conflict do nothing
                  returning channel, received_at
@@ -181,10 +191,17 @@ impl Ledger {
         .bind(since)
         .bind(SEPARATOR)
         .bind(until)
+        .bind(self.more_patients)
+        .bind(self.more_accessions)
         .execute(tx.conn())
         .await?;
         Ok(())
     }
+}
+
+/// Absent when there are none, as nearly always.
+fn joined(numbers: &[String]) -> Option<String> {
+    (!numbers.is_empty()).then(|| numbers.join(SEPARATOR))
 }
 
 #[cfg(test)]
@@ -213,6 +230,8 @@ mod tests {
                 bill_number: text("e"),
                 control_id: text("f"),
                 message_type: text("g"),
+                more_patients: vec!["k".into()],
+                more_accessions: vec!["l".into()],
             },
             events: vec!["h".into()],
             unmapped: vec!["i".into()],
@@ -223,7 +242,7 @@ mod tests {
         let arrival: Arrival = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(
             json.as_object().unwrap().len(),
-            19,
+            21,
             "a new field is read too"
         );
         assert_eq!(arrival.raw_id, body.raw_id.0);
@@ -241,6 +260,10 @@ mod tests {
             .map(Option::unwrap)
             .concat(),
             "abcdefg"
+        );
+        assert_eq!(
+            (arrival.more_patients, arrival.more_accessions),
+            (body.keys.more_patients, body.keys.more_accessions)
         );
         assert_eq!(
             (arrival.events, arrival.unmapped, arrival.notes),

@@ -42,6 +42,7 @@ pub(crate) fn translated(name: &str, seq: u64) -> MessageTranslated {
             bill_number: None,
             control_id: Some(format!("C{seq}")),
             message_type: Some("ORU^R01".into()),
+            ..SearchKeys::default()
         },
         events: vec![
             "patients.patient.reported".into(),

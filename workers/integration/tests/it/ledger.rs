@@ -25,6 +25,12 @@ async fn every_arrival_is_a_row_with_all_it_was_searched_by() {
     body.keys.order_number = Some("O1".into());
     body.keys.visit_number = Some("V1".into());
     body.keys.bill_number = Some("B1".into());
+    for number in ["P7", "P8", "P7"] {
+        body.keys.about_patient(number);
+    }
+    for number in ["ACC-6", "ACC-5"] {
+        body.keys.about_specimen(number);
+    }
     body.notes = vec!["charset fallback".into(), "repaired MSH-2, twice".into()];
     body.parent = Some(raw("parent"));
     apply_one(&database, event(&body)).await;
@@ -34,6 +40,8 @@ async fn every_arrival_is_a_row_with_all_it_was_searched_by() {
     assert_eq!(row.raw_id, body.raw_id.0);
     assert_eq!(row.peer, body.peer);
     assert_eq!((row.size, row.outcome.as_str()), (1500, "translated"));
+    assert_eq!(row.more_patients.as_deref().unwrap(), ["P7", "P8"]);
+    assert_eq!(row.more_accessions.as_deref().unwrap(), ["ACC-6"]);
     assert_eq!(
         (&row.events, &row.unmapped, &row.notes),
         (&body.events, &body.unmapped, &body.notes)
