@@ -9,6 +9,7 @@ use schemas::patients::Identifier;
 use super::codes::coded;
 use super::groups::{Form, Group, Line, Patient, groups};
 use super::order::{aggregate, mentioned, note_lines, numbers};
+use super::possible::{IMPOSSIBLE, is_impossible};
 use super::scope::{Moment, Scope, string, text};
 use super::{Output, adt, keys, number, receipt, specimen, value};
 use crate::message::Value;
@@ -49,8 +50,8 @@ pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Re
             .and_then(|n| Some((found.patients.get(n)?, subjects.get(n)?)));
         let mut report = report(scope, group, about, occurred.as_ref(), output);
         receipt::order(scope, &mut report, controls, occurred.as_ref(), output);
-        if output.keys.accession.is_none() {
-            output.keys.accession = report.specimen.as_ref().and_then(|s| s.number.clone());
+        if let Some(number) = report.specimen.as_ref().and_then(|s| s.number.as_deref()) {
+            output.keys.about_specimen(number);
         }
         let aggregate = aggregate(
             scope,
@@ -200,7 +201,7 @@ fn observation(
     let status = string(obx.field(11));
     let unit = string(obx.field(6).component(1)).or_else(|| string(obx.field(6).component(2)));
     let range = text(obx.field(7).component(1)).map(|_| number::range(obx.field(7)));
-    let read = value::read(
+    let mut read = value::read(
         scope,
         &value::Question {
             value_type: value_type.as_deref().unwrap_or_default(),
@@ -210,6 +211,11 @@ fn observation(
         },
         &mut output.attachments,
     );
+    if let Measured::Quantity { number, .. } = &read.value
+        && is_impossible(&scope.settings.possible, &code.code, number)
+    {
+        read.value = value::absent(IMPOSSIBLE);
+    }
     let (mapped, held) = meaning(
         scope,
         [Some(&code), alternate.as_ref()],

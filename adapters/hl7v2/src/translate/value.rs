@@ -77,7 +77,7 @@ pub(super) fn read(
     }
 }
 
-fn absent(reason: &str) -> Measured {
+pub(super) fn absent(reason: &str) -> Measured {
     Measured::Absent {
         reason: reason.to_owned(),
     }

@@ -1,6 +1,6 @@
 //! Rules of translation, each on a message small enough to read.
 
-use adapter_hl7v2::translate::{SpecimenSource, TranslatorSettings};
+use adapter_hl7v2::translate::{Possible, SpecimenSource, TranslatorSettings};
 use schemas::integration::TranslationOutcome;
 use serde_json::{Value, json};
 
@@ -286,6 +286,52 @@ fn settings_and_alarms_go_to_the_notes_where_the_channel_names_them() {
     assert_eq!(report["notes"], json!(["Take Mode: O", "Low line: 7"]));
     let plain = translate(text.as_bytes()).unwrap();
     assert_eq!(bodies(&plain)[1].1["results"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn a_number_that_cannot_be_is_filed_as_not_measured_and_shown_as_sent() {
+    let text = message(
+        "ORU^R01",
+        "PID|||1\nOBR|1|BAR1|2|BGA\nOBX|1|ST|^COHb^M||110.4|%||>\nOBX|2|ST|^pO2^M||-3|mmHg||<\nOBX|3|ST|^pO2^M||92.1|mmHg\n\
+         OBX|4|ST|^SBE^C||-1.5|mmol/L\nOBX|5|ST|^sO2^M||.....|%",
+    )
+    .replace('\n', "\r");
+    let limits = |codes: &str, high: Option<&str>| Possible {
+        codes: vec![codes.into()],
+        low: Some("0".into()),
+        high: high.map(str::to_owned),
+    };
+    let settings = TranslatorSettings {
+        possible: vec![limits("COHb", Some("100")), limits("pO2", None)],
+        ..TranslatorSettings::default()
+    };
+    settings.check().unwrap();
+    let done = translate_with(settings, text.as_bytes()).unwrap();
+    let results = bodies(&done)[1].1["results"].as_array().unwrap().clone();
+    let of = |result: &Value, name: &str| result["value"][name].clone();
+    let seen: Vec<[Value; 3]> = results
+        .iter()
+        .map(|result| {
+            let raw = result["raw_value"].clone();
+            [raw, of(result, "number"), of(result, "reason")]
+        })
+        .collect();
+    assert_eq!(
+        json!(seen),
+        json!([
+            ["110.4", null, "impossible"],
+            ["-3", null, "impossible"],
+            ["92.1", "92.1", null],
+            ["-1.5", "-1.5", null],
+            [".....", null, "no_value"],
+        ])
+    );
+    assert_eq!(results[0]["flags"], json!([">"]));
+    let nothing = TranslatorSettings {
+        possible: vec![Possible::default()],
+        ..TranslatorSettings::default()
+    };
+    assert!(nothing.check().is_err());
 }
 
 #[test]
