@@ -135,6 +135,21 @@ pub struct MessageTranslated {
     /// The message of which this is a deliberate child (edited resend, forced replay).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<RawId>,
+    /// Why it is dead. The row of the ledger and that of the dead letter are written together: none is seen without the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<MessageRefused>,
+}
+
+/// Why a message could not be translated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageRefused {
+    pub stage: Stage,
+    /// Translator that refused.
+    pub by: String,
+    /// Stable code of the reason.
+    pub reason: String,
+    /// What, where, what to do. No patient data.
+    pub detail: String,
 }
 
 impl Body for MessageTranslated {
@@ -242,6 +257,9 @@ pub struct DeadLettered {
     pub stream_seq: u64,
     pub index: u16,
     pub attempts: u32,
+    /// The ledger's row of the message says the same (`refused`), and is what counts; absent in letters of releases before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_ledger: bool,
 }
 
 impl Body for DeadLettered {

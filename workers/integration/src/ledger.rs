@@ -1,11 +1,15 @@
 //! The ledger: one row for every arrival in RAW, and each channel's last message.
 
+use hub_core::subject::StreamName;
 use hub_core::{Envelope, Refusal, Tx, WorkerError};
-use schemas::integration::TranslationOutcome;
+use schemas::integration::{DeadLettered, MessageRefused, TranslationOutcome};
+use schemas::{ChannelId, RawId};
 use serde::Deserialize;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
+
+use crate::dead::DeadLetters;
 
 /// How far back the same bytes on the same channel are looked for, to call an arrival a duplicate. It bounds the daily
 /// partitions that every batch has to look into; senders repeat after an outage of a weekend, not of a month. (Effects
@@ -45,6 +49,7 @@ struct Arrival {
     #[serde(default)]
     notes: Vec<String>,
     parent: Option<Uuid>,
+    refused: Option<MessageRefused>,
 }
 
 /// Rows to be written, column by column.
@@ -74,7 +79,12 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn note(&mut self, envelope: &Envelope) -> Result<(), Refusal> {
+    /// An arrival, and its dead letter where it was refused: both or none.
+    pub(crate) fn note(
+        &mut self,
+        envelope: &Envelope,
+        dead: &mut DeadLetters,
+    ) -> Result<(), Refusal> {
         let arrival: Arrival = serde_json::from_slice(&envelope.body).map_err(|error| {
             Refusal::new(
                 "envelope.body",
@@ -98,6 +108,23 @@ impl Ledger {
                 "stream_seq, index or size is too large for the ledger",
             ));
         };
+        if let Some(refused) = arrival.refused {
+            dead.add(DeadLettered {
+                stage: refused.stage,
+                by: refused.by,
+                reason: refused.reason,
+                detail: refused.detail,
+                event_id: None,
+                event_type: None,
+                raw_id: Some(RawId(arrival.raw_id)),
+                channel: ChannelId::new(arrival.channel.as_str()).ok(),
+                stream: StreamName::Raw.as_str().to_owned(),
+                stream_seq: arrival.stream_seq,
+                index: arrival.index,
+                attempts: 1,
+                in_ledger: true,
+            })?;
+        }
         self.received_at.push(received_at);
         self.stream_seq.push(stream_seq);
         self.record_index.push(record_index);
@@ -207,8 +234,7 @@ fn joined(numbers: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schemas::integration::{MessageTranslated, SearchKeys};
-    use schemas::{ChannelId, RawId};
+    use schemas::integration::{MessageTranslated, SearchKeys, Stage};
 
     #[test]
     fn the_flat_reading_agrees_with_the_canonical_type() {
@@ -237,16 +263,23 @@ mod tests {
             unmapped: vec!["i".into()],
             notes: vec!["j".into()],
             parent: Some(RawId(Uuid::from_u128(8))),
+            refused: Some(MessageRefused {
+                stage: Stage::Translate,
+                by: "m".into(),
+                reason: "n".into(),
+                detail: "o".into(),
+            }),
         };
         let json = serde_json::to_value(&body).unwrap();
         let arrival: Arrival = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(
             json.as_object().unwrap().len(),
-            21,
+            22,
             "a new field is read too"
         );
         assert_eq!(arrival.raw_id, body.raw_id.0);
         assert_eq!(arrival.parent, body.parent.map(|parent| parent.0));
+        assert_eq!(arrival.refused, body.refused);
         assert_eq!(
             [
                 arrival.patient_number,
