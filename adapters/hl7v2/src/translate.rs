@@ -27,6 +27,7 @@ mod codes;
 mod groups;
 mod keys;
 mod merge;
+mod mindray_control;
 mod monitor;
 mod notes;
 mod number;
