@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use hub_core::Tx;
 use hub_core::mappings::Mappings;
-use schemas::care::{HoldReason, ReportAmended, ReportFiled};
+use schemas::care::{ReportAmended, ReportFiled};
 use schemas::integration::ResultHeld;
 use schemas::{Body, ChannelId};
 
