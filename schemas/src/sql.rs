@@ -70,6 +70,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "identity",
         sql: include_str!("../sql/0012_identity.sql"),
     },
+    Migration {
+        version: 20,
+        name: "ledger_numbers",
+        sql: include_str!("../sql/0020_ledger_numbers.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -7,12 +7,14 @@
 
 mod it {
     mod astm;
+    mod astm_orders;
     mod bad_input;
     mod contract;
     mod devices;
     mod guarantees;
     mod hl7_orders;
     mod identity;
+    mod lab;
     mod lab_corpus;
     mod lab_faults;
     mod orders;

@@ -154,8 +154,9 @@ impl Hub {
             .iter()
             .map(|tenant| tenant.id.get_ref().clone())
             .collect();
-        let mappings =
-            Arc::new(mapping_store(&loaded).map_err(|error| anyhow::anyhow!("{error}"))?);
+        let files = mapping_files::MappingFiles::load(&loaded);
+        let files = Arc::new(files.map_err(|error| anyhow::anyhow!("{error}"))?);
+        let mappings = Arc::clone(files.store());
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 
@@ -290,13 +291,19 @@ impl Hub {
                 &background.handle(),
             );
             tasks.spawn_on(
-                mapping_files::watch(
+                mapping_files::release_when_changed(
                     behind.clone(),
                     pool.clone(),
-                    Arc::clone(&mappings),
+                    Arc::clone(&files),
                     tenants.clone(),
                     stop.clone(),
                 ),
+                &background.handle(),
+            );
+        }
+        if roles.adapters || roles.workers {
+            tasks.spawn_on(
+                mapping_files::watch(Arc::clone(&files), stop.clone()),
                 &background.handle(),
             );
         }
@@ -306,7 +313,7 @@ impl Hub {
                 worklist::Responder {
                     backbone: backbone.clone(),
                     pool: api_pool.clone(),
-                    mappings: Arc::clone(&mappings),
+                    mappings: Arc::clone(&files),
                     tenants: tenants.clone(),
                     stop: stop.clone(),
                 }

@@ -149,7 +149,7 @@ fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter
     if before.is_some_and(|(old, _)| at < old.status_at) {
         // out of order: history only
         if let Some(location) = location(&one.said.location) {
-            stay.was_at(&location, at, one.envelope.id);
+            stay.was_at(&location, at, encounter.fact_at, one.envelope.id);
         }
         begins(one, &mut encounter);
     } else {
@@ -243,7 +243,7 @@ fn moves(
     let event = one.envelope.id;
     let named = location(&one.said.location);
     if late && let Some(named) = &named {
-        stay.was_at(named, at, event);
+        stay.was_at(named, at, encounter.fact_at, event);
     }
     match one.said.action {
         EncounterAction::Admitted

@@ -86,6 +86,7 @@ fn dead(raw: u128, by: &str) -> DeadLettered {
         stream_seq: 41,
         index: 2,
         attempts: 1,
+        in_ledger: false,
     }
 }
 

@@ -159,12 +159,19 @@ pub(crate) async fn save_places(
             continue;
         }
         sqlx::query(
-            "update clinical.encounter_locations as place set status = new.status, to_at = new.to_at \
-             from unnest($1::bigint[], $2::text[], $3::timestamptz[]) as new (id, status, to_at) \
+            "update clinical.encounter_locations as place \
+             set status = new.status, from_at = new.from_at, to_at = new.to_at \
+             from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[]) \
+             as new (id, status, from_at, to_at) \
              where place.id = new.id",
         )
         .bind(rows.iter().map(|place| place.id).collect::<Vec<_>>())
-        .bind(rows.iter().map(|place| place.state.as_str()).collect::<Vec<_>>())
+        .bind(
+            rows.iter()
+                .map(|place| place.state.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(rows.iter().map(|place| place.from_at).collect::<Vec<_>>())
         .bind(rows.iter().map(|place| place.to_at).collect::<Vec<_>>())
         .execute(tx.conn())
         .await?;
