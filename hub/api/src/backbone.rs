@@ -79,12 +79,7 @@ pub trait Backbone: Send + Sync + 'static {
     ///
     /// # Errors
     /// It is not known to be on disk.
-    async fn note(
-        &self,
-        key: &str,
-        seen: u64,
-        value: Bytes,
-    ) -> Result<Option<u64>, BackboneError>;
+    async fn note(&self, key: &str, seen: u64, value: Bytes) -> Result<Option<u64>, BackboneError>;
 
     /// Where the newest fact stands, of whatever tenant.
     ///
@@ -105,12 +100,8 @@ pub trait Backbone: Send + Sync + 'static {
     ) -> Result<FactPage, BackboneError>;
 
     /// The same without end, as they are stored.
-    fn follow(
-        &self,
-        tenant: &TenantId,
-        names: &[&'static str],
-        after: Position,
-    ) -> Box<dyn Follow>;
+    fn follow(&self, tenant: &TenantId, names: &[&'static str], after: Position)
+    -> Box<dyn Follow>;
 
     /// What the hub stands on, asked now and within two seconds.
     async fn readiness(&self) -> Readiness;

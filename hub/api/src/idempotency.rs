@@ -8,6 +8,7 @@
 //! The answer lies in the bucket sealed under `[api] token_secret`: it may hold what is shown once (a password) or a patient's
 //! data. This room writes no state of the hospital.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt as _;
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -178,7 +180,10 @@ async fn run(
         Found::Answered(response) => return Ok(response),
     };
     let under = Arc::new(Under {
-        root: Uuid::new_v5(&NAMESPACE, format!("{} {}", claim.key, claim.digest).as_bytes()),
+        root: Uuid::new_v5(
+            &NAMESPACE,
+            format!("{} {}", claim.key, claim.digest).as_bytes(),
+        ),
         again: claim.again,
         asked: AtomicU32::new(0),
     });
@@ -188,8 +193,11 @@ async fn run(
     let work = async move {
         let limit = state.limits.request_time;
         let running = UNDER.scope(Arc::clone(&under), next.run(request));
+        // a defect of a handler must not leave its key claimed
+        let running = AssertUnwindSafe(running).catch_unwind();
         let response = match tokio::time::timeout(limit, running).await {
-            Ok(response) => response,
+            Ok(Ok(response)) => response,
+            Ok(Err(panic)) => crate::observe::on_panic(panic),
             Err(_) => crate::observe::too_late(),
         };
         settle(&state, &who, claim, &under, response).await
@@ -204,7 +212,9 @@ fn key_of(parts: &Parts) -> Result<&str, Problem> {
     let invalid = || {
         Problem::invalid(
             "Idempotency-Key",
-            format!("must be one key of 1 to {MAX_KEY} printable ASCII characters, a UUID for instance"),
+            format!(
+                "must be one key of 1 to {MAX_KEY} printable ASCII characters, a UUID for instance"
+            ),
         )
     };
     let mut values = parts.headers.get_all(KEY).iter();
@@ -413,7 +423,11 @@ async fn keep(
     let answer = Answer {
         status: parts.status.as_u16(),
         headers,
-        body: if fits { STANDARD.encode(&bytes) } else { String::new() },
+        body: if fits {
+            STANDARD.encode(&bytes)
+        } else {
+            String::new()
+        },
         refusal: parts
             .extensions
             .get::<Problem>()
@@ -499,7 +513,14 @@ mod tests {
         };
         assert_eq!(read(&["a-1"]).as_deref(), Some("a-1"));
         assert_eq!(read(&["\"a-1\""]).as_deref(), Some("a-1"));
-        for bad in [&[""][..], &["\"\""], &["a b"], &["a", "b"], &["é"], &["x"; 0]] {
+        for bad in [
+            &[""][..],
+            &["\"\""],
+            &["a b"],
+            &["a", "b"],
+            &["é"],
+            &["x"; 0],
+        ] {
             assert_eq!(read(bad), None, "{bad:?}");
         }
         assert_eq!(read(&["x".repeat(256).as_str()]), None);

@@ -74,9 +74,7 @@ impl Limits {
 /// Whoever has an IPv6 address has 2^64 of them.
 fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)))
-        }
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         v4 => v4,
     }
 }
@@ -123,7 +121,10 @@ impl Left {
             reset,
         } = self;
         let texts = [
-            ("ratelimit-policy", format!("\"{policy}\";q={size};w={WINDOW}")),
+            (
+                "ratelimit-policy",
+                format!("\"{policy}\";q={size};w={WINDOW}"),
+            ),
             ("ratelimit", format!("\"{policy}\";r={remaining};t={reset}")),
         ];
         for (name, text) in texts {
@@ -208,7 +209,8 @@ impl<K: Eq + Hash> Table<K> {
         };
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let table = &mut *table;
-        let crowded = |known: &HashMap<K, Bucket>| known.len() >= ENTRIES && !known.contains_key(&key);
+        let crowded =
+            |known: &HashMap<K, Bucket>| known.len() >= ENTRIES && !known.contains_key(&key);
         let swept = table
             .swept
             .is_some_and(|at| now.saturating_duration_since(at) < SWEEP);

@@ -18,7 +18,8 @@ const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `P
     the next. Every write is a command: it is answered with its outcome, or with 202 and a place to \
     ask when its worker is busy. Lists are pages by key: ask for the next with `cursor=<next_cursor>`. Absent members are \
     left out; `fields=` narrows an answer to members. A POST with an `Idempotency-Key` can be sent again without harm; an update \
-    names with `If-Match` the version that was seen. Times are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
+    names with `If-Match` the version that was seen. Times are RFC 3339 in UTC. What is going to end is marked `deprecated`, says `Deprecation` and `Sunset` in its answers, and goes on for 180 days at \
+    least. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
     `traceparent` is continued and returned.";
 
 const TAGS: [(&str, &str); 15] = [

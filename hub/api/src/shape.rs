@@ -32,7 +32,7 @@ pub(crate) async fn keep(mut request: Request, next: Next) -> Response {
         response = narrowed(response, &fields).await;
     }
     if let Some(deprecated) = &operation.deprecated {
-        let link = "</api/docs#deprecation>; rel=\"deprecation\"";
+        let link = "</api/docs>; rel=\"deprecation\"";
         for (name, value) in [
             ("deprecation", deprecated.since.as_str()),
             ("sunset", &deprecated.sunset),
@@ -77,7 +77,10 @@ fn look_at_query(
         .map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .collect();
-    if let Some(other) = fields.iter().find(|name| !operation.members.contains(*name)) {
+    if let Some(other) = fields
+        .iter()
+        .find(|name| !operation.members.contains(*name))
+    {
         let known: Vec<&str> = operation.members.iter().map(String::as_str).collect();
         let other: String = other.chars().filter(|c| !c.is_control()).take(80).collect();
         return Err(Problem::invalid(
@@ -98,10 +101,13 @@ fn look_at_query(
 
 /// A refusal because of the version that `If-Match` named is 412 (RFC 9110 §13.1.1), whatever it is elsewhere.
 fn failed_precondition(response: &mut Response) {
-    let stale = response.extensions().get::<Problem>().is_some_and(|problem| {
-        let last = problem.code.rsplit('.').next().unwrap_or_default();
-        problem.status == StatusCode::CONFLICT && (last == "stale" || last.ends_with("_stale"))
-    });
+    let stale = response
+        .extensions()
+        .get::<Problem>()
+        .is_some_and(|problem| {
+            let last = problem.code.rsplit('.').next().unwrap_or_default();
+            problem.status == StatusCode::CONFLICT && (last == "stale" || last.ends_with("_stale"))
+        });
     if stale && let Some(problem) = response.extensions_mut().get_mut::<Problem>() {
         problem.status = StatusCode::PRECONDITION_FAILED;
         *response.status_mut() = StatusCode::PRECONDITION_FAILED;

@@ -213,12 +213,7 @@ pub struct Following {
 impl Following {
     /// What comes after `after`.
     #[must_use]
-    pub fn after(
-        backbone: &Backbone,
-        tenant: &TenantId,
-        names: &[&str],
-        after: Position,
-    ) -> Self {
+    pub fn after(backbone: &Backbone, tenant: &TenantId, names: &[&str], after: Position) -> Self {
         Self {
             reader: Reader::new(
                 backbone.clone(),

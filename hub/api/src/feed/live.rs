@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hub_core::Position;
 use schemas::TenantId;
-use tokio::sync::{broadcast, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 use super::{Change, topics};
 use crate::backbone::{Backbone, BackboneError};
@@ -44,16 +44,14 @@ impl Feed {
     /// # Errors
     /// 503 when all are taken.
     pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| {
-                let mut problem = Problem::unavailable(
-                    "stream.full",
-                    "as many streams as this process serves are open; ask GET /api/v1/changes instead",
-                );
-                problem.retry_after = Some(30);
-                problem
-            })
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let mut problem = Problem::unavailable(
+                "stream.full",
+                "as many streams as this process serves are open; ask GET /api/v1/changes instead",
+            );
+            problem.retry_after = Some(30);
+            problem
+        })
     }
 
     /// Everything of the tenant that is stored from now on.

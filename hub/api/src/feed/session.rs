@@ -158,7 +158,9 @@ impl Session {
         self.who = Identity::look_up(&self.parts, &self.state).await?;
         self.followed = Followed::of(&self.state, &self.who, self.wanted.as_deref())?;
         if self.followed.is_empty() {
-            return Err(Problem::unauthenticated("nothing of this is yours any more"));
+            return Err(Problem::unauthenticated(
+                "nothing of this is yours any more",
+            ));
         }
         Ok(())
     }

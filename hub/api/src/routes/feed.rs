@@ -153,8 +153,7 @@ async fn stream(
         .extensions
         .get::<Stopping>()
         .map_or_else(CancellationToken::new, |Stopping(token)| token.clone());
-    let session =
-        Session::open(state, parts, can.who, following.topics, since, stopping).await?;
+    let session = Session::open(state, parts, can.who, following.topics, since, stopping).await?;
     let frames = futures::stream::unfold(session, Session::next);
     Ok((
         [

@@ -168,8 +168,16 @@ async fn define(
         (Seen::Nothing, Some(_)) => return Err(must_match()),
         // whoever makes one must not change that which somebody makes at the same moment
         (Seen::Nothing, None) => Some(0),
-        (Seen::Whatever, _) => None,
-        (Seen::Version(version), _) => Some(version),
+        (Seen::Whatever, Some(_)) => None,
+        (Seen::Version(version), Some(_)) => Some(version),
+        // RFC 9110 §13.1.1: nothing that is not there matches
+        (Seen::Whatever | Seen::Version(_), None) => {
+            return Err(Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "roles.stale",
+                "there is no role with this code; without If-Match it is made",
+            ));
+        }
     };
     let command = DefineRole {
         name: super::text("name", role.name)?,

@@ -273,12 +273,7 @@ impl hub_api::Backbone for ApiBackbone {
         }))
     }
 
-    async fn note(
-        &self,
-        key: &str,
-        seen: u64,
-        value: Bytes,
-    ) -> Result<Option<u64>, BackboneError> {
+    async fn note(&self, key: &str, seen: u64, value: Bytes) -> Result<Option<u64>, BackboneError> {
         match request_bucket::put(&self.backbone, key, seen, value).await {
             Ok(revision) => Ok(Some(revision)),
             Err(PublishError::Conflict) => Ok(None),
