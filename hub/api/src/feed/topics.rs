@@ -2,7 +2,7 @@
 //! those that are not told (`feed/tests.rs`).
 
 /// One fact of a topic.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Topic {
     /// Name in the catalogue.
     pub(crate) event: &'static str,
