@@ -11,6 +11,7 @@ use utoipa::PartialSchema as _;
 use utoipa::openapi::OpenApi;
 
 use crate::problem::{FieldProblem, PROBLEM_JSON, ProblemDocument};
+use crate::views::canonical;
 use crate::{ApiLimits, routes, shape};
 
 const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `POST /api/v1/auth/login` (programs: \
@@ -106,6 +107,7 @@ fn complete(document: &mut Value) {
     });
     refer_to_items(&mut document["components"]["schemas"]);
     document["components"]["schemas"]["Problem"] = problem_schema();
+    name_canonical_types(&mut document["components"]["schemas"]);
     let schemas = json!({ "components": { "schemas": document["components"]["schemas"] } });
     for (path, item) in object(&mut document["paths"]) {
         for (method, operation) in object(item) {
@@ -143,6 +145,61 @@ fn refer_to_items(schemas: &mut Value) {
     }
     for (name, schema) in found {
         schemas[name.as_str()] = schema;
+    }
+}
+
+/// Canonical types stand once: a client that is made of this document has one `Code`, and not one for each place where a code
+/// stands.
+fn name_canonical_types(schemas: &mut Value) {
+    let mut types = canonical::all();
+    // no other component may have the name of one; that is tested
+    types.retain(|(name, _)| schemas.get(name).is_none());
+    let mut used = BTreeSet::new();
+    refer_to_types(schemas, &types, &mut used);
+    let named: Vec<(&'static str, Value)> = types
+        .iter()
+        .map(|(name, schema)| {
+            let mut schema = schema.clone();
+            for (_, part) in object(&mut schema) {
+                refer_to_types(part, &types, &mut used);
+            }
+            (*name, schema)
+        })
+        .collect();
+    for (name, schema) in named {
+        if used.contains(name) {
+            schemas[name] = schema;
+        }
+    }
+}
+
+fn refer_to_types(
+    value: &mut Value,
+    types: &[(&'static str, Value)],
+    used: &mut BTreeSet<&'static str>,
+) {
+    if let Value::Object(members) = value {
+        let title = members.remove("title");
+        let found = types
+            .iter()
+            .find(|(_, schema)| schema.as_object().is_some_and(|schema| schema == members));
+        if let Some((name, _)) = found {
+            used.insert(name);
+            *value = json!({ "$ref": format!("#/components/schemas/{name}") });
+            return;
+        }
+        if let Some(title) = title {
+            members.insert("title".to_owned(), title);
+        }
+    }
+    match value {
+        Value::Object(members) => members
+            .iter_mut()
+            .for_each(|(_, member)| refer_to_types(member, types, used)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| refer_to_types(item, types, used)),
+        _ => {}
     }
 }
 
@@ -185,6 +242,18 @@ pub(crate) fn members(operation: &Value, document: &Value) -> BTreeSet<String> {
 
 /// Parameters that no handler names because a layer takes them.
 fn complete_parameters(method: &str, operation: &mut Value, members: bool) {
+    let given = operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut);
+    for parameter in given.into_iter().flatten() {
+        if parameter["in"] == "header" {
+            parameter["schema"] = json!({ "type": "string" });
+            // a PATCH without it is refused
+            if parameter["name"] == "If-Match" && method == "patch" {
+                parameter["required"] = json!(true);
+            }
+        }
+    }
     let mut parameters = Vec::new();
     if method == "get" && members {
         parameters.push(json!({
@@ -251,6 +320,13 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value, document:
             "too many requests of this address, caller or hospital; Retry-After tells how long, RateLimit how many are left",
         ),
     ];
+    if path.contains('{') {
+        errors.push((
+            404,
+            "request.no_route",
+            "what stands in the path is no id of this kind",
+        ));
+    }
     if has_parameter(operation, "Idempotency-Key") {
         errors.push((
             409,

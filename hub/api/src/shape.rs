@@ -19,6 +19,8 @@ pub(crate) async fn keep(mut request: Request, next: Next) -> Response {
     let Some(operation) = operations::of(&request) else {
         return next.run(request).await;
     };
+    // the answer to a HEAD has no members
+    let reads = request.method() == Method::GET;
     let conditional = request.headers().contains_key(header::IF_MATCH);
     let fields = match look_at_query(operation, &mut request) {
         Ok(fields) => fields,
@@ -28,7 +30,7 @@ pub(crate) async fn keep(mut request: Request, next: Next) -> Response {
     if conditional {
         failed_precondition(&mut response);
     }
-    if let Some(fields) = fields {
+    if let Some(fields) = fields.filter(|_| reads) {
         response = narrowed(response, &fields).await;
     }
     if let Some(deprecated) = &operation.deprecated {
@@ -63,7 +65,7 @@ fn look_at_query(
                 "this operation has no such parameter",
             ));
         }
-        if name != FIELDS || request.method() != Method::GET {
+        if name != FIELDS {
             rest.append_pair(&name, &value);
         } else if fields.replace(value.into_owned()).is_some() {
             return Err(Problem::invalid(FIELDS, "stands twice"));

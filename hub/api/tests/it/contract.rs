@@ -101,6 +101,21 @@ fn every_route_is_described() {
     assert_eq!(described, operations().len());
 }
 
+/// A client that is made of the document would have a type for each place where a code stands.
+#[test]
+fn canonical_types_are_described_once() {
+    for (name, schema) in document()["components"]["schemas"].as_object().unwrap() {
+        let members = schema["properties"].as_object();
+        for (member, described) in members.into_iter().flatten() {
+            assert!(
+                described.get("title").is_none() || described["type"] == "array",
+                "{name}.{member}: another component is called {}",
+                described["title"]
+            );
+        }
+    }
+}
+
 #[test]
 fn every_example_fits_its_schema() {
     let document = document();
