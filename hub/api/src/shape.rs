@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
-use crate::operations::{self, Operation};
+use crate::operations::{self, Deprecated, Operation};
 use crate::problem::Problem;
 
 /// The parameter that every read has.
@@ -34,18 +34,22 @@ pub(crate) async fn keep(mut request: Request, next: Next) -> Response {
         response = narrowed(response, &fields).await;
     }
     if let Some(deprecated) = &operation.deprecated {
-        let link = "</api/docs>; rel=\"deprecation\"";
-        for (name, value) in [
-            ("deprecation", deprecated.since.as_str()),
-            ("sunset", &deprecated.sunset),
-            ("link", link),
-        ] {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                response.headers_mut().insert(name, value);
-            }
-        }
+        announce(&mut response, deprecated);
     }
     response
+}
+
+/// Says, in every answer, since when it is deprecated and until when it is there.
+fn announce(response: &mut Response, deprecated: &Deprecated) {
+    for (name, value) in [
+        ("deprecation", deprecated.since.as_str()),
+        ("sunset", &deprecated.sunset),
+        ("link", "</api/docs>; rel=\"deprecation\""),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().append(name, value);
+        }
+    }
 }
 
 /// Refuses names that are not described, and takes `fields` out: handlers know nothing of it.
@@ -149,4 +153,39 @@ fn narrow(bytes: &Bytes, fields: &[String]) -> Vec<u8> {
         None => keep(&mut value),
     }
     serde_json::to_vec(&value).unwrap_or_else(|_| bytes.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deprecated_operation_says_so_in_its_answers_and_keeps_its_own_links() {
+        let mut response = ([(header::LINK, "</next>; rel=\"next\"")], "").into_response();
+        let deprecated = Deprecated {
+            since: "@1767225600".to_owned(),
+            sunset: "Wed, 01 Jul 2026 00:00:00 GMT".to_owned(),
+        };
+        announce(&mut response, &deprecated);
+        assert_eq!(response.headers()["deprecation"], "@1767225600");
+        assert_eq!(
+            response.headers()["sunset"],
+            "Wed, 01 Jul 2026 00:00:00 GMT"
+        );
+        assert_eq!(response.headers().get_all(header::LINK).iter().count(), 2);
+    }
+
+    #[test]
+    fn a_page_keeps_what_is_its_own_and_other_answers_are_cut_whole() {
+        let fields = ["id".to_owned()];
+        let cut = |text: &'static str| {
+            String::from_utf8(narrow(&Bytes::from_static(text.as_bytes()), &fields)).unwrap()
+        };
+        assert_eq!(
+            cut(r#"{"items":[{"id":1,"x":2},{"x":3}],"next_cursor":"c"}"#),
+            r#"{"items":[{"id":1},{}],"next_cursor":"c"}"#
+        );
+        assert_eq!(cut(r#"{"id":1,"x":{"id":2}}"#), r#"{"id":1}"#);
+        assert_eq!(cut("[1]"), "[1]");
+    }
 }

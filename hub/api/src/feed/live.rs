@@ -23,6 +23,17 @@ const IDLE: Duration = Duration::from_secs(10);
 /// A change and where it stands.
 pub(crate) type Told = Arc<(Position, Change)>;
 
+/// The right to be one of the streams, given back when it is dropped.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        metrics::gauge!("hub_api_streams").decrement(1.0);
+    }
+}
+
 /// Who reads for whom.
 pub(crate) struct Feed {
     tenants: Mutex<HashMap<TenantId, broadcast::Sender<Told>>>,
@@ -43,15 +54,18 @@ impl Feed {
     ///
     /// # Errors
     /// 503 when all are taken.
-    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+    pub(crate) fn place(&self) -> Result<Place, Problem> {
+        let permit = Arc::clone(&self.places).try_acquire_owned();
+        let permit = permit.map_err(|_| {
             let mut problem = Problem::unavailable(
                 "stream.full",
                 "as many streams as this process serves are open; ask GET /api/v1/changes instead",
             );
             problem.retry_after = Some(30);
             problem
-        })
+        })?;
+        metrics::gauge!("hub_api_streams").increment(1.0);
+        Ok(Place { _permit: permit })
     }
 
     /// Everything of the tenant that is stored from now on.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::request::Parts;
 use hub_core::Position;
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use super::live::Told;
+use super::live::{Place, Told};
 use super::{Change, Followed, topics, write};
 use crate::auth::identity::Identity;
 use crate::backbone::BackboneError;
@@ -38,7 +38,7 @@ pub(crate) struct Session {
     heartbeat: tokio::time::Interval,
     stopping: CancellationToken,
     ended: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Session {
