@@ -21,6 +21,7 @@ mod it {
     mod packs;
     mod poct1a;
     mod serial;
+    mod shape;
     mod traces;
     mod verification;
     mod ways;

@@ -10,7 +10,6 @@ pub(crate) mod keyring;
 pub(crate) mod password;
 pub mod permission;
 pub(crate) mod policy;
-pub(crate) mod rate;
 mod rs256;
 pub(crate) mod secrets;
 pub(crate) mod sign_in;

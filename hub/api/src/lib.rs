@@ -5,18 +5,25 @@
 pub mod auth;
 pub mod backbone;
 mod body_view;
+mod caller;
 mod command;
 mod docs_page;
 mod extract;
+mod feed;
+mod idempotency;
 mod identifier;
 mod if_match;
+mod limits;
 mod observe;
 mod openapi;
+mod operations;
 mod page;
 mod problem;
 mod reads;
 mod routes;
 mod serve;
+mod shape;
+mod slow;
 mod state;
 mod trace;
 mod views;
@@ -25,9 +32,10 @@ pub use auth::{
     BootstrapError, PERMISSIONS, TOKEN_LIFETIME, TokenKeys, WeakSecret, bootstrap_admin,
 };
 pub use backbone::{
-    Backbone, BackboneError, Check, CommandOutcome, CommandRequest, KeptBody, Readiness,
-    ReplayRequest,
+    Backbone, BackboneError, Check, CommandOutcome, CommandRequest, Follow, KeptBody, Noted,
+    Readiness, ReplayRequest,
 };
+pub use limits::Rates;
 pub use openapi::openapi;
 pub use problem::{FieldProblem, Problem, ProblemDocument};
 pub use routes::router;

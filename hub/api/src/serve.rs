@@ -15,14 +15,25 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::slow::Patient;
+
 /// A caller that does not finish its head in this time is let go; also how long an idle connection is kept.
 const HEAD_TIME: Duration = Duration::from_secs(20);
+/// A caller that takes nothing of his answer for this long is let go.
+const WRITE_TIME: Duration = Duration::from_secs(30);
+/// Lines and bytes of a request's head; more is 431.
+const MAX_HEADERS: usize = 100;
+const HEAD_BYTES: usize = 64 * 1024;
 /// Connections at once; more wait in the listener's queue.
 const CONNECTIONS: usize = 1_024;
 /// How long requests in flight may go on after the signal.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Pause after the system refused to accept (out of descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Set when the listener stops: whoever sends without end ends then.
+#[derive(Debug, Clone)]
+pub(crate) struct Stopping(pub(crate) CancellationToken);
 
 /// Serves until `shutdown` is done, then lets requests in flight end: five seconds at most.
 pub async fn serve(
@@ -78,11 +89,18 @@ async fn converse(
     stopping: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
-    // the sign-in brake asks for the address
-    let service = TowerToHyperService::new(router.layer(axum::Extension(ConnectInfo(peer))));
+    // the sign-in brake and the rates ask for the address; what is sent without end asks whether to stop
+    let service = TowerToHyperService::new(
+        router
+            .layer(axum::Extension(ConnectInfo(peer)))
+            .layer(axum::Extension(Stopping(stopping.clone()))),
+    );
+    let stream = Patient::new(stream, WRITE_TIME);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -9,6 +9,7 @@
 
 mod it {
     mod backbone;
+    mod calls;
     mod care;
     mod clients;
     mod contract;
@@ -16,9 +17,13 @@ mod it {
     mod criticals;
     mod decisions;
     mod devices;
+    mod feed;
     mod glass;
     mod house;
+    mod idempotency;
+    mod limits;
     mod messages;
+    mod operations;
     mod orders;
     mod problems;
     mod quiet;
@@ -27,8 +32,10 @@ mod it {
     mod second_factor;
     mod security;
     mod serving;
+    mod shape;
     mod sign_in;
     mod unmatched;
     mod users;
     mod verification;
+    mod world;
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use hub_api::{ApiLimits, ApiState};
-use hub_core::backbone::{Backbone, settings_bucket, sync_check};
+use hub_api::{ApiLimits, ApiState, Rates};
+use hub_core::backbone::{Backbone, request_bucket, settings_bucket, sync_check};
 use hub_core::config::{Loaded, Problem};
 use hub_core::governor::Governor;
 use hub_core::relay::Relay;
@@ -366,15 +366,27 @@ impl Hub {
             None => Arc::new(String::new),
         };
         let backbone = ApiBackbone::new(backbone.clone(), pool.clone(), registry.clone());
+        let api = &loaded.config.api;
         let state = ApiState::new(
             pool.clone(),
             Arc::new(backbone),
             keys,
             tenant,
             render,
-            ApiLimits::default(),
+            ApiLimits {
+                request_time: Duration::from_secs(api.request_seconds),
+                body_bytes: api.body_kib * 1024,
+                ..ApiLimits::default()
+            },
         )
-        .with_care_relationship(loaded.config.api.care_relationship);
+        .with_care_relationship(api.care_relationship)
+        .with_rates(Rates {
+            per_address: api.rate_per_address,
+            per_user: api.rate_per_user,
+            per_tenant: api.rate_per_tenant,
+        })
+        .behind_proxies(&api.trusted_proxies)
+        .with_cors_origins(&api.cors_origins);
         {
             let state = state.clone();
             tokio::task::spawn_blocking(move || state.prepare());
@@ -446,6 +458,7 @@ async fn set_up_streams(
             }
             settings_bucket::ensure(&backbone, settings.replicas).await?;
             claim::ensure(&backbone, settings.replicas).await?;
+            request_bucket::ensure(&backbone, settings.replicas).await?;
             Ok::<_, hub_core::backbone::BackboneError>(())
         };
         match tokio::time::timeout(Duration::from_secs(10), set_up).await {

@@ -13,6 +13,7 @@ use crate::config::NatsSettings;
 use crate::subject::StreamName;
 
 pub mod reader;
+pub mod request_bucket;
 pub mod settings_bucket;
 pub mod sync_check;
 

@@ -15,10 +15,15 @@ pub(crate) trait Permission: Send + Sync + 'static {
     const NAME: &'static str;
     /// It shows what stands in a patient's chart: who has it at some places only, or where a relationship is demanded,
     /// sees it by the patient and not by lists.
-    const CHART: bool = matches!(
-        Self::NAME.as_bytes(),
+    const CHART: bool = is_chart(Self::NAME);
+}
+
+/// It shows what stands in a patient's chart.
+pub(crate) const fn is_chart(permission: &str) -> bool {
+    matches!(
+        permission.as_bytes(),
         b"encounters:read" | b"orders:read" | b"results:read"
-    );
+    )
 }
 
 macro_rules! permissions {
@@ -109,6 +114,8 @@ permissions! {
     ClientsRead = "clients:read",
     /// Make and change API clients and their secrets.
     ClientsManage = "clients:manage",
+    /// Follow what changes; of each kind of thing only who may list it.
+    ChangesRead = "changes:read",
 }
 
 /// Stands for every permission, present and to come.

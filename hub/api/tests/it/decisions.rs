@@ -72,7 +72,7 @@ async fn a_held_item_is_closed_without_a_mapping_once() {
     assert_eq!(unknown.problem(404), "integration.held_unknown");
 }
 
-fn dead(raw: u128, by: &str) -> DeadLettered {
+pub(crate) fn dead(raw: u128, by: &str) -> DeadLettered {
     DeadLettered {
         stage: Stage::Translate,
         by: by.to_owned(),
