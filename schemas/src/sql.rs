@@ -70,6 +70,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "identity",
         sql: include_str!("../sql/0012_identity.sql"),
     },
+    Migration {
+        version: 14,
+        name: "stays",
+        sql: include_str!("../sql/0014_stays.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -16,15 +16,19 @@ use crate::{ApiLimits, docs_page, openapi};
 
 mod alarms;
 mod auth;
+mod beds;
 mod care;
 mod channels;
 mod clients;
 mod controls;
 mod criticals;
 mod dead;
+mod differences;
+mod gates;
 mod glass;
 mod health;
 mod held;
+mod house;
 mod me;
 mod messages;
 mod oauth;
@@ -33,12 +37,16 @@ mod patients;
 mod records;
 mod roles;
 mod second_factor;
+mod stay_steps;
+mod stays;
 mod unmatched;
 mod users;
 mod verification;
 mod verifying;
+mod visit_steps;
 mod vitals;
 mod waiting;
+mod wards;
 
 /// The whole HTTP surface of the hub.
 pub fn router(state: ApiState) -> Router {
@@ -78,6 +86,14 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(patients::routes())
             .merge(care::routes())
             .merge(orders::routes())
+            .merge(house::routes())
+            .merge(wards::routes())
+            .merge(beds::routes())
+            .merge(stays::routes())
+            .merge(visit_steps::routes())
+            .merge(stay_steps::routes())
+            .merge(gates::routes())
+            .merge(differences::routes())
             .merge(messages::routes())
             .merge(held::routes())
             .merge(unmatched::routes())

@@ -7,31 +7,78 @@
 use std::collections::HashMap;
 
 use hub_core::{Envelope, Refusal, Tx};
-use schemas::care::{EncounterAction, EncounterChanged, EncounterReported};
+use schemas::care::{EncounterAction, EncounterChanged, EncounterReported, Location};
+use schemas::devices::Bed;
 use schemas::ids::care_key;
 use schemas::{Body, Patch};
 use serde_json::Value;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::body;
+use crate::stays::differences::{self, Found, Reason};
+use crate::stays::stage::{self, Stage};
 
 mod stay;
 mod stored;
+mod told;
 mod transition;
 
 use stay::{PlaceState, Stay};
-use stored::Encounter;
-use transition::{EncounterState, Visit, transition};
+pub(crate) use stored::Encounter;
+pub(crate) use transition::EncounterState;
+use transition::{Visit, transition};
 
 pub(crate) struct Reported<'a> {
     pub(crate) slot: usize,
     pub(crate) envelope: &'a Envelope,
     pub(crate) said: EncounterReported,
     pub(crate) key: Uuid,
+    /// When it happened.
+    pub(crate) at: OffsetDateTime,
     pub(crate) admitted_at: Patch<OffsetDateTime>,
     pub(crate) discharged_at: Patch<OffsetDateTime>,
+    /// What staff say over REST beside it; `None`: a hospital system speaks.
+    pub(crate) desk: Option<Desk>,
+}
+
+/// What only staff say of an encounter.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    pub(crate) encounter_id: Uuid,
+    /// Absent: it stays.
+    pub(crate) stage: Option<Stage>,
+    pub(crate) department_id: Option<Uuid>,
+    pub(crate) token: Option<(Date, i32)>,
+    pub(crate) reason: Patch<String>,
+    pub(crate) priority: Patch<String>,
+    pub(crate) payer: Patch<String>,
+    pub(crate) ward_class: Patch<String>,
+    pub(crate) medico_legal: Option<bool>,
+    pub(crate) expected_at: Patch<OffsetDateTime>,
+    pub(crate) ending: Patch<Value>,
+}
+
+impl Desk {
+    fn apply_to(&self, encounter: &mut Encounter) {
+        encounter.desk = true;
+        if let Some(stage) = self.stage {
+            encounter.stage = Some(stage.as_str().to_owned());
+        }
+        encounter.department_id = self.department_id.or(encounter.department_id);
+        if let Some((day, token)) = self.token {
+            encounter.token_day = Some(day);
+            encounter.token = Some(token);
+        }
+        self.reason.apply_to(&mut encounter.reason);
+        self.priority.apply_to(&mut encounter.priority);
+        self.payer.apply_to(&mut encounter.payer);
+        self.ward_class.apply_to(&mut encounter.ward_class);
+        encounter.medico_legal = self.medico_legal.or(encounter.medico_legal);
+        self.expected_at.apply_to(&mut encounter.expected_at);
+        self.ending.apply_to(&mut encounter.ending);
+    }
 }
 
 impl<'a> Reported<'a> {
@@ -44,8 +91,10 @@ impl<'a> Reported<'a> {
             envelope,
             key: encounter_key(envelope, &said, admitted_at.as_set().copied()),
             said,
+            at: envelope.occurred_at,
             admitted_at,
             discharged_at,
+            desk: None,
         })
     }
 }
@@ -62,7 +111,7 @@ fn time_patch(
 }
 
 /// The visit number, else patient and admit time.
-fn encounter_key(
+pub(crate) fn encounter_key(
     envelope: &Envelope,
     said: &EncounterReported,
     admitted_at: Option<OffsetDateTime>,
@@ -96,13 +145,80 @@ pub(crate) async fn apply<'a>(
             Err(refusal) => batch.refuse(slot, refusal),
         }
     }
+    for found in kept_where_staff_say(tx, &mut reported).await? {
+        differences::found(tx, batch, &found).await?;
+    }
+    file(tx, batch, &reported).await?;
+    Ok(reported)
+}
+
+/// An update (A08) repeats where its system believes the patient to be. Where staff have moved him over REST, that moves nobody back:
+/// it is listed. A transfer (A02) is a movement whoever says it.
+async fn kept_where_staff_say(
+    tx: &mut Tx<'_>,
+    reported: &mut [Reported<'_>],
+) -> Result<Vec<Found>, sqlx::Error> {
+    let places = |one: &Reported<'_>| {
+        one.said.action == EncounterAction::Updated && one.said.location.as_set().is_some()
+    };
+    let keys: Vec<Uuid> = reported
+        .iter()
+        .filter(|one| places(one))
+        .map(|one| one.key)
+        .collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let led = stored::led_by_staff(tx, &keys).await?;
+    let mut differ = Vec::new();
+    for one in reported.iter_mut().filter(|one| places(one)) {
+        let Some((id, stands)) = led.get(&one.key) else {
+            continue;
+        };
+        let Patch::Set(named) = std::mem::take(&mut one.said.location) else {
+            continue;
+        };
+        one.said.prior_location = Patch::Keep;
+        let stands: Location = stands
+            .clone()
+            .and_then(|place| serde_json::from_value(place).ok())
+            .unwrap_or_default();
+        let same = match (Bed::of(&named), Bed::of(&stands)) {
+            (Some(named), Some(stands)) => named.may_be(&stands),
+            (Some(_), None) => false,
+            (None, _) => {
+                named.point_of_care.is_none() || named.point_of_care == stands.point_of_care
+            }
+        };
+        if !same {
+            differ.push(Found {
+                slot: one.slot,
+                reason: Reason::MovedElsewhere,
+                encounter_key: one.key,
+                encounter_id: Some(*id),
+                bed_key: Bed::of(&named).map_or(Uuid::nil(), |bed| bed.key(&one.envelope.tenant)),
+                bed_id: None,
+                place: serde_json::to_value(&named).ok(),
+            });
+        }
+    }
+    Ok(differ)
+}
+
+/// Files what was said, and says what follows.
+pub(crate) async fn file(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    reported: &[Reported<'_>],
+) -> Result<(), sqlx::Error> {
     if reported.is_empty() {
-        return Ok(reported);
+        return Ok(());
     }
     let keys: Vec<Uuid> = reported.iter().map(|one| one.key).collect();
     let mut encounters = stored::load(tx, &keys).await?;
     let mut changed: HashMap<Uuid, ()> = HashMap::new();
-    for one in &reported {
+    let mut contradicted = Vec::new();
+    for one in reported {
         let before = encounters.get(&one.key);
         let (mut encounter, stay) = applied(one, before);
         if before.is_some_and(|(old, places)| *old == encounter && *places == stay) {
@@ -119,6 +235,12 @@ pub(crate) async fn apply<'a>(
                 status: encounter.status.clone(),
             },
         );
+        told::stages(batch, one, before.map(|(old, _)| old), &encounter);
+        contradicted.extend(told::contradiction(
+            one,
+            before.map(|(old, _)| old),
+            &encounter,
+        ));
         changed.insert(one.key, ());
         encounters.insert(one.key, (encounter, stay));
     }
@@ -130,12 +252,27 @@ pub(crate) async fn apply<'a>(
     let stays: Vec<(Uuid, &Stay)> = rows.iter().map(|(one, stay)| (one.id, stay)).collect();
     stored::save(tx, &changed).await?;
     stored::save_places(tx, &stays).await?;
-    Ok(reported)
+    for found in contradicted {
+        differences::found(tx, batch, &found).await?;
+    }
+    Ok(())
+}
+
+/// The encounter as it stands, and its key.
+pub(crate) async fn by_id(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Encounter>, sqlx::Error> {
+    let key: Option<Uuid> =
+        sqlx::query_scalar("select encounter_key from clinical.encounters where id = $1")
+            .bind(id)
+            .fetch_optional(tx.conn())
+            .await?;
+    let Some(key) = key else { return Ok(None) };
+    let mut found = stored::load(tx, &[key]).await?;
+    Ok(found.remove(&key).map(|(encounter, _)| encounter))
 }
 
 /// The encounter after the message.
 fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter, Stay) {
-    let at = one.envelope.occurred_at;
+    let at = one.at;
     let visit = Visit {
         class: one.said.class.as_set().map(String::as_str),
         discharged: one.discharged_at.as_set().is_some(),
@@ -144,9 +281,11 @@ fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter
         let state = transition(None, one.said.action, visit);
         (new_encounter(one, state), Stay::default())
     });
-    let late = before.is_some_and(|(old, _)| at < old.fact_at);
+    // what staff do is the newest word, whatever the clock of a hospital system says
+    let desk = one.desk.is_some();
+    let late = !desk && before.is_some_and(|(old, _)| at < old.fact_at);
     fields(one, &mut encounter, late);
-    if before.is_some_and(|(old, _)| at < old.status_at) {
+    if !desk && before.is_some_and(|(old, _)| at < old.status_at) {
         // out of order: history only
         if let Some(location) = location(&one.said.location) {
             stay.was_at(&location, at, one.envelope.id);
@@ -158,6 +297,15 @@ fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter
         to.as_str().clone_into(&mut encounter.status);
         moves(one, &mut encounter, &mut stay, to, late);
         periods(one, &mut encounter, from, to);
+    }
+    let derived = stage::after_fact(
+        encounter.stage.as_deref().and_then(Stage::stored),
+        encounter.class.as_deref(),
+        encounter.state(),
+    );
+    encounter.stage = derived.map(|stage| stage.as_str().to_owned());
+    if let Some(desk) = &one.desk {
+        desk.apply_to(&mut encounter);
     }
     // a repeat changes nothing, and then its time is no news either
     if let Some((old, places)) = before
@@ -173,7 +321,10 @@ fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter
 
 fn new_encounter(one: &Reported<'_>, state: EncounterState) -> Encounter {
     Encounter {
-        id: Uuid::now_v7(),
+        id: one
+            .desk
+            .as_ref()
+            .map_or_else(Uuid::now_v7, |desk| desk.encounter_id),
         encounter_key: one.key,
         subject_key: one.said.subject.key.0,
         visit_number: one.said.visit_number.clone(),
@@ -187,10 +338,23 @@ fn new_encounter(one: &Reported<'_>, state: EncounterState) -> Encounter {
         disposition: None,
         started_at: None,
         ended_at: None,
-        fact_at: one.envelope.occurred_at,
-        status_at: one.envelope.occurred_at,
+        fact_at: one.at,
+        status_at: one.at,
         version: 1,
         source_event: one.envelope.id,
+        stage: None,
+        desk: false,
+        subject_value: Some(one.said.subject.value.clone()),
+        department_id: None,
+        token_day: None,
+        token: None,
+        reason: None,
+        priority: None,
+        payer: None,
+        ward_class: None,
+        medico_legal: None,
+        expected_at: None,
+        ending: None,
     }
 }
 
@@ -227,7 +391,7 @@ fn json<T: serde::Serialize>(patch: &Patch<T>) -> Patch<Value> {
     }
 }
 
-fn location(patch: &Patch<schemas::care::Location>) -> Option<Value> {
+fn location(patch: &Patch<Location>) -> Option<Value> {
     json(patch).as_set().cloned()
 }
 
@@ -239,7 +403,7 @@ fn moves(
     state: EncounterState,
     late: bool,
 ) {
-    let at = one.envelope.occurred_at;
+    let at = one.at;
     let event = one.envelope.id;
     let named = location(&one.said.location);
     if late && let Some(named) = &named {
@@ -299,7 +463,7 @@ fn begins(one: &Reported<'_>, encounter: &mut Encounter) {
         one.said.action,
         EncounterAction::Admitted | EncounterAction::Registered
     ) {
-        encounter.started_at = encounter.started_at.or(Some(one.envelope.occurred_at));
+        encounter.started_at = encounter.started_at.or(Some(one.at));
     }
 }
 
@@ -309,7 +473,7 @@ fn periods(
     from: Option<EncounterState>,
     to: EncounterState,
 ) {
-    let at = one.envelope.occurred_at;
+    let at = one.at;
     begins(one, encounter);
     match to {
         EncounterState::Finished => {
