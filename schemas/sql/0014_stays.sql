@@ -158,8 +158,8 @@ select integration.protect('clinical.discharge_gates');
 create table clinical.adt_differences (
     id            bigint      generated always as identity primary key,
     tenant_id     text        not null,
-    reason        text        not null check (reason in ('bed_unknown', 'bed_occupied', 'bed_not_ready', 'second_bed', 'left_with_gates', 'moved_elsewhere',
-        'cancelled_elsewhere')),
+    reason        text        not null check (reason in ('bed_unknown', 'bed_occupied', 'bed_not_ready', 'second_bed', 'second_admission',
+        'left_with_gates', 'moved_elsewhere', 'cancelled_elsewhere')),
     -- nil where it is not about one encounter, or not about one bed
     encounter_key uuid        not null,
     bed_key       uuid        not null,

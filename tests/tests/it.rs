@@ -19,6 +19,7 @@ mod it {
     mod packs;
     mod poct1a;
     mod serial;
+    mod stays;
     mod traces;
     mod verification;
     mod ways;

@@ -28,6 +28,7 @@ mod it {
     mod security;
     mod serving;
     mod sign_in;
+    mod stays;
     mod unmatched;
     mod users;
     mod verification;

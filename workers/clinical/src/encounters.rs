@@ -27,6 +27,7 @@ mod transition;
 
 use stay::{PlaceState, Stay};
 pub(crate) use stored::Encounter;
+use told::InHouse;
 pub(crate) use transition::EncounterState;
 use transition::{Visit, transition};
 
@@ -218,6 +219,8 @@ pub(crate) async fn file(
     let mut encounters = stored::load(tx, &keys).await?;
     let mut changed: HashMap<Uuid, ()> = HashMap::new();
     let mut contradicted = Vec::new();
+    let mut came: HashMap<Uuid, (usize, Uuid)> = HashMap::new();
+    let mut went = Vec::new();
     for one in reported {
         let before = encounters.get(&one.key);
         let (mut encounter, stay) = applied(one, before);
@@ -241,6 +244,13 @@ pub(crate) async fn file(
             before.map(|(old, _)| old),
             &encounter,
         ));
+        match told::in_house(before.map(|(old, _)| old), &encounter) {
+            Some(InHouse::Came) if one.desk.is_none() => {
+                came.insert(encounter.id, (one.slot, one.key));
+            }
+            Some(InHouse::Went) => went.push(encounter.subject_key),
+            _ => {}
+        }
         changed.insert(one.key, ());
         encounters.insert(one.key, (encounter, stay));
     }
@@ -252,10 +262,22 @@ pub(crate) async fn file(
     let stays: Vec<(Uuid, &Stay)> = rows.iter().map(|(one, stay)| (one.id, stay)).collect();
     stored::save(tx, &changed).await?;
     stored::save_places(tx, &stays).await?;
+    let admitted: Vec<Uuid> = came.keys().copied().collect();
+    for id in differences::admitted_twice(tx, &admitted).await? {
+        contradicted.extend(came.get(&id).map(|(slot, key)| Found {
+            slot: *slot,
+            reason: Reason::SecondAdmission,
+            encounter_key: *key,
+            encounter_id: Some(id),
+            bed_key: Uuid::nil(),
+            bed_id: None,
+            place: None,
+        }));
+    }
     for found in contradicted {
         differences::found(tx, batch, &found).await?;
     }
-    Ok(())
+    differences::settle_admissions(tx, &went).await
 }
 
 /// The encounter as it stands, and its key.

@@ -35,7 +35,7 @@ pub use encounters::{
 };
 pub use house::{
     BedFilter, BedRow, BoardBed, DepartmentRow, FacilityRow, PlaceAfter, WardRow, bed, beds, board,
-    department, departments, facilities, facility, in_ward_elsewhere, knows_place, ward, wards,
+    department, departments, facilities, facility, in_ward_elsewhere, ward, wards,
 };
 pub use numbers::{encounters_by_visit, orders_by_number, reports_by_specimen};
 pub use orders::{

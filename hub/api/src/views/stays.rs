@@ -164,7 +164,7 @@ pub(crate) struct BedDays {
 pub(crate) struct Difference {
     pub id: i64,
     /// `bed_unknown`: the register has no such bed. `bed_occupied`: another patient has it, or it is kept for one. `bed_not_ready`: it
-    /// was being cleaned or out of use. `second_bed`: the patient is in another bed. `left_with_gates`: he left with gates open.
+    /// was being cleaned or out of use. `second_bed`: the patient is in another bed. `second_admission`: he is in the house on a stay that staff lead. `left_with_gates`: he left with gates open.
     /// `moved_elsewhere`: an update names another place than where staff put him. `cancelled_elsewhere`: his admission was cancelled.
     pub reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]

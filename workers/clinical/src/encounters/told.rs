@@ -114,6 +114,28 @@ pub(super) fn contradiction(
     })
 }
 
+/// Came into the house by this message, or left it.
+pub(super) fn in_house(before: Option<&Encounter>, after: &Encounter) -> Option<InHouse> {
+    let in_bed = |encounter: &Encounter| {
+        matches!(
+            stage_of(encounter),
+            Some(Stage::Admitted | Stage::DischargeInitiated | Stage::Cleared)
+        )
+    };
+    match (before.is_some_and(in_bed), in_bed(after)) {
+        (false, true) => Some(InHouse::Came),
+        (true, false) => Some(InHouse::Went),
+        _ => None,
+    }
+}
+
+/// See [`in_house`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InHouse {
+    Came,
+    Went,
+}
+
 fn stage_of(encounter: &Encounter) -> Option<Stage> {
     encounter.stage.as_deref().and_then(Stage::stored)
 }

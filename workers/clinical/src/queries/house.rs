@@ -310,24 +310,3 @@ pub async fn in_ward_elsewhere(
     .fetch_all(conn)
     .await
 }
-
-/// May a grant name this place? In a tenant without facilities of its own making every place may be one that messages name.
-///
-/// # Errors
-/// The database failed.
-pub async fn knows_place(
-    conn: &mut PgConnection,
-    facility: &str,
-    department: Option<&str>,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
-        "select not exists (select from clinical.facilities) or exists (select from clinical.facilities f where f.code = $1 \
-         and ($2::text is null \
-             or exists (select from clinical.departments d where d.facility_id = f.id and d.code = $2) \
-             or exists (select from clinical.wards w where w.facility_id = f.id and w.code = $2)))",
-    )
-    .bind(facility)
-    .bind(department)
-    .fetch_one(conn)
-    .await
-}

@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hub_core::Tx;
+use hub_core::{Envelope, Tx};
+use schemas::Body;
 use schemas::devices::Bed;
 use schemas::house::BedState;
-use schemas::stays::BedAssigned;
+use schemas::stays::{BedAssigned, MoveEncounter, Step};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use super::bed_state::{self, By};
 use super::differences::{self, Found, Reason};
 use crate::batch::Batch;
+use crate::body;
 
 mod stored;
 
@@ -256,10 +258,10 @@ async fn settle_beds(
         let to_bed = came.get(&key).copied();
         let from_bed = left.map(|old| old.bed_id);
         let claim = claims.iter().rev().find(|claim| claim.encounter_key == key);
-        let Some(encounter_id) = left
-            .map(|old| old.encounter_id)
-            .or(claim.map(|claim| claim.encounter_id))
-        else {
+        let whose = left
+            .map(|old| (old.encounter_id, old.subject_key))
+            .or(claim.map(|claim| (claim.encounter_id, claim.subject_key)));
+        let Some((encounter_id, subject_key)) = whose else {
             continue;
         };
         if from_bed == to_bed {
@@ -267,16 +269,15 @@ async fn settle_beds(
         }
         let at = claim.map(|claim| claim.to_at.unwrap_or(claim.from_at));
         let slot = causes.get(&key).copied().unwrap_or_default();
-        batch.say(
-            slot,
-            &BedAssigned {
-                encounter_id,
-                from_bed,
-                to_bed,
-                at: text(at.unwrap_or(batch.envelopes[slot].occurred_at)),
-                reason: None,
-            },
-        );
+        let body = BedAssigned {
+            encounter_id,
+            from_bed,
+            to_bed,
+            at: text(at.unwrap_or(batch.envelopes[slot].occurred_at)),
+            reason: reason_of(&batch.envelopes[slot], encounter_id),
+        };
+        // who got a bed that another left is told of in his own lane
+        batch.say_of(slot, subject_key, &body);
     }
     Ok(freed)
 }
@@ -410,6 +411,21 @@ impl Registered {
             facility: self.facility.to_uppercase(),
             ..named.clone()
         }
+    }
+}
+
+/// Why staff moved the patient, where they did.
+fn reason_of(cause: &Envelope, encounter: Uuid) -> Option<String> {
+    if cause.name != MoveEncounter::NAME {
+        return None;
+    }
+    match body::decode::<MoveEncounter>(cause).ok()? {
+        MoveEncounter {
+            encounter_id,
+            step: Step::Transfer { reason, .. },
+            ..
+        } if encounter_id == encounter => reason,
+        _ => None,
     }
 }
 

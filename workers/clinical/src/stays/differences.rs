@@ -24,6 +24,8 @@ pub(crate) enum Reason {
     BedNotReady,
     /// The patient is in another bed of the register.
     SecondBed,
+    /// The patient is in the house already, on a stay that staff lead.
+    SecondAdmission,
     /// The patient left with gates open.
     LeftWithGates,
     /// An update names another place than where staff have put the patient.
@@ -39,6 +41,7 @@ impl Reason {
             Self::BedOccupied => "bed_occupied",
             Self::BedNotReady => "bed_not_ready",
             Self::SecondBed => "second_bed",
+            Self::SecondAdmission => "second_admission",
             Self::LeftWithGates => "left_with_gates",
             Self::MovedElsewhere => "moved_elsewhere",
             Self::CancelledElsewhere => "cancelled_elsewhere",
@@ -126,6 +129,40 @@ pub(crate) async fn settle_others(
     .bind(encounters.iter().copied().collect::<Vec<_>>())
     .bind(keys)
     .bind(beds)
+    .execute(tx.conn())
+    .await
+    .map(drop)
+}
+
+/// Of these encounters, which admit somebody who is in the house on a stay that staff lead?
+pub(crate) async fn admitted_twice(
+    tx: &mut Tx<'_>,
+    encounters: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    if encounters.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar(
+        "select one.id from clinical.encounters one where one.id = any($1) and exists ( \
+         select from clinical.encounters other where other.subject_key = one.subject_key and other.id <> one.id and other.desk \
+         and other.stage in ('admitted', 'discharge_initiated', 'cleared'))",
+    )
+    .bind(encounters)
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// These people are not in the house twice any more: one of the stays is over.
+pub(crate) async fn settle_admissions(tx: &mut Tx<'_>, people: &[Uuid]) -> Result<(), sqlx::Error> {
+    if people.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update clinical.adt_differences difference set state = 'settled', resolved_at = now() \
+         from clinical.encounters encounter where encounter.id = difference.encounter_id and difference.state = 'open' \
+         and difference.reason = 'second_admission' and encounter.subject_key = any($1)",
+    )
+    .bind(people)
     .execute(tx.conn())
     .await
     .map(drop)

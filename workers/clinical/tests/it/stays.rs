@@ -770,6 +770,33 @@ async fn an_update_moves_nobody_whom_staff_have_moved_and_a_transfer_does() {
 }
 
 #[tokio::test]
+async fn a_second_admission_by_a_hospital_system_is_listed_until_one_of_the_stays_is_over() {
+    let ward = house().await;
+    let stay = admitted(&ward, 1, "1", bed(&ward, "A", "1")).await;
+    let mut second = inpatient(Admitted, "1", None);
+    second.visit_number = Some("V-SECOND".into());
+    let verdict = ward.apply_one(at(5, &second)).await;
+    assert!(said(&verdict).contains(&"adt.difference.found"));
+    assert_eq!(differences(&ward).await, ["second_admission open"]);
+    // in a bed of its own too: the patient can't be in both
+    second.action = Transferred;
+    second.location = Patch::Set(place("ICU", "1"));
+    ward.apply_one(at(6, &second)).await;
+    assert_eq!(
+        differences(&ward).await,
+        ["second_admission open", "second_bed open"]
+    );
+    assert_eq!(has(&ward, "ICU", bed(&ward, "ICU", "1")).await, None);
+    let lama = leave(Some(Disposition::Lama));
+    assert_eq!(goes(&ward, 9, stay, lama).await, "left");
+    assert_eq!(
+        differences(&ward).await,
+        ["second_admission settled", "second_bed settled"]
+    );
+    assert!(has(&ward, "ICU", bed(&ward, "ICU", "1")).await.is_some());
+}
+
+#[tokio::test]
 async fn who_dies_or_goes_against_advice_leaves_his_bed_and_the_gates_behind() {
     let ward = house().await;
     let bed_id = bed(&ward, "A", "1");
