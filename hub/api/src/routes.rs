@@ -14,6 +14,7 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::{ApiLimits, docs_page, openapi};
 
+mod admissions;
 mod alarms;
 mod auth;
 mod beds;
@@ -90,6 +91,7 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(wards::routes())
             .merge(beds::routes())
             .merge(stays::routes())
+            .merge(admissions::routes())
             .merge(visit_steps::routes())
             .merge(stay_steps::routes())
             .merge(gates::routes())

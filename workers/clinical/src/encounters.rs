@@ -8,11 +8,10 @@ use std::collections::HashMap;
 
 use hub_core::{Envelope, Refusal, Tx};
 use schemas::care::{EncounterAction, EncounterChanged, EncounterReported, Location};
-use schemas::devices::Bed;
 use schemas::ids::care_key;
 use schemas::{Body, Patch};
 use serde_json::Value;
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::batch::Batch;
@@ -20,11 +19,13 @@ use crate::body;
 use crate::stays::differences::{self, Found, Reason};
 use crate::stays::stage::{self, Stage};
 
+mod desk;
 mod stay;
 mod stored;
 mod told;
 mod transition;
 
+pub(crate) use desk::Desk;
 use stay::{PlaceState, Stay};
 pub(crate) use stored::Encounter;
 use told::InHouse;
@@ -42,44 +43,6 @@ pub(crate) struct Reported<'a> {
     pub(crate) discharged_at: Patch<OffsetDateTime>,
     /// What staff say over REST beside it; `None`: a hospital system speaks.
     pub(crate) desk: Option<Desk>,
-}
-
-/// What only staff say of an encounter.
-#[derive(Debug, Default)]
-pub(crate) struct Desk {
-    pub(crate) encounter_id: Uuid,
-    /// Absent: it stays.
-    pub(crate) stage: Option<Stage>,
-    pub(crate) department_id: Option<Uuid>,
-    pub(crate) token: Option<(Date, i32)>,
-    pub(crate) reason: Patch<String>,
-    pub(crate) priority: Patch<String>,
-    pub(crate) payer: Patch<String>,
-    pub(crate) ward_class: Patch<String>,
-    pub(crate) medico_legal: Option<bool>,
-    pub(crate) expected_at: Patch<OffsetDateTime>,
-    pub(crate) ending: Patch<Value>,
-}
-
-impl Desk {
-    fn apply_to(&self, encounter: &mut Encounter) {
-        encounter.desk = true;
-        if let Some(stage) = self.stage {
-            encounter.stage = Some(stage.as_str().to_owned());
-        }
-        encounter.department_id = self.department_id.or(encounter.department_id);
-        if let Some((day, token)) = self.token {
-            encounter.token_day = Some(day);
-            encounter.token = Some(token);
-        }
-        self.reason.apply_to(&mut encounter.reason);
-        self.priority.apply_to(&mut encounter.priority);
-        self.payer.apply_to(&mut encounter.payer);
-        self.ward_class.apply_to(&mut encounter.ward_class);
-        encounter.medico_legal = self.medico_legal.or(encounter.medico_legal);
-        self.expected_at.apply_to(&mut encounter.expected_at);
-        self.ending.apply_to(&mut encounter.ending);
-    }
 }
 
 impl<'a> Reported<'a> {
@@ -146,64 +109,11 @@ pub(crate) async fn apply<'a>(
             Err(refusal) => batch.refuse(slot, refusal),
         }
     }
-    for found in kept_where_staff_say(tx, &mut reported).await? {
+    for found in desk::kept_where_staff_say(tx, &mut reported).await? {
         differences::found(tx, batch, &found).await?;
     }
     file(tx, batch, &reported).await?;
     Ok(reported)
-}
-
-/// An update (A08) repeats where its system believes the patient to be. Where staff have moved him over REST, that moves nobody back:
-/// it is listed. A transfer (A02) is a movement whoever says it.
-async fn kept_where_staff_say(
-    tx: &mut Tx<'_>,
-    reported: &mut [Reported<'_>],
-) -> Result<Vec<Found>, sqlx::Error> {
-    let places = |one: &Reported<'_>| {
-        one.said.action == EncounterAction::Updated && one.said.location.as_set().is_some()
-    };
-    let keys: Vec<Uuid> = reported
-        .iter()
-        .filter(|one| places(one))
-        .map(|one| one.key)
-        .collect();
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    let led = stored::led_by_staff(tx, &keys).await?;
-    let mut differ = Vec::new();
-    for one in reported.iter_mut().filter(|one| places(one)) {
-        let Some((id, stands)) = led.get(&one.key) else {
-            continue;
-        };
-        let Patch::Set(named) = std::mem::take(&mut one.said.location) else {
-            continue;
-        };
-        one.said.prior_location = Patch::Keep;
-        let stands: Location = stands
-            .clone()
-            .and_then(|place| serde_json::from_value(place).ok())
-            .unwrap_or_default();
-        let same = match (Bed::of(&named), Bed::of(&stands)) {
-            (Some(named), Some(stands)) => named.may_be(&stands),
-            (Some(_), None) => false,
-            (None, _) => {
-                named.point_of_care.is_none() || named.point_of_care == stands.point_of_care
-            }
-        };
-        if !same {
-            differ.push(Found {
-                slot: one.slot,
-                reason: Reason::MovedElsewhere,
-                encounter_key: one.key,
-                encounter_id: Some(*id),
-                bed_key: Bed::of(&named).map_or(Uuid::nil(), |bed| bed.key(&one.envelope.tenant)),
-                bed_id: None,
-                place: serde_json::to_value(&named).ok(),
-            });
-        }
-    }
-    Ok(differ)
 }
 
 /// Files what was said, and says what follows.
