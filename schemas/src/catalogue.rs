@@ -3,8 +3,8 @@
 use schemars::{Schema, generate::SchemaSettings};
 
 use crate::{
-    Body, care, commands, controls, criticals, devices, identity, integration, patients, sending,
-    verification,
+    Body, care, commands, controls, criticals, devices, house, identity, integration, patients,
+    sending, stays, verification,
 };
 
 /// Fact or request.
@@ -123,6 +123,16 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<sending::OrderSent>(Event, Some(Owner::Clinical), OrderGroup::Care),
     row::<verification::ReportReleased>(Event, None, OrderGroup::Care),
     row::<verification::ReportReopened>(Event, None, OrderGroup::Care),
+    row::<stays::EncounterOpened>(Event, None, OrderGroup::Care),
+    row::<stays::EncounterStaged>(Event, None, OrderGroup::Care),
+    row::<stays::AdmissionRequested>(Event, None, OrderGroup::Care),
+    row::<stays::PatientAdmitted>(Event, None, OrderGroup::Care),
+    row::<stays::BedAssigned>(Event, None, OrderGroup::Care),
+    row::<stays::BedStateChanged>(Event, None, OrderGroup::Care),
+    row::<stays::DischargeInitiated>(Event, None, OrderGroup::Care),
+    row::<stays::GateCleared>(Event, None, OrderGroup::Care),
+    row::<stays::PatientLeft>(Event, None, OrderGroup::Care),
+    row::<stays::DifferenceFound>(Event, None, OrderGroup::Care),
     row::<integration::ResultHeld>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::CodeMapped>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::MessageTranslated>(Event, Some(Owner::Integration), OrderGroup::Integration),
@@ -150,6 +160,16 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<verification::DecideResults>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<verification::RerunResult>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<verification::CommentResult>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<house::DefineFacility>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<house::DefineDepartment>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<house::DefineWard>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<house::DefineBed>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<house::SetBedState>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<stays::OpenEncounter>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<stays::RequestAdmission>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<stays::MoveEncounter>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<stays::ChangeEncounter>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<stays::ResolveDifference>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::ResolveHeld>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::ResolveDead>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::SetChannelState>(Command, Some(Owner::Integration), OrderGroup::Integration),

@@ -71,6 +71,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../sql/0012_identity.sql"),
     },
     Migration {
+        version: 14,
+        name: "stays",
+        sql: include_str!("../sql/0014_stays.sql"),
+    },
+    Migration {
         version: 20,
         name: "ledger_numbers",
         sql: include_str!("../sql/0020_ledger_numbers.sql"),

@@ -22,6 +22,7 @@ mod it {
     mod poct1a;
     mod serial;
     mod shape;
+    mod stays;
     mod traces;
     mod verification;
     mod ways;

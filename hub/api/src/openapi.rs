@@ -23,7 +23,7 @@ const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `P
     least. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
     `traceparent` is continued and returned.";
 
-const TAGS: [(&str, &str); 15] = [
+const TAGS: &[(&str, &str)] = &[
     ("sign-in", "Tokens, and one's own affairs."),
     (
         "users",
@@ -36,6 +36,15 @@ const TAGS: [(&str, &str); 15] = [
     (
         "patients",
         "Who people are, and which records are one person.",
+    ),
+    (
+        "house",
+        "Facilities, departments, wards and beds. A place is its code, which never changes: grants and HL7 messages name it by that.",
+    ),
+    (
+        "stays",
+        "Visits from token to done, stays from request to closed: whether a hospital system reported them or staff lead them here. \
+         Which step is possible stands with each encounter; anything else is 409 and names from, to and what is allowed.",
     ),
     ("results", "Encounters, orders, reports and results."),
     (

@@ -17,8 +17,10 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::{ApiLimits, caller, docs_page, idempotency, openapi, shape};
 
+mod admissions;
 mod alarms;
 mod auth;
+mod beds;
 mod care;
 mod channels;
 mod clients;
@@ -26,9 +28,12 @@ mod controls;
 mod criticals;
 mod dead;
 mod feed;
+mod differences;
+mod gates;
 mod glass;
 mod health;
 mod held;
+mod house;
 mod me;
 mod messages;
 mod oauth;
@@ -37,12 +42,16 @@ mod patients;
 mod records;
 mod roles;
 mod second_factor;
+mod stay_steps;
+mod stays;
 mod unmatched;
 mod users;
 mod verification;
 mod verifying;
+mod visit_steps;
 mod vitals;
 mod waiting;
+mod wards;
 
 /// The whole HTTP surface of the hub.
 pub fn router(state: ApiState) -> Router {
@@ -132,6 +141,15 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(patients::routes())
             .merge(care::routes())
             .merge(orders::routes())
+            .merge(house::routes())
+            .merge(wards::routes())
+            .merge(beds::routes())
+            .merge(stays::routes())
+            .merge(admissions::routes())
+            .merge(visit_steps::routes())
+            .merge(stay_steps::routes())
+            .merge(gates::routes())
+            .merge(differences::routes())
             .merge(messages::routes())
             .merge(held::routes())
             .merge(unmatched::routes())

@@ -4,10 +4,12 @@
 pub(crate) mod canonical;
 pub(crate) mod care;
 pub(crate) mod devices;
+pub(crate) mod house;
 pub(crate) mod identity;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod of_care;
 pub(crate) mod patients;
+pub(crate) mod stays;
 pub(crate) mod verification;
 pub(crate) mod worklists;

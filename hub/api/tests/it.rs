@@ -34,6 +34,7 @@ mod it {
     mod serving;
     mod shape;
     mod sign_in;
+    mod stays;
     mod unmatched;
     mod users;
     mod verification;

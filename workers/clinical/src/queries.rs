@@ -9,24 +9,33 @@ mod alarms;
 mod controls;
 mod criticals;
 mod cursor;
+mod differences;
 mod encounters;
+mod house;
 mod numbers;
 mod orders;
 mod relationship;
 mod reports;
 mod results;
 mod sendings;
+mod stays;
 mod unmatched;
 mod verification;
 mod vitals;
 mod worklist;
 
+pub use crate::stays::gates::Blocking;
 pub use alarms::{AlarmEventRow, AlarmFilter, AlarmRow, alarm_events, alarms};
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
 pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
 pub use cursor::{Cursor, InvalidCursor, Page};
+pub use differences::{DifferenceRow, differences};
 pub use encounters::{
     EncounterFilter, EncounterPlace, EncounterRow, encounter, encounters_for_subjects,
+};
+pub use house::{
+    BedFilter, BedRow, BoardBed, DepartmentRow, FacilityRow, PlaceAfter, WardRow, bed, beds, board,
+    department, departments, facilities, facility, in_ward_elsewhere, ward, wards,
 };
 pub use numbers::{encounters_by_visit, orders_by_number, reports_by_specimen};
 pub use orders::{
@@ -40,6 +49,10 @@ pub use results::{
     results_of_report,
 };
 pub use sendings::{SendingRow, sendings};
+pub use stays::{
+    AdmissionFilter, GateRow, StayInBed, admissions, blocking, gates, next_steps, queue,
+    stays_in_beds,
+};
 pub use unmatched::{UnmatchedFilter, UnmatchedRow, unmatched, unmatched_report};
 pub use verification::{
     CommentRow, VerificationFilter, VerificationRow, VerificationState, affected_by_control,

@@ -116,6 +116,32 @@ permissions! {
     ClientsManage = "clients:manage",
     /// Follow what changes; of each kind of thing only who may list it.
     ChangesRead = "changes:read",
+    /// See facilities, departments, wards and beds, not who is in them.
+    FacilitiesRead = "facilities:read",
+    /// Define facilities, departments, wards and beds.
+    FacilitiesManage = "facilities:manage",
+    /// See who is in the beds of one's wards, who is in the house and who waits.
+    BedsRead = "beds:read",
+    /// Say that an empty bed is clean, is to be cleaned, or is out of use.
+    BedsManage = "beds:manage",
+    /// Open visits and ask for admissions at one's places.
+    EncountersOpen = "encounters:open",
+    /// Lead visits from token to done; change what else is known of encounters.
+    EncountersManage = "encounters:manage",
+    /// Lead stays: reserve, admit, transfer, discharge, leave, close, cancel.
+    StaysManage = "stays:manage",
+    /// Clear the clinical gate of a discharge.
+    GatesClinical = "gates:clinical",
+    /// Clear the gate of the pharmacy.
+    GatesPharmacy = "gates:pharmacy",
+    /// Clear the gate of billing.
+    GatesBilling = "gates:billing",
+    /// Clear the gate of the insurer.
+    GatesTpa = "gates:tpa",
+    /// See where hospital systems and the house's own register differ.
+    DifferencesRead = "adt_differences:read",
+    /// Close such a difference.
+    DifferencesResolve = "adt_differences:resolve",
 }
 
 /// Stands for every permission, present and to come.

