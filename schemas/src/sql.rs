@@ -70,6 +70,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "identity",
         sql: include_str!("../sql/0012_identity.sql"),
     },
+    Migration {
+        version: 15,
+        name: "scheduling",
+        sql: include_str!("../sql/0015_scheduling.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod backbone;
 mod body_view;
 mod command;
+mod day;
 mod docs_page;
 mod extract;
 mod identifier;
@@ -29,7 +30,7 @@ pub use backbone::{
     ReplayRequest,
 };
 pub use openapi::openapi;
-pub use problem::{FieldProblem, Problem, ProblemDocument};
+pub use problem::{Alternative, FieldProblem, Problem, ProblemDocument};
 pub use routes::router;
 pub use serve::serve;
 pub use state::{ApiLimits, ApiState, RenderMetrics};

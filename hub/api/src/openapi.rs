@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::PartialSchema as _;
 use utoipa::openapi::OpenApi;
 
-use crate::problem::{FieldProblem, PROBLEM_JSON, ProblemDocument};
+use crate::problem::{Alternative, FieldProblem, PROBLEM_JSON, ProblemDocument};
 use crate::{ApiLimits, routes};
 
 const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `POST /api/v1/auth/login` (programs: \
@@ -19,7 +19,7 @@ const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `P
     left out. Times are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
     `traceparent` is continued and returned.";
 
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 15] = [
     ("sign-in", "Tokens, and one's own affairs."),
     (
         "users",
@@ -38,6 +38,10 @@ const TAGS: [(&str, &str); 14] = [
         "bedside",
         "What bedside devices measured, and their alarms. Alarms are secondary notification only: the bedside is the alarm of \
          record, and no patient may depend on what is read here.",
+    ),
+    (
+        "appointments",
+        "Schedules, slots, appointments, waiting lists and queues.",
     ),
     ("messages", "Everything that arrived, and what it did."),
     ("held", "What waits for a person."),
@@ -139,6 +143,8 @@ fn problem_schema() -> Value {
     // RFC 9457 names the members; the list of fields is ours
     schema["properties"]["errors"]["items"] =
         serde_json::to_value(FieldProblem::schema()).unwrap_or_default();
+    schema["properties"]["alternatives"]["items"] =
+        serde_json::to_value(Alternative::schema()).unwrap_or_default();
     schema
 }
 

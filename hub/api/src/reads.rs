@@ -6,5 +6,6 @@ pub(crate) mod devices;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod patients;
+pub(crate) mod scheduling;
 pub(crate) mod verification;
 pub(crate) mod worklists;

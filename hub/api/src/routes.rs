@@ -15,6 +15,8 @@ use crate::state::ApiState;
 use crate::{ApiLimits, docs_page, openapi};
 
 mod alarms;
+mod appointments;
+mod attendance;
 mod auth;
 mod care;
 mod channels;
@@ -30,15 +32,19 @@ mod messages;
 mod oauth;
 mod orders;
 mod patients;
+mod queues;
 mod records;
 mod roles;
+mod schedules;
 mod second_factor;
+mod slots;
 mod unmatched;
 mod users;
 mod verification;
 mod verifying;
 mod vitals;
 mod waiting;
+mod waitlist;
 
 /// The whole HTTP surface of the hub.
 pub fn router(state: ApiState) -> Router {
@@ -90,7 +96,13 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(waiting::routes())
             .merge(dead::routes(limits))
             .merge(channels::routes())
-            .merge(records::routes()),
+            .merge(records::routes())
+            .merge(schedules::routes())
+            .merge(slots::routes())
+            .merge(attendance::routes())
+            .merge(appointments::routes())
+            .merge(waitlist::routes())
+            .merge(queues::routes()),
     )
 }
 

@@ -109,6 +109,16 @@ permissions! {
     ClientsRead = "clients:read",
     /// Make and change API clients and their secrets.
     ClientsManage = "clients:manage",
+    /// See schedules and what is free in them.
+    SchedulesRead = "schedules:read",
+    /// Make and change schedules, leave and extra hours.
+    SchedulesManage = "schedules:manage",
+    /// See appointments, waiting lists and queues: those of a clinic at one's places, or a patient's.
+    AppointmentsRead = "appointments:read",
+    /// Book, confirm, move and cancel appointments, receive patients, keep the waiting list.
+    AppointmentsBook = "appointments:book",
+    /// Call the next patient, begin and end consultations.
+    QueuesCall = "queues:call",
 }
 
 /// Stands for every permission, present and to come.
