@@ -6,6 +6,7 @@
 )]
 
 mod it {
+    mod appointments;
     mod astm;
     mod bad_input;
     mod contract;
