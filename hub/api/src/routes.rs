@@ -24,6 +24,7 @@ mod clients;
 mod controls;
 mod criticals;
 mod dead;
+mod desk;
 mod glass;
 mod health;
 mod held;

@@ -11,18 +11,17 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
-use worker_scheduling::queries::{self, AppointmentFilter, AppointmentRow};
+use worker_scheduling::queries::AppointmentFilter;
 
-use crate::auth::identity::Identity;
+use super::desk::{answered, bookable, chart_of, instead, own, seen, states, words};
+use crate::auth::clinic;
 use crate::auth::permission::{AppointmentsBook, AppointmentsRead, CanSomewhere, Permission as _};
-use crate::auth::{chart, clinic};
-use crate::command::{Accepted, Placed, Sender, Written};
+use crate::command::{Accepted, Placed, Sender};
 use crate::day::Day;
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::{IfMatch, tagged};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
-use crate::reads::patients::{self, Keys};
 use crate::reads::scheduling as reads;
 use crate::state::ApiState;
 use crate::trace::Trace;
@@ -129,53 +128,6 @@ async fn book(
     }))
 }
 
-/// A person's words, if there are any.
-pub(super) fn words(field: &'static str, given: Option<String>) -> Result<Option<String>, Problem> {
-    given.map(|text| super::text(field, text)).transpose()
-}
-
-/// The schedule of a slot at which the caller may book.
-async fn bookable(tx: &mut hub_core::Tx<'_>, who: &Identity, slot: Uuid) -> Result<Uuid, Problem> {
-    let slot = queries::slot(tx.conn(), slot)
-        .await?
-        .ok_or_else(|| Problem::unknown("slots.unknown", "no slot has this id"))?;
-    clinic::own(
-        who,
-        AppointmentsBook::NAME,
-        slot.facility.as_deref(),
-        slot.department.as_deref(),
-    )?;
-    Ok(slot.schedule_id)
-}
-
-/// Who can't have the slot is told which he can.
-async fn instead(
-    state: &ApiState,
-    who: &Identity,
-    slot: Uuid,
-    written: Result<Written, Problem>,
-) -> Result<Written, Problem> {
-    match written {
-        Err(mut problem) if problem.code.starts_with("slots.") => {
-            let mut tx = state.read(&who.tenant).await?;
-            problem.alternatives = reads::alternatives(&mut tx, slot).await?;
-            Err(problem)
-        }
-        written => written,
-    }
-}
-
-/// An appointment that was written, with its ETag.
-pub(super) fn answered(written: Written) -> Response {
-    match written {
-        Written::Applied(answer) => {
-            let view: AppointmentWritten = told(answer);
-            tagged(&view, view.version)
-        }
-        pending @ Written::Pending(_) => pending.respond(told::<AppointmentWritten>),
-    }
-}
-
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -261,61 +213,6 @@ async fn list(
     Ok(Json(page))
 }
 
-/// Several states, parted by commas.
-pub(super) fn states(
-    given: Option<&str>,
-    is_one: &dyn Fn(&str) -> bool,
-) -> Result<Option<Vec<String>>, Problem> {
-    let Some(given) = given else { return Ok(None) };
-    let states: Vec<String> = given.split(',').map(|one| one.trim().to_owned()).collect();
-    if states.iter().all(|one| is_one(one)) {
-        Ok(Some(states))
-    } else {
-        Err(Problem::invalid("state", "names what is no state"))
-    }
-}
-
-/// The keys of the patient that a list is asked for, after his chart was opened.
-pub(super) async fn chart_of(
-    state: &ApiState,
-    trace: &Trace,
-    who: &Identity,
-    tx: &mut hub_core::Tx<'_>,
-    asked: (Option<Uuid>, Option<&str>),
-) -> Result<Option<Vec<Uuid>>, Problem> {
-    let (patient, keys): (Uuid, Keys) = match asked {
-        (None, None) => return Ok(None),
-        (Some(_), Some(_)) => {
-            return Err(Problem::invalid(
-                "patient_id",
-                "give either patient_id or patient_identifier",
-            ));
-        }
-        (Some(id), None) => {
-            let keys = patients::keys_of_patient(tx, id)
-                .await?
-                .ok_or_else(super::patients::no_patient)?;
-            (id, keys)
-        }
-        (None, Some(text)) => {
-            let keys = patients::keys_of_identifier(tx, text).await?;
-            let person = keys.values().flatten().next().copied().unwrap_or_default();
-            (person, keys)
-        }
-    };
-    chart::open(
-        state,
-        trace,
-        who,
-        AppointmentsRead::NAME,
-        tx,
-        patient,
-        &keys,
-    )
-    .await?;
-    Ok(Some(keys.into_keys().collect()))
-}
-
 /// Read an appointment
 ///
 /// With every step and reminder. For who works where the schedule is, and for who may open the patient's chart.
@@ -337,51 +234,6 @@ async fn read(
     seen(&state, &trace, &can.who, &mut tx, row.subject_key, place).await?;
     let view = reads::appointment_detail(&mut tx, row).await?;
     Ok(tagged(&view, view.appointment.version))
-}
-
-/// What tells about a patient is for who works at the place, and for who may open his chart.
-pub(super) async fn seen(
-    state: &ApiState,
-    trace: &Trace,
-    who: &Identity,
-    tx: &mut hub_core::Tx<'_>,
-    subject: Uuid,
-    (facility, department): (Option<&str>, Option<&str>),
-) -> Result<(), Problem> {
-    let works_there = clinic::places(who, AppointmentsRead::NAME).is_some()
-        && clinic::is_own(who, AppointmentsRead::NAME, facility, department);
-    if works_there {
-        return Ok(());
-    }
-    let (patient, keys) = reads::person_of_key(tx, subject).await?;
-    chart::open(
-        state,
-        trace,
-        who,
-        AppointmentsRead::NAME,
-        tx,
-        patient.unwrap_or_default(),
-        &keys,
-    )
-    .await
-}
-
-/// An appointment that the caller may write.
-pub(super) async fn own(
-    state: &ApiState,
-    who: &Identity,
-    permission: &'static str,
-    id: Uuid,
-) -> Result<AppointmentRow, Problem> {
-    let mut tx = state.read(&who.tenant).await?;
-    let row = reads::appointment_row(&mut tx, id).await?;
-    clinic::own(
-        who,
-        permission,
-        row.facility.as_deref(),
-        row.department.as_deref(),
-    )?;
-    Ok(row)
 }
 
 /// What is to be otherwise; absent members stay.

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::appointments::{answered, own};
+use super::desk::{answered, own};
 use crate::auth::identity::Identity;
 use crate::auth::permission::{AppointmentsBook, CanSomewhere, Permission as _, QueuesCall};
 use crate::command::{Accepted, Sender};

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_scheduling::queries::{QueueFilter, QueueRow};
 
-use super::appointments::words;
+use super::desk::words;
 use crate::auth::clinic;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{

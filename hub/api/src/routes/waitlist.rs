@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_scheduling::queries::WaitlistFilter;
 
-use super::appointments::{chart_of, seen, states, words};
+use super::desk::{chart_of, seen, states, words};
 use crate::auth::clinic;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{AppointmentsBook, AppointmentsRead, CanSomewhere, Permission as _};
