@@ -8,7 +8,7 @@ use time::Date;
 use uuid::Uuid;
 
 use crate::appointment::Appointment;
-use crate::turn::{Stop, Turn};
+use crate::turn::{Stop, Turn, refuse};
 use crate::waitlist;
 
 /// Why slots are made anew.
@@ -46,6 +46,7 @@ pub(crate) async fn renew(
     cause: Cause,
 ) -> Result<Changed, Stop> {
     let days = days(turn, schedule).await?;
+    bounded(turn, schedule, days).await?;
     let mut changed = Changed {
         withdrawn: withdraw(turn, schedule, days).await?,
         ..Changed::default()
@@ -74,6 +75,27 @@ pub(crate) async fn renew(
     }
     waitlist::offer_free(turn, schedule, None).await?;
     Ok(changed)
+}
+
+/// Most slots of a schedule: a year of ten minutes around the clock. More is a mistake, and would hold up its lane.
+const MOST: i64 = 53_000;
+
+async fn bounded(turn: &mut Turn<'_, '_>, schedule: Uuid, days: Days) -> Result<(), Stop> {
+    let wanted: i64 = sqlx::query_scalar("select count(*) from clinical.wanted_slots($1, $2, $3)")
+        .bind(schedule)
+        .bind(days.0)
+        .bind(days.1)
+        .fetch_one(turn.conn())
+        .await?;
+    if wanted > MOST {
+        return refuse(
+            "schedules.too_many_slots",
+            format!(
+                "these hours are {wanted} slots, and {MOST} is the most: longer slots or a shorter horizon"
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// A shorter horizon takes nothing back that was given out.

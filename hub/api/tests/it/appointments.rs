@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::contract::{check, document};
 use super::house::House;
 use super::samples::person;
 
@@ -386,4 +387,54 @@ async fn walk_ins_are_called_by_their_number() {
         .get(&format!("/api/v1/appointments?patient_id={asha}"))
         .await;
     assert_eq!(list.items()[0]["token"], 1);
+}
+
+#[tokio::test]
+async fn what_is_answered_about_appointments_fits_what_is_described() {
+    let house = House::new().await;
+    let (schedule, slots) = schedule(&house, "OPD").await;
+    let asha = patient(&house, "1001").await;
+    let made = booked(&house, &slots[3], &asha).await;
+    let document = document();
+    check(&document, "AppointmentWritten", &made);
+    let id = made["appointment_id"].as_str().unwrap();
+    let leave = json!({ "kind": "leave", "first_day": slots[3]["day"], "last_day": slots[3]["day"], "reason": "ill" });
+    let path = format!("/api/v1/schedules/{schedule}/exceptions");
+    check(
+        &document,
+        "ScheduleWritten",
+        &house.post(&path, &leave).await.json,
+    );
+    let entry = json!({
+        "schedule_id": schedule, "patient_id": asha, "from": slots[0]["starts_at"], "to": "2999-01-01T00:00:00Z",
+    });
+    let entry = house.post("/api/v1/waitlist", &entry).await.json;
+    check(&document, "WaitlistWritten", &entry);
+    let entry = entry["entry_id"].as_str().unwrap();
+    let queues = format!("/api/v1/queues?day={}", slots[3]["day"].as_str().unwrap());
+    let queue = house.get(&queues).await.items()[0]["id"].clone();
+    let queue = queue.as_str().unwrap();
+    let slot = slots[3]["id"].as_str().unwrap();
+    for (path, schema) in [
+        ("/api/v1/schedules".to_owned(), "Page_Schedule"),
+        (format!("/api/v1/schedules/{schedule}"), "Schedule"),
+        (path, "Page_ScheduleException"),
+        (format!("/api/v1/slots?schedule_id={schedule}"), "Page_Slot"),
+        (format!("/api/v1/slots/{slot}"), "Slot"),
+        ("/api/v1/appointments".to_owned(), "Page_Appointment"),
+        (
+            format!("/api/v1/appointments?patient_id={asha}"),
+            "Page_Appointment",
+        ),
+        (format!("/api/v1/appointments/{id}"), "AppointmentDetail"),
+        ("/api/v1/waitlist".to_owned(), "Page_WaitlistEntry"),
+        (format!("/api/v1/waitlist/{entry}"), "WaitlistEntry"),
+        (queues, "Page_Queue"),
+        (format!("/api/v1/queues/{queue}"), "QueueDetail"),
+    ] {
+        check(&document, schema, house.get(&path).await.ok());
+    }
+    let full = json!({ "slot_id": slot, "patient_id": asha });
+    let problem = house.post("/api/v1/appointments", &full).await;
+    check(&document, "Problem", &problem.json);
 }

@@ -42,7 +42,7 @@ fn is_own_affair(operation: &Operation) -> bool {
     own && operation.what.pointer("/security/0/bearer") == Some(&json!([]))
 }
 
-fn document() -> Value {
+pub(crate) fn document() -> Value {
     serde_json::to_value(hub_api::openapi()).unwrap()
 }
 
@@ -168,7 +168,7 @@ fn every_example_fits_its_schema() {
 }
 
 /// Validates a value against a component of the document (OpenAPI 3.1 schemas are JSON Schema 2020-12).
-fn check(document: &Value, schema: &str, value: &Value) {
+pub(crate) fn check(document: &Value, schema: &str, value: &Value) {
     let whole = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$ref": format!("#/components/schemas/{schema}"),

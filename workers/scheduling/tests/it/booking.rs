@@ -272,3 +272,36 @@ async fn of_those_who_move_to_one_place_at_once_one_has_it_and_the_others_stay()
     }
     house.every_place_is_counted().await;
 }
+
+#[tokio::test]
+async fn what_is_refused_in_a_batch_leaves_no_trace_and_takes_nothing_with_it() {
+    let house = House::new().await;
+    let schedule = house.schedule(|_| {}).await;
+    let slots = house.slots(schedule).await;
+    let asha = patient();
+    let batch = [
+        booking(slots[0], asha),
+        booking(slots[0], patient()),
+        // a constraint of the database refuses this one: the id is taken
+        BookAppointment {
+            appointment_id: Uuid::nil(),
+            ..booking(slots[1], asha)
+        },
+        BookAppointment {
+            appointment_id: Uuid::nil(),
+            ..booking(slots[2], asha)
+        },
+        booking(slots[3], asha),
+    ];
+    let verdicts = house.batch(&batch).await;
+    assert_eq!(
+        outcomes(&verdicts),
+        BTreeMap::from([
+            ("applied", 3),
+            ("slots.full_conflict", 1),
+            ("scheduling.value", 1)
+        ])
+    );
+    house.every_place_is_counted().await;
+    house.book(slots[2], asha).await;
+}

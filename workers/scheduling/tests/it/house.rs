@@ -42,6 +42,18 @@ impl House {
         verdict
     }
 
+    /// Applies them as one batch, in one transaction.
+    pub(crate) async fn batch<B: Body>(&self, commands: &[B]) -> Vec<Verdict> {
+        let messages: Vec<_> = commands
+            .iter()
+            .map(|command| envelope(&self.tenant, "/api", command))
+            .collect();
+        let mut tx = self.database.tx(&self.tenant).await;
+        let verdicts = SchedulingWorker.apply(&mut tx, &messages).await.unwrap();
+        tx.commit().await.unwrap();
+        verdicts
+    }
+
     /// Applies them all at once, each in its own transaction and task.
     pub(crate) async fn at_once<B: Body + Send + Sync + 'static>(
         &self,

@@ -366,6 +366,14 @@ async fn hours_that_are_none_and_zones_that_are_none_are_refused() {
             },
             "schedules.unknown",
         ),
+        (
+            DefineSchedule {
+                slot_minutes: 1,
+                horizon_days: 100,
+                ..clinic()
+            },
+            "schedules.too_many_slots",
+        ),
     ] {
         assert_eq!(refusal(&house.apply(&change).await), code);
     }
