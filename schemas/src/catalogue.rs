@@ -4,7 +4,7 @@ use schemars::{Schema, generate::SchemaSettings};
 
 use crate::{
     Body, care, commands, controls, criticals, devices, house, identity, integration, patients,
-    sending, stays, verification,
+    scheduling, sending, stays, verification,
 };
 
 /// Fact or request.
@@ -21,6 +21,7 @@ pub enum Owner {
     Clinical,
     Integration,
     Identity,
+    Scheduling,
 }
 
 /// Messages of one group keep their order inside a lane; groups are consumed by different workers,
@@ -31,6 +32,7 @@ pub enum OrderGroup {
     Care,
     Integration,
     Identity,
+    Scheduling,
 }
 
 /// One row of the catalogue.
@@ -145,6 +147,18 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     ),
     row::<identity::GrantChanged>(Event, None, OrderGroup::Identity),
     row::<identity::GlassBroken>(Event, None, OrderGroup::Identity),
+    row::<scheduling::AppointmentBooked>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::AppointmentRescheduled>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::AppointmentCancelled>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::AppointmentMissed>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::AppointmentCheckedIn>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::AppointmentStateChanged>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::AppointmentAffected>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::ReminderDue>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::WaitlistOffered>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::TokenCalled>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::QueueDelayed>(Event, None, OrderGroup::Scheduling),
+    row::<scheduling::SlotsChanged>(Event, None, OrderGroup::Scheduling),
     row::<commands::MergePatients>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::UnmergePatient>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::MapCode>(Command, Some(Owner::Clinical), OrderGroup::Care),
@@ -193,6 +207,23 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<identity::RotateClientSecret>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<identity::BreakGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<identity::ReviewGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<scheduling::DefineSchedule>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::AddException>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::EndException>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::TendSchedule>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::BookAppointment>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::WalkIn>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::AdvanceAppointment>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::RescheduleAppointment>(
+        Command,
+        Some(Owner::Scheduling),
+        OrderGroup::Scheduling,
+    ),
+    row::<scheduling::ChangeAppointment>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::JoinWaitlist>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::AnswerWaitlist>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::CallToken>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
+    row::<scheduling::DelayQueue>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
 ];
 
 #[cfg(test)]

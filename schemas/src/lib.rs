@@ -15,6 +15,7 @@ pub mod ids;
 pub mod integration;
 pub mod patch;
 pub mod patients;
+pub mod scheduling;
 pub mod sending;
 pub mod sql;
 pub mod stays;

@@ -76,6 +76,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../sql/0014_stays.sql"),
     },
     Migration {
+        version: 15,
+        name: "scheduling",
+        sql: include_str!("../sql/0015_scheduling.sql"),
+    },
+    Migration {
         version: 20,
         name: "ledger_numbers",
         sql: include_str!("../sql/0020_ledger_numbers.sql"),

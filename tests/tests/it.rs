@@ -6,6 +6,7 @@
 )]
 
 mod it {
+    mod appointments;
     mod astm;
     mod astm_orders;
     mod bad_input;

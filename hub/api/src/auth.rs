@@ -5,6 +5,7 @@
 mod access;
 pub mod bootstrap;
 pub(crate) mod chart;
+pub(crate) mod clinic;
 pub(crate) mod identity;
 pub(crate) mod keyring;
 pub(crate) mod password;

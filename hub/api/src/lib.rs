@@ -7,6 +7,7 @@ pub mod backbone;
 mod body_view;
 mod caller;
 mod command;
+mod day;
 mod docs_page;
 mod extract;
 mod feed;
@@ -37,7 +38,7 @@ pub use backbone::{
 };
 pub use limits::Rates;
 pub use openapi::openapi;
-pub use problem::{FieldProblem, Problem, ProblemDocument};
+pub use problem::{Alternative, FieldProblem, Problem, ProblemDocument};
 pub use routes::router;
 pub use serve::serve;
 pub use state::{ApiLimits, ApiState, RenderMetrics};

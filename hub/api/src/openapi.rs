@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use utoipa::PartialSchema as _;
 use utoipa::openapi::OpenApi;
 
-use crate::problem::{FieldProblem, PROBLEM_JSON, ProblemDocument};
+use crate::problem::{Alternative, FieldProblem, PROBLEM_JSON, ProblemDocument};
 use crate::views::canonical;
 use crate::{ApiLimits, routes, shape};
 
@@ -51,6 +51,10 @@ const TAGS: &[(&str, &str)] = &[
         "bedside",
         "What bedside devices measured, and their alarms. Alarms are secondary notification only: the bedside is the alarm of \
          record, and no patient may depend on what is read here.",
+    ),
+    (
+        "appointments",
+        "Schedules, slots, appointments, waiting lists and queues.",
     ),
     ("messages", "Everything that arrived, and what it did."),
     ("held", "What waits for a person."),
@@ -217,6 +221,8 @@ fn problem_schema() -> Value {
     // RFC 9457 names the members; the list of fields is ours
     schema["properties"]["errors"]["items"] =
         serde_json::to_value(FieldProblem::schema()).unwrap_or_default();
+    schema["properties"]["alternatives"]["items"] =
+        serde_json::to_value(Alternative::schema()).unwrap_or_default();
     schema
 }
 

@@ -19,6 +19,8 @@ use crate::{ApiLimits, caller, docs_page, idempotency, openapi, shape};
 
 mod admissions;
 mod alarms;
+mod appointments;
+mod attendance;
 mod auth;
 mod beds;
 mod care;
@@ -27,8 +29,9 @@ mod clients;
 mod controls;
 mod criticals;
 mod dead;
-mod feed;
+mod desk;
 mod differences;
+mod feed;
 mod gates;
 mod glass;
 mod health;
@@ -39,9 +42,12 @@ mod messages;
 mod oauth;
 mod orders;
 mod patients;
+mod queues;
 mod records;
 mod roles;
+mod schedules;
 mod second_factor;
+mod slots;
 mod stay_steps;
 mod stays;
 mod unmatched;
@@ -51,6 +57,7 @@ mod verifying;
 mod visit_steps;
 mod vitals;
 mod waiting;
+mod waitlist;
 mod wards;
 
 /// The whole HTTP surface of the hub.
@@ -163,7 +170,13 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(dead::routes(limits))
             .merge(channels::routes())
             .merge(records::routes())
-            .merge(feed::routes()),
+            .merge(feed::routes())
+            .merge(schedules::routes())
+            .merge(slots::routes())
+            .merge(attendance::routes())
+            .merge(appointments::routes())
+            .merge(waitlist::routes())
+            .merge(queues::routes()),
     )
 }
 

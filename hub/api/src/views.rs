@@ -1,6 +1,7 @@
 //! What the API shows: one struct a thing, absent members left out, times in UTC as RFC 3339.
 //! Names, codes and values have the shapes of the canonical types in `schemas`, and so do their descriptions.
 
+pub(crate) mod appointments;
 pub(crate) mod canonical;
 pub(crate) mod care;
 pub(crate) mod devices;
@@ -10,6 +11,8 @@ pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod of_care;
 pub(crate) mod patients;
+pub(crate) mod queues;
+pub(crate) mod scheduling;
 pub(crate) mod stays;
 pub(crate) mod verification;
 pub(crate) mod worklists;

@@ -8,6 +8,7 @@
 )]
 
 mod it {
+    mod appointments;
     mod backbone;
     mod calls;
     mod care;

@@ -30,6 +30,7 @@ pub(crate) mod identity;
 mod maintenance;
 mod mapping_files;
 pub(crate) mod rule_packs;
+mod scheduling;
 mod tables;
 mod worklist;
 
@@ -251,6 +252,11 @@ impl Hub {
             );
             start.worker(worker_integration::IntegrationWorker);
             start.worker(worker_identity::IdentityWorker);
+            start.worker(worker_scheduling::SchedulingWorker);
+            tasks.spawn_on(
+                scheduling::run(behind.clone(), pool.clone(), tenants.clone(), stop.clone()),
+                &background.handle(),
+            );
             tasks.spawn_on(
                 Relay {
                     backbone: behind.clone(),

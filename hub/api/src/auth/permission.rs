@@ -142,6 +142,16 @@ permissions! {
     DifferencesRead = "adt_differences:read",
     /// Close such a difference.
     DifferencesResolve = "adt_differences:resolve",
+    /// See schedules and what is free in them.
+    SchedulesRead = "schedules:read",
+    /// Make and change schedules, leave and extra hours.
+    SchedulesManage = "schedules:manage",
+    /// See appointments, waiting lists and queues: those of a clinic at one's places, or a patient's.
+    AppointmentsRead = "appointments:read",
+    /// Book, confirm, move and cancel appointments, receive patients, keep the waiting list.
+    AppointmentsBook = "appointments:book",
+    /// Call the next patient, begin and end consultations.
+    QueuesCall = "queues:call",
 }
 
 /// Stands for every permission, present and to come.

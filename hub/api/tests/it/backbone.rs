@@ -22,6 +22,7 @@ use worker_clinical::ClinicalWorker;
 use worker_identity::IdentityWorker;
 use worker_integration::IntegrationWorker;
 use worker_patient::PatientWorker;
+use worker_scheduling::SchedulingWorker;
 
 /// What the backbone does with commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +159,11 @@ impl FakeBackbone {
             (
                 IdentityWorker::NAME,
                 IdentityWorker.apply(&mut tx, batch).await,
+            )
+        } else if SchedulingWorker::CONSUMES.contains(&name) {
+            (
+                SchedulingWorker::NAME,
+                SchedulingWorker.apply(&mut tx, batch).await,
             )
         } else {
             return None;
