@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::contract::{check, document};
+use super::operations::{check, document};
 use super::house::House;
 use super::samples::person;
 
