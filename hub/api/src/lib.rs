@@ -8,6 +8,7 @@ mod body_view;
 mod command;
 mod docs_page;
 mod extract;
+mod fhir;
 mod identifier;
 mod if_match;
 mod observe;

@@ -28,7 +28,7 @@ mod held;
 mod me;
 mod messages;
 mod oauth;
-mod orders;
+pub(crate) mod orders;
 mod patients;
 mod records;
 mod roles;
@@ -46,6 +46,7 @@ pub fn router(state: ApiState) -> Router {
     let (api, _) = api(&state.limits).split_for_parts();
     Router::new()
         .merge(api.layer(map_response(not_stored)))
+        .merge(crate::fhir::routes())
         // where programs look for them
         .route("/oauth/token", post(oauth::token))
         .route("/.well-known/jwks.json", get(auth::jwks))

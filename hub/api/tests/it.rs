@@ -16,6 +16,7 @@ mod it {
     mod criticals;
     mod decisions;
     mod devices;
+    mod fhir;
     mod glass;
     mod house;
     mod messages;

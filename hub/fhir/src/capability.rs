@@ -23,6 +23,8 @@ pub struct Served {
     pub interactions: Vec<&'static str>,
     /// Versions before the current one can be read.
     pub keeps_versions: bool,
+    /// A change always moves its time, so that `If-Modified-Since` tells; elsewhere only the tag does.
+    pub dated: bool,
     pub params: Vec<ServedParam>,
     pub includes: Vec<String>,
     pub revincludes: Vec<String>,
@@ -102,7 +104,14 @@ fn resource(served: &Served) -> Value {
         ("readHistory", json!(served.keeps_versions)),
         ("updateCreate", json!(false)),
         ("conditionalCreate", json!(false)),
-        ("conditionalRead", json!("full-support")),
+        (
+            "conditionalRead",
+            json!(if served.dated {
+                "full-support"
+            } else {
+                "not-match"
+            }),
+        ),
         ("conditionalUpdate", json!(false)),
         ("conditionalDelete", json!("not-supported")),
         (

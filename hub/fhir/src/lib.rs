@@ -45,7 +45,7 @@ pub use provenance::Provenance;
 pub use resource::{Kind, Meta, Resource, is_id};
 pub use schedule::{Appointment, Participant};
 pub use systems::{identifier_asked, identifier_system, system_asked};
-pub use wire::to_bytes;
+pub use wire::{kept, to_bytes};
 
 /// The version of FHIR that is spoken. The types that check it are those of R4B, which are equal for what is used.
 pub const FHIR_VERSION: &str = "4.0.1";

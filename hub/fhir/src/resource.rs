@@ -103,6 +103,13 @@ impl Meta {
     }
 }
 
+/// FNV-1a of the document: tells two versions of one resource apart, and nothing else is asked of it.
+fn digest(fields: &Value) -> u32 {
+    fields.to_string().bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
 /// A resource. Its JSON may hold decimals in the form of [`crate::to_bytes`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resource {
@@ -113,7 +120,8 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// `fields` are the resource's own; type, id and meta are put before them.
+    /// `fields` are the resource's own; type, id and meta are put before them. The version that is told is the row's and a
+    /// digest of what is told: a mapping, a verification or a merge changes what a resource says and not the row it is of.
     pub(crate) fn new<const N: usize>(
         kind: Kind,
         id: impl fmt::Display,
@@ -121,6 +129,11 @@ impl Resource {
         fields: [(&str, Value); N],
     ) -> Self {
         let id = id.to_string();
+        let fields = element(fields);
+        let meta = Meta {
+            version: format!("{}-{:08x}", meta.version, digest(&fields)),
+            ..meta
+        };
         let mut json = json!({
             "resourceType": kind.as_str(),
             "id": id,
@@ -137,7 +150,7 @@ impl Resource {
                 ),
             ]),
         });
-        if let (Value::Object(json), Value::Object(fields)) = (&mut json, element(fields)) {
+        if let (Value::Object(json), Value::Object(fields)) = (&mut json, fields) {
             json.extend(fields);
         }
         Self {

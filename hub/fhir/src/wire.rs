@@ -41,6 +41,14 @@ fn digits(value: &str) -> Option<&str> {
     value.strip_prefix(MARK)
 }
 
+/// A document that is written already, to stand inside another as it is: read and written again its numbers would lose digits.
+#[must_use]
+pub fn kept(bytes: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    serde_json::from_str::<&RawValue>(text).ok()?;
+    Some(Value::from(format!("{MARK}{text}")))
+}
+
 /// The same tree with plain numbers, for whoever reads it as JSON.
 pub(crate) fn plain(value: &Value) -> Value {
     match value {
@@ -137,6 +145,17 @@ mod tests {
         ] {
             assert_eq!(decimal(given), None, "{given}");
         }
+    }
+
+    #[test]
+    fn a_written_document_stands_inside_another_as_it_is() {
+        let inner = kept(br#"{"value":5.10}"#).unwrap();
+        let outer = to_bytes(&json!({ "resource": inner }));
+        assert_eq!(
+            String::from_utf8(outer).unwrap(),
+            r#"{"resource":{"value":5.10}}"#
+        );
+        assert_eq!(kept(b"{"), None);
     }
 
     #[test]
