@@ -12,6 +12,7 @@ mod it {
     mod bad_input;
     mod contract;
     mod devices;
+    mod fhir;
     mod guarantees;
     mod hl7_orders;
     mod identity;

@@ -11,6 +11,7 @@ mod day;
 mod docs_page;
 mod extract;
 mod feed;
+mod fhir;
 mod idempotency;
 mod identifier;
 mod if_match;

@@ -12,6 +12,7 @@ use hub_core::telemetry::{Kind, Span, Value, export};
 use time::OffsetDateTime;
 use tracing::Instrument as _;
 
+use crate::fhir;
 use crate::problem::Problem;
 use crate::trace::Trace;
 
@@ -50,7 +51,11 @@ pub(crate) async fn observe(
         };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let headers = std::mem::take(response.headers_mut());
-        response = problem.render(&instance, &trace.trace_id);
+        response = if fhir::speaks(&instance) {
+            fhir::outcome(&problem, &trace.trace_id)
+        } else {
+            problem.render(&instance, &trace.trace_id)
+        };
         // a 405 names the methods that are allowed; layers say how often one may ask
         for (name, value) in &headers {
             let of_the_body = name == header::CONTENT_TYPE || name == header::CONTENT_LENGTH;

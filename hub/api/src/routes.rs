@@ -40,7 +40,7 @@ mod house;
 mod me;
 mod messages;
 mod oauth;
-mod orders;
+pub(crate) mod orders;
 mod patients;
 mod queues;
 mod records;
@@ -67,6 +67,7 @@ pub fn router(state: ApiState) -> Router {
     let cors = cors(&state.cors_origins);
     Router::new()
         .merge(api)
+        .merge(crate::fhir::routes())
         // where programs look for them
         .route("/oauth/token", post(oauth::token))
         .route("/.well-known/jwks.json", get(auth::jwks))

@@ -19,6 +19,7 @@ mod it {
     mod decisions;
     mod devices;
     mod feed;
+    mod fhir;
     mod glass;
     mod house;
     mod idempotency;

@@ -9,7 +9,7 @@ mod search;
 mod subjects;
 
 pub use duplicates::{Duplicate, Merge, duplicates, merges};
-pub use patients::{Patient, PatientIdentifier, Person, get, record};
+pub use patients::{Patient, PatientIdentifier, Person, get, merged_of, record};
 pub use search::{Search, search};
 pub use subjects::{
     NamedIdentifier, PersonOfKey, SubjectKey, identifiers_named, patients_of_keys, people_of_keys,

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::operations::{check, document};
 use super::house::House;
+use super::operations::{check, document};
 use super::samples::person;
 
 fn every_day() -> Vec<Value> {
