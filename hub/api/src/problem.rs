@@ -24,6 +24,13 @@ pub struct Problem {
     pub permission: Option<&'static str>,
     /// Seconds after which another try can help.
     pub retry_after: Option<u64>,
+    /// What few problems have; apart, because a problem is the `Err` of every handler and should be small.
+    pub extension: Option<Box<Extension>>,
+}
+
+/// Members that only some problems have.
+#[derive(Debug, Clone, Default)]
+pub struct Extension {
     /// What could be had instead.
     pub alternatives: Vec<Alternative>,
 }
@@ -108,7 +115,7 @@ impl Problem {
             fields: Vec::new(),
             permission: None,
             retry_after: None,
-            alternatives: Vec::new(),
+            extension: None,
         }
     }
 
@@ -186,7 +193,11 @@ impl Problem {
             trace_id: trace_id.to_owned(),
             errors: self.fields.clone(),
             permission: self.permission.map(str::to_owned),
-            alternatives: self.alternatives.clone(),
+            alternatives: self
+                .extension
+                .as_ref()
+                .map(|extension| extension.alternatives.clone())
+                .unwrap_or_default(),
             // codes of the token endpoint are the standard's
             error: self.code.strip_prefix("oauth.").map(str::to_owned),
         }

@@ -10,7 +10,7 @@ use crate::auth::permission::{AppointmentsBook, AppointmentsRead, Permission as 
 use crate::auth::{chart, clinic};
 use crate::command::Written;
 use crate::if_match::tagged;
-use crate::problem::Problem;
+use crate::problem::{Extension, Problem};
 use crate::reads::patients::{self, Keys};
 use crate::reads::scheduling as reads;
 use crate::state::ApiState;
@@ -47,7 +47,8 @@ pub(super) async fn instead(
     match written {
         Err(mut problem) if problem.code.starts_with("slots.") => {
             let mut tx = state.read(&who.tenant).await?;
-            problem.alternatives = reads::alternatives(&mut tx, slot).await?;
+            let alternatives = reads::alternatives(&mut tx, slot).await?;
+            problem.extension = Some(Box::new(Extension { alternatives }));
             Err(problem)
         }
         written => written,
