@@ -21,8 +21,7 @@ use crate::slow::Patient;
 const HEAD_TIME: Duration = Duration::from_secs(20);
 /// A caller that takes nothing of his answer for this long is let go.
 const WRITE_TIME: Duration = Duration::from_secs(30);
-/// Lines and bytes of a request's head; more is 431.
-const MAX_HEADERS: usize = 100;
+/// About as many bytes a request's head may have; more is 431, and so are more than 100 lines, which is hyper's own bound.
 const HEAD_BYTES: usize = 64 * 1024;
 /// Connections at once; more wait in the listener's queue.
 const CONNECTIONS: usize = 1_024;
@@ -99,7 +98,6 @@ async fn converse(
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .max_headers(MAX_HEADERS)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);

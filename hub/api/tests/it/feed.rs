@@ -50,8 +50,8 @@ impl Stream {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| {
-                    let lines = event.lines().filter_map(|line| line.split_once(": "));
-                    let found = lines.filter(|(field, _)| *field == name).next_back();
+                    let mut lines = event.lines().filter_map(|line| line.split_once(": "));
+                    let found = lines.rfind(|(field, _)| *field == name);
                     found.map(|(_, value)| value.to_owned())
                 };
                 let read = Event {
