@@ -213,7 +213,7 @@ async fn keys_are_exchanged_without_anybody_noticing_and_a_stolen_one_is_worth_n
     assert_eq!(ring[0].kid, new);
     let token = signed(&claims_of(&before), &ring[0], Some(&new));
     // the house has its keys in memory: an unknown one makes it look again, not more often than every few seconds
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     while house.get_as(&token, "/api/v1/me").await.status != StatusCode::OK {
         assert!(
             began.elapsed() < Duration::from_secs(30),
