@@ -350,6 +350,14 @@ async fn ip4_each_blocking_gate_is_listed_with_its_link_and_a_cancelled_order_bl
             .unwrap()
             .contains("clinical, pharmacy, billing")
     );
+    let errors = problem["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    for (error, gate) in errors.iter().zip(&gates) {
+        assert_eq!(
+            (&error["field"], &error["detail"]),
+            (&gate["gate"], &gate["link"])
+        );
+    }
     // the order is cancelled: nothing stands before the gate any more
     let cancel = format!("{link}/cancel");
     let (status, _) = outcome(&house.rest, &cancel, &json!({ "reason": "not needed" })).await;

@@ -11,7 +11,7 @@ use worker_patient::queries::PersonOfKey;
 
 use crate::auth::chart;
 use crate::auth::identity::{Identity, Reach};
-use crate::problem::Problem;
+use crate::problem::{FieldProblem, Problem};
 use crate::reads::patients::{self, Keys};
 use crate::state::ApiState;
 use crate::trace::Trace;
@@ -97,6 +97,23 @@ pub(crate) fn may_at(
         )
         .lacking(permission))
     }
+}
+
+/// The refusal with each open gate in its `errors`, and the link to it.
+pub(crate) async fn with_gates(
+    tx: &mut Tx<'_>,
+    encounter: Uuid,
+    mut problem: Problem,
+) -> Result<Problem, Problem> {
+    let open = queries::gates(tx.conn(), encounter)
+        .await?
+        .into_iter()
+        .filter(|gate| gate.state == "open");
+    problem.fields.extend(open.map(|gate| FieldProblem {
+        detail: format!("/api/v1/encounters/{encounter}/gates/{}", gate.gate),
+        field: gate.gate,
+    }));
+    Ok(problem)
 }
 
 /// The places to which a list is narrowed for the caller; `None`: none.

@@ -115,7 +115,7 @@ async fn request(
     let written = Sender::new(&state, &can.who, &trace)
         .send(aggregate, &command)
         .await?;
-    Ok(written.respond_placed(opened))
+    Ok(written.respond_placed(|answer| opened(answer.as_ref())))
 }
 
 /// Where stays stand that are listed.

@@ -167,11 +167,11 @@ async fn open(
     let written = Sender::new(&state, &can.who, &trace)
         .send(aggregate, &command)
         .await?;
-    Ok(written.respond_placed(opened))
+    Ok(written.respond_placed(|answer| opened(answer.as_ref())))
 }
 
-pub(super) fn opened(answer: Option<serde_json::Value>) -> Placed<Opened> {
-    let view = Opened::of(answer.as_ref());
+pub(super) fn opened(answer: Option<&serde_json::Value>) -> Placed<Opened> {
+    let view = Opened::of(answer);
     Placed {
         location: format!("/api/v1/encounters/{}", view.id),
         created: true,

@@ -59,10 +59,17 @@ impl Walk {
             family: known.keys.keys().copied().collect(),
             actor: who.username.clone(),
         };
-        let written = Sender::new(state, who, trace)
+        let sent = Sender::new(state, who, trace)
             .send(known.aggregate(), &command)
-            .await?;
-        Ok(written.respond(Applied::with))
+            .await;
+        match sent {
+            Ok(written) => Ok(written.respond(Applied::with)),
+            Err(problem) if problem.code == "adt.gates_conflict" => {
+                let mut tx = state.read(&who.tenant).await?;
+                Err(reads::with_gates(&mut tx, self.id, problem).await?)
+            }
+            Err(problem) => Err(problem),
+        }
     }
 }
 

@@ -78,36 +78,57 @@ pub fn days<B: Clone>(policy: Policy, beds: &[InBed<B>]) -> Vec<Day<B>> {
     };
     (0..count(policy, first.from, last.to))
         .map(|n| {
-            let n = i64::from(n);
-            let (begins, within): (Date, Box<dyn Fn(&InBed<B>) -> bool>) = match policy {
-                Policy::Census | Policy::Calendar => {
-                    let date = first.from.local.date() + Duration::days(n);
-                    let midnight = PrimitiveDateTime::new(date + Duration::days(1), Time::MIDNIGHT);
-                    (date, Box::new(move |bed| bed.from.local < midnight))
-                }
-                Policy::Rolling { .. } => {
-                    let end = first.from.at + Duration::days(n + 1);
-                    let date = (first.from.local + Duration::days(n)).date();
-                    (date, Box::new(move |bed| bed.from.at < end))
-                }
-                Policy::Checkout { hour, .. } => {
-                    let begun = first.from.local.date() + Duration::days(n)
-                        - Duration::days(i64::from(first.from.local.time() < hour));
-                    let end = PrimitiveDateTime::new(begun + Duration::days(1), hour);
-                    (
-                        begun.max(first.from.local.date()),
-                        Box::new(move |bed| bed.from.local < end),
-                    )
-                }
-            };
+            let (date, end) = day(policy, first.from, i64::from(n));
             // the last bed that was taken before the day's end is the one at its end
-            let bed = beds.iter().rev().find(|bed| within(bed)).unwrap_or(first);
+            let bed = beds
+                .iter()
+                .rev()
+                .find(|bed| end.is_after(bed.from))
+                .unwrap_or(first);
             Day {
-                date: begins,
+                date,
                 bed: bed.bed.clone(),
             }
         })
         .collect()
+}
+
+/// The end of a day, on the clock by which it goes.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Wall(PrimitiveDateTime),
+    Instant(OffsetDateTime),
+}
+
+impl End {
+    fn is_after(self, moment: Moment) -> bool {
+        match self {
+            Self::Wall(end) => moment.local < end,
+            Self::Instant(end) => moment.at < end,
+        }
+    }
+}
+
+/// The n-th day of a stay: the local date on which it begins, and its end.
+fn day(policy: Policy, from: Moment, n: i64) -> (Date, End) {
+    let later = Duration::days(n);
+    let date = from.local.date() + later;
+    match policy {
+        Policy::Census | Policy::Calendar => {
+            let midnight = PrimitiveDateTime::new(date + Duration::DAY, Time::MIDNIGHT);
+            (date, End::Wall(midnight))
+        }
+        Policy::Rolling { .. } => (date, End::Instant(from.at + later + Duration::DAY)),
+        Policy::Checkout { hour, .. } => {
+            let begun = if from.local.time() < hour {
+                date - Duration::DAY
+            } else {
+                date
+            };
+            let end = PrimitiveDateTime::new(begun + Duration::DAY, hour);
+            (begun.max(from.local.date()), End::Wall(end))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -269,8 +269,17 @@ fn clear(gate: Gate) -> Step {
 async fn a_stay_of_staff_is_the_same_row_as_one_of_a_hospital_system() {
     let ward = house().await;
     let stay = admitted(&ward, 5, "1", bed(&ward, "A", "1")).await;
-    ward.apply_one(at(5, &inpatient(Admitted, "2", Some(place("A", "2")))))
+    let verdict = ward
+        .apply_one(at(5, &inpatient(Admitted, "2", Some(place("A", "2")))))
         .await;
+    for name in [
+        "adt.encounter.opened",
+        "adt.patient.admitted",
+        "adt.bed.assigned",
+        "adt.bed.state_changed",
+    ] {
+        assert!(said(&verdict).contains(&name), "{name}");
+    }
     let other = of_adt(&ward, "2").await;
     let mut tx = ward.tx().await;
     for (id, code) in [(stay, "1"), (other, "2")] {

@@ -100,7 +100,7 @@ impl Walk<'_> {
         if let Some(refusal) = self.elsewhere(tx).await? {
             return Ok(Err(refusal));
         }
-        self.into_bed(tx, batch, EncounterAction::Admitted, bed, to)
+        self.take_bed(tx, batch, EncounterAction::Admitted, bed, to)
             .await
     }
 
@@ -128,11 +128,11 @@ impl Walk<'_> {
                 "the patient is in this bed",
             )));
         }
-        self.into_bed(tx, batch, EncounterAction::Transferred, bed, to)
+        self.take_bed(tx, batch, EncounterAction::Transferred, bed, to)
             .await
     }
 
-    pub(super) async fn into_bed(
+    pub(super) async fn take_bed(
         &self,
         tx: &mut Tx<'_>,
         batch: &mut Batch<'_>,
