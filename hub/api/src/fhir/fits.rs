@@ -163,14 +163,14 @@ fn reference(asked: &str, found: &Value, modifier: Option<Modifier>) -> bool {
     }
 }
 
-/// Type and id that a reference names; of an address its last two parts.
-pub(crate) fn target(reference: &str) -> (Option<Kind>, &str) {
+/// Type, of whatever FHIR has, and id that a reference names; of an address its last two parts.
+pub(crate) fn target(reference: &str) -> (Option<&str>, &str) {
     let reference = reference.split("/_history/").next().unwrap_or(reference);
     let Some((rest, id)) = reference.rsplit_once('/') else {
         return (None, reference);
     };
     let kind = rest.rsplit('/').next().unwrap_or(rest);
-    (kind.parse().ok(), id)
+    (Some(kind), id)
 }
 
 /// What a resource is sorted by.
