@@ -249,8 +249,8 @@ pub(crate) async fn of_patient(
     let bundle = bundle(
         &call,
         now,
-        page,
-        Vec::new(),
+        &page,
+        &[],
         remarks,
         |found| found.resource.clone(),
         links,

@@ -1,6 +1,6 @@
 //! Does a resource fit a condition? The resource as it is sent is what is looked at, so a search finds what a reader would see.
 
-use hub_fhir::{Kind, Resource, identifier_asked};
+use hub_fhir::{Resource, identifier_asked};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -193,6 +193,7 @@ pub(crate) fn sort_key(param: &Param, resource: &Resource) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use hub_fhir::Kind;
     use serde_json::json;
 
     use super::*;
