@@ -62,7 +62,7 @@ def everything():
     """Every bundle and resource that /fhir answers with for what the hub has, as texts."""
     hub = Hub()
     play()
-    hub.wait("patients", "/patients", 1, identifier="100001")
+    hub.wait("patients", "/patients", 1, identifier="SGM100001")
     fhir = Fhir(hub)
     statement = fhir.get("metadata")
     served = {one["type"] for one in statement["rest"][0]["resource"]}

@@ -56,9 +56,7 @@ pub(crate) fn routes() -> Router<ApiState> {
 
 /// What a batch may ask for.
 fn resources() -> Router<ApiState> {
-    table::WIRED
-        .iter()
-        .fold(Router::new(), |router, wired| serve(router, wired))
+    table::WIRED.iter().fold(Router::new(), serve)
 }
 
 fn serve(mut router: Router<ApiState>, wired: &'static Wired) -> Router<ApiState> {

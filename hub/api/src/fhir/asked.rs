@@ -158,7 +158,7 @@ impl Asked {
             "_include" => return self.include(wired, value),
             "_revinclude" => return self.revinclude(wired, value),
             CURSOR => {
-                self.cursor = Cursor::key(serde_json::from_value(value.into()).ok().as_ref())?
+                self.cursor = Cursor::key(serde_json::from_value(value.into()).ok().as_ref())?;
             }
             "_elements" | "_format" | "_pretty" => {}
             "_total" if matches!(value, "none" | "estimate" | "accurate") => {}

@@ -72,7 +72,7 @@ pub(crate) async fn run(
         let fine = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
         if is_transaction && !fine {
             // nothing was done: reads change nothing, and a write stands alone
-            return Err(undone(index, response));
+            return Err(undone(index, &response));
         }
         answers.push(answered(&call, response).await?);
     }
@@ -209,7 +209,7 @@ async fn ask(state: &ApiState, call: &Call, one: Asked) -> Result<Response, Prob
 }
 
 /// The problem of the entry at fault, as the problem of the whole.
-fn undone(index: usize, response: Response) -> Problem {
+fn undone(index: usize, response: &Response) -> Problem {
     let status = response.status();
     let mut problem = response
         .extensions()

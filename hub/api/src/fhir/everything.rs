@@ -174,6 +174,12 @@ pub(crate) async fn of_patient(
             place = None;
             continue;
         }
+        if kind == Kind::Observation && place.is_none() && ground.may_results != ground.may_vitals {
+            asked.remarks.push(Issue::warning(
+                "suppressed",
+                "Observation: results or vital signs are left out: the permission for them is missing",
+            ));
+        }
         let stretch = source::walk(
             &mut ground,
             kind,
@@ -243,8 +249,8 @@ pub(crate) async fn of_patient(
     let bundle = bundle(
         &call,
         now,
-        page,
-        Vec::new(),
+        &page,
+        &[],
         remarks,
         |found| found.resource.clone(),
         links,

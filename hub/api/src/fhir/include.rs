@@ -91,7 +91,8 @@ impl Visit<'_> {
                 ));
                 break;
             }
-            let (Some(kind), id) = target(&reference) else {
+            let (kind, id) = target(&reference);
+            let Some(kind) = kind.and_then(|kind| kind.parse::<Kind>().ok()) else {
                 continue;
             };
             if wired(kind).is_none() {
@@ -117,7 +118,7 @@ fn references(one: &Found, includes: &[Include]) -> Vec<String> {
                 .filter(|reference| {
                     include
                         .target
-                        .is_none_or(|kind: Kind| target(reference).0 == Some(kind))
+                        .is_none_or(|kind| target(reference).0 == Some(kind.as_str()))
                 })
                 .collect::<Vec<_>>()
         })

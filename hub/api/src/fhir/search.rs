@@ -100,8 +100,8 @@ async fn run(
     let bundle = bundle(
         call,
         now,
-        page,
-        others,
+        &page,
+        &others,
         asked.remarks,
         |found| match &elements {
             Some(elements) => found.resource.only(elements, wired.mandatory),
@@ -133,8 +133,8 @@ pub(crate) fn ground<'a, 'tx>(tx: &'a mut Tx<'tx>, call: &Call, who: &Identity) 
 pub(crate) fn bundle(
     call: &Call,
     now: OffsetDateTime,
-    page: Page,
-    others: Vec<Found>,
+    page: &Page,
+    others: &[Found],
     remarks: Vec<Issue>,
     shown: impl Fn(&Found) -> hub_fhir::Resource,
     (self_link, next): (String, Option<String>),

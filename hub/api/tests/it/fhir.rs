@@ -124,18 +124,20 @@ async fn patient_on(house: &House, number: &str, seq: u64, ward: &str) -> String
     house
         .report(number, seq, vec![coded("GLU", "104.50"), sodium])
         .await;
-    house.event(&admitted(&house.tenant, number, ward)).await;
+    house
+        .event(&admitted(&house.tenant, number, seq, ward))
+        .await;
     let found = house
         .get(&format!("/api/v1/patients?identifier={number}"))
         .await;
     found.items()[0]["id"].as_str().unwrap().to_owned()
 }
 
-fn admitted(tenant: &TenantId, number: &str, ward: &str) -> EncounterReported {
+fn admitted(tenant: &TenantId, number: &str, seq: u64, ward: &str) -> EncounterReported {
     EncounterReported {
         action: EncounterAction::Admitted,
         subject: identifier(tenant, number),
-        visit_number: Some("V-1".to_owned()),
+        visit_number: Some(format!("V-{seq}")),
         class: Patch::Set("I".to_owned()),
         location: Patch::Set(Location {
             point_of_care: Some(ward.to_owned()),

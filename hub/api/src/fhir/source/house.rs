@@ -45,11 +45,11 @@ pub(super) fn organizations(ground: &Ground<'_, '_>) -> Stretch {
 pub(super) async fn locations(ground: &mut Ground<'_, '_>) -> Result<Stretch, Problem> {
     let tenant = ground.tenant();
     let rows = queries::named_beds(ground.tx.conn(), MOST_BEDS).await?;
-    let found = rows.into_iter().map(|row| location(row, &tenant)).collect();
+    let found = rows.iter().map(|row| location(row, &tenant)).collect();
     Ok(Stretch::of(found, false))
 }
 
-fn location(row: NamedBed, tenant: &TenantId) -> Found {
+fn location(row: &NamedBed, tenant: &TenantId) -> Found {
     let id = location_id(tenant, row.bed_key, &row.room, &row.facility);
     let mut name: Vec<String> = Vec::new();
     name.extend((!row.facility.is_empty()).then(|| row.facility.clone()));

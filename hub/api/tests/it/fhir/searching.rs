@@ -49,7 +49,7 @@ async fn observations_are_found_by_what_they_say() {
         (format!("/fhir/Observation?subject=Patient/{patient}"), 3),
         (format!("/fhir/Observation?subject:Patient={patient}"), 3),
         (
-            format!("/fhir/Observation?patient=http://other/fhir/Patient/{patient}"),
+            format!("/fhir/Observation?patient=http://localhost/fhir/Patient/{patient}"),
             3,
         ),
         (
@@ -70,7 +70,7 @@ async fn observations_are_found_by_what_they_say() {
         ),
         ("/fhir/Observation?patient=nobody".to_owned(), 0),
         (format!("/fhir/Observation?patient=Group/{patient}"), 0),
-        ("/fhir/Encounter?identifier=V-1".to_owned(), 2),
+        ("/fhir/Encounter?identifier=V-1,V-2,V-3".to_owned(), 2),
         (
             format!(
                 "/fhir/Encounter?patient={patient}&date=2026-03-05&status=in-progress&class=IMP"
