@@ -71,19 +71,19 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../sql/0012_identity.sql"),
     },
     Migration {
-        version: 14,
+        version: 13,
         name: "stays",
-        sql: include_str!("../sql/0014_stays.sql"),
+        sql: include_str!("../sql/0013_stays.sql"),
+    },
+    Migration {
+        version: 14,
+        name: "scheduling",
+        sql: include_str!("../sql/0014_scheduling.sql"),
     },
     Migration {
         version: 15,
-        name: "scheduling",
-        sql: include_str!("../sql/0015_scheduling.sql"),
-    },
-    Migration {
-        version: 20,
         name: "ledger_numbers",
-        sql: include_str!("../sql/0020_ledger_numbers.sql"),
+        sql: include_str!("../sql/0015_ledger_numbers.sql"),
     },
 ];
 

@@ -1,6 +1,6 @@
 //! Appointments: schedules and the slots made of them, who has which, who waits for one, who is called next.
 //!
-//! Owns the tables of `schemas/sql/0015_scheduling.sql` (and writes `audit`, as every worker). It knows no patient: rows carry
+//! Owns the tables of `schemas/sql/0014_scheduling.sql` (and writes `audit`, as every worker). It knows no patient: rows carry
 //! the key of an identifier, and a merge changes nothing here. It keeps no timers: what is due by the clock comes as a
 //! command ([`schemas::scheduling::TendSchedule`]), and a place that is over is free for whoever asks, whether it came or not.
 
