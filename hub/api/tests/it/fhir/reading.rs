@@ -140,7 +140,7 @@ async fn a_corrected_result_keeps_the_version_before() {
     let patient = patient_on(&house, "1001", 1, "ICU").await;
     let mut corrected = coded("GLU", "99");
     corrected.status = Some("C".to_owned());
-    house.report("1001", 1, vec![corrected]).await;
+    house.report_again("1001", 1, 2, vec![corrected]).await;
     let found = house
         .get(&format!("/fhir/Observation?patient={patient}&code=2345-7"))
         .await;
