@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::problem::Problem;
 
-/// The version that the caller saw; `None`: whatever it is (`*`). A PATCH without it is refused (428): nobody shall overwrite
-/// without a thought what he did not see.
+/// The version that the caller saw; `None`: whatever it is (`*`). A PATCH or PUT without it is refused (428): nobody shall
+/// overwrite without a thought what he did not see. A step (POST) takes it and does not demand it: its state guards it.
 pub(crate) struct IfMatch(pub(crate) Option<i32>);
 
 /// What the caller says of the version of a thing that may not be there yet.
@@ -60,7 +60,9 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         match Seen::of(parts)? {
             Seen::Version(version) => Ok(Self(Some(version))),
-            Seen::Nothing if parts.method == Method::PATCH => Err(must_match()),
+            Seen::Nothing if [Method::PATCH, Method::PUT].contains(&parts.method) => {
+                Err(must_match())
+            }
             Seen::Nothing | Seen::Whatever => Ok(Self(None)),
         }
     }

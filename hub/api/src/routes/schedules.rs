@@ -365,9 +365,9 @@ async fn read(
 /// Change a schedule
 ///
 /// Says how it is from now on. Free slots follow at once; who is booked stays booked, and whose time the schedule does not
-/// have any more is listed as `affected`. With `If-Match` only when nobody changed it meanwhile.
+/// have any more is listed as `affected`. Only when nobody changed it meanwhile (`If-Match`).
 #[utoipa::path(put, path = "/schedules/{id}", tag = "appointments",
-    params(("id" = Uuid, Path, description = "the schedule"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
+    params(("id" = Uuid, Path, description = "the schedule"), ("If-Match" = String, Header, description = "ETag of what was read, or `*`")),
     request_body = NewSchedule, security(("bearer" = ["schedules:manage"])),
     responses(
         (status = 200, description = "so it is now", body = ScheduleWritten),

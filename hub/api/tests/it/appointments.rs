@@ -33,7 +33,7 @@ async fn schedule(house: &House, department: &str) -> (String, Vec<Value>) {
     (id, slots.items().clone())
 }
 
-async fn patient(house: &House, number: &str) -> String {
+pub(crate) async fn patient(house: &House, number: &str) -> String {
     house.event(&person(&house.tenant, number)).await;
     let found = house
         .get(&format!("/api/v1/patients?identifier={number}"))

@@ -81,6 +81,12 @@ impl FakeBackbone {
         let mut outcome = CommandOutcome::Pending;
         let mut waiting = vec![message];
         while let Some(message) = waiting.pop() {
+            if let Some(decided) = self.decided(&message).await {
+                if outcome == CommandOutcome::Pending {
+                    outcome = decided;
+                }
+                continue;
+            }
             self.keep_fact(&message);
             let Some((worker, verdict)) = self.apply(&message).await else {
                 continue;
@@ -115,6 +121,29 @@ impl FakeBackbone {
             }
         }
         outcome
+    }
+
+    /// A message that came before is not applied again: what was decided then, as the inbox has it.
+    async fn decided(&self, message: &Envelope) -> Option<CommandOutcome> {
+        let mut tx = hub_core::Tx::begin(&self.pool, &message.tenant)
+            .await
+            .unwrap();
+        let told: Value =
+            sqlx::query_scalar("select answer from integration.inbox where event_id = $1")
+                .bind(message.id)
+                .fetch_optional(tx.conn())
+                .await
+                .unwrap()?;
+        let text = |member: &str| told[member].as_str().unwrap().to_owned();
+        Some(match told["status"].as_str() {
+            Some("refused") => CommandOutcome::Refused {
+                code: text("code"),
+                detail: text("detail"),
+            },
+            _ => CommandOutcome::Applied {
+                answer: Some(told["answer"].clone()).filter(|answer| !answer.is_null()),
+            },
+        })
     }
 
     fn keep_fact(&self, message: &Envelope) {

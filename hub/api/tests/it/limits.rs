@@ -9,6 +9,7 @@ use hub_api::Rates;
 use serde_json::json;
 
 use super::house::{Answer, House};
+use super::samples::person;
 
 async fn from(house: &House, peer: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::get("/api/v1/me");
@@ -144,4 +145,71 @@ async fn pages_of_other_origins_may_call_only_where_the_configuration_names_them
             .header("access-control-expose-headers")
             .contains("etag")
     );
+}
+
+/// What holds around `/api/v1` holds around `/fhir`, in FHIR's words.
+#[tokio::test]
+async fn the_facade_is_under_the_same_rates_sizes_origins_and_keys() {
+    let rates = Rates {
+        per_user: 100,
+        per_address: 0,
+        per_tenant: 0,
+    };
+    let origins = ["https://app.example".to_owned()];
+    let house = House::with(|state| state.with_rates(rates).with_cors_origins(&origins)).await;
+    let post = |key: &'static str, body: String| {
+        let request = Request::post("/fhir/ServiceRequest")
+            .header("authorization", format!("Bearer {}", house.token()))
+            .header("content-type", "application/fhir+json")
+            .header("idempotency-key", key)
+            .header("origin", "https://app.example")
+            .body(Body::from(body))
+            .unwrap();
+        house.send(request)
+    };
+    house.event(&person(&house.tenant, "1001")).await;
+    let order = json!({ "resourceType": "ServiceRequest", "status": "active", "intent": "order",
+        "code": { "coding": [{ "code": "GLU" }] },
+        "subject": { "identifier": { "system": "urn:hub:identifier:HOSP", "value": "1001" } } });
+    let placed = post("one", order.to_string()).await;
+    assert_eq!(placed.status.as_u16(), 201, "{}", placed.json);
+    assert_eq!(
+        placed.header("access-control-allow-origin"),
+        "https://app.example"
+    );
+    assert!(placed.header("ratelimit").starts_with("\"user\";r="));
+    let commands = || house.backbone.commands.lock().unwrap().len();
+    let sent = commands();
+    let again = post("one", order.to_string()).await;
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.bytes, placed.bytes);
+    assert_eq!(again.header("location"), placed.header("location"));
+    assert_eq!(commands(), sent);
+    // a search by POST reads anew
+    for _ in 0..2 {
+        let search = Request::post("/fhir/Patient/_search")
+            .header("authorization", format!("Bearer {}", house.token()))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("idempotency-key", "search")
+            .body(Body::from("identifier=1001"))
+            .unwrap();
+        let found = house.send(search).await;
+        assert_eq!(found.status.as_u16(), 200, "{}", found.json);
+        assert_eq!(found.header("idempotent-replayed"), "");
+    }
+    let large = format!("{{\"x\":\"{}\"}}", "x".repeat(5_000));
+    let refused = post("large", large).await;
+    assert_eq!(refused.status.as_u16(), 413, "{}", refused.json);
+    let refused = loop {
+        let answer = house.get("/fhir/Patient").await;
+        assert_eq!(answer.header("content-type"), "application/fhir+json");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        if answer.status.as_u16() != 200 {
+            break answer;
+        }
+    };
+    assert_eq!(refused.status.as_u16(), 429, "{}", refused.json);
+    assert_eq!(refused.json["resourceType"], "OperationOutcome");
+    assert_eq!(refused.json["issue"][0]["code"], "throttled");
+    assert!(!refused.header("retry-after").is_empty());
 }

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use schemas::Patch;
+use schemas::{Patch, TenantId};
 use schemas::care::{EncounterAction, EncounterReported, Location};
 use serde_json::{Value, json};
 
@@ -10,15 +10,15 @@ use super::house::House;
 use super::samples::{identifier, person};
 
 /// The ids of a facility MAIN with the department MED, its ward WARD-A and bed 1, and the department SUR.
-struct Places {
-    facility: String,
-    med: String,
+pub(crate) struct Places {
+    pub(crate) facility: String,
+    pub(crate) med: String,
     sur: String,
-    ward: String,
-    bed: String,
+    pub(crate) ward: String,
+    pub(crate) bed: String,
 }
 
-async fn made(house: &House, what: &str, body: &Value) -> String {
+pub(crate) async fn made(house: &House, what: &str, body: &Value) -> String {
     let answer = house.post(&format!("/api/v1/{what}"), body).await;
     assert_eq!(answer.status.as_u16(), 201, "{}", answer.json);
     let id = answer.json["id"].as_str().unwrap().to_owned();
@@ -26,7 +26,7 @@ async fn made(house: &House, what: &str, body: &Value) -> String {
     id
 }
 
-async fn places(house: &House) -> Places {
+pub(crate) async fn places(house: &House) -> Places {
     let facility = made(
         house,
         "facilities",
@@ -54,11 +54,11 @@ async fn places(house: &House) -> Places {
     }
 }
 
-async fn patient(house: &House, number: &str) {
+pub(crate) async fn patient(house: &House, number: &str) {
     house.event(&person(&house.tenant, number)).await;
 }
 
-async fn request(house: &House, number: &str, department: &str) -> String {
+pub(crate) async fn request(house: &House, number: &str, department: &str) -> String {
     let body =
         json!({ "patient_identifier": number, "department_id": department, "reason": "pneumonia" });
     let answer = house.post("/api/v1/admissions", &body).await;
@@ -69,6 +69,30 @@ async fn request(house: &House, number: &str, department: &str) -> String {
         format!("/api/v1/encounters/{id}")
     );
     id
+}
+
+/// A hospital system says that this patient is in bed 1 of WARD-A.
+pub(crate) fn double(tenant: &TenantId, number: &str) -> EncounterReported {
+    EncounterReported {
+        action: EncounterAction::Admitted,
+        subject: identifier(tenant, number),
+        visit_number: Some(format!("V-{number}")),
+        class: Patch::Set("I".to_owned()),
+        location: Patch::Set(Location {
+            point_of_care: Some("WARD-A".to_owned()),
+            bed: Some("1".to_owned()),
+            facility: Some("MAIN".to_owned()),
+            room: None,
+        }),
+        prior_location: Patch::Keep,
+        attending: Patch::Keep,
+        referring: Patch::Keep,
+        service: Patch::Keep,
+        admitted_at: Patch::Keep,
+        discharged_at: Patch::Keep,
+        disposition: Patch::Keep,
+        occurred_at: None,
+    }
 }
 
 async fn change_if(
@@ -119,7 +143,7 @@ async fn the_house_is_defined_read_searched_changed_and_retired() {
     let changed = change_if(&house, "PATCH", &path, &tag, &name).await;
     assert_eq!(changed.ok()["version"], 2);
     let stale = change_if(&house, "PATCH", &path, &tag, &name).await;
-    assert_eq!(stale.problem(409), "adt.place_stale");
+    assert_eq!(stale.problem(412), "adt.place_stale");
     let ward = house.get(&path).await;
     assert_eq!(ward.json["class"], "general", "what is absent stays");
 
@@ -186,7 +210,7 @@ async fn a_stay_has_its_versions_its_board_and_its_gates() {
     let admitted = change_if(&house, "POST", &format!("{path}/admit"), &tag, &into).await;
     assert_eq!(admitted.ok()["answer"]["stage"], "admitted");
     let again = change_if(&house, "POST", &format!("{path}/admit"), &tag, &into).await;
-    assert_eq!(again.problem(409), "adt.encounter_stale");
+    assert_eq!(again.problem(412), "adt.encounter_stale");
     let change = json!({ "expected_at": "2026-02-02T10:00:00Z", "payer": "insurer" });
     let changed = change_if(&house, "PATCH", &path, "\"2\"", &change).await;
     assert_eq!(changed.ok()["answer"]["version"], 3);
@@ -358,28 +382,7 @@ async fn what_a_hospital_system_says_of_a_bed_that_is_taken_is_listed_and_closed
         )
         .await
         .ok();
-    house
-        .event(&EncounterReported {
-            action: EncounterAction::Admitted,
-            subject: identifier(&house.tenant, "777"),
-            visit_number: Some("V-777".to_owned()),
-            class: Patch::Set("I".to_owned()),
-            location: Patch::Set(Location {
-                point_of_care: Some("WARD-A".to_owned()),
-                bed: Some("1".to_owned()),
-                facility: Some("MAIN".to_owned()),
-                room: None,
-            }),
-            prior_location: Patch::Keep,
-            attending: Patch::Keep,
-            referring: Patch::Keep,
-            service: Patch::Keep,
-            admitted_at: Patch::Keep,
-            discharged_at: Patch::Keep,
-            disposition: Patch::Keep,
-            occurred_at: None,
-        })
-        .await;
+    house.event(&double(&house.tenant, "777")).await;
     let listed = house.get("/api/v1/adt-differences").await;
     assert_eq!(listed.items().len(), 1);
     let item = &listed.items()[0];

@@ -1,5 +1,5 @@
 //! A hospital in which something of every kind has happened, so that every operation has something to do. A new route gets
-//! its ids, its query and its body here (`id`, `query`, `body`); the tests of `calls.rs` say when they are missing.
+//! its ids, its query and its body here (`known` or `at`, `query`, `says`); the tests of `calls.rs` say when they are missing.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,17 @@ use super::operations::Operation;
 use super::samples::{coded, uncoded};
 use super::{controls, criticals, decisions, orders, unmatched, verification};
 
+mod clinic;
+mod stays;
+
 pub(crate) struct World {
     pub(crate) house: House,
     /// Ids of what stands at a path: of `/patients/{id}` and of all below it. Several where operations use them up.
-    ids: HashMap<&'static str, Vec<String>>,
+    ids: HashMap<String, Vec<String>>,
+    /// The one that is as an operation wants it, where not every one at its path is.
+    at: HashMap<String, String>,
+    /// What an operation is sent, where the example of the document is about something that is not in this world.
+    says: HashMap<String, Value>,
     /// Another record of a person.
     other_patient: String,
     revoked_session: String,
@@ -67,12 +74,41 @@ impl World {
         let mut world = Self {
             house,
             ids: HashMap::new(),
+            at: HashMap::new(),
+            says: HashMap::new(),
             other_patient: String::new(),
             revoked_session: String::new(),
         };
         world.make_what_people_make().await;
-        world.find_ids(raw.to_string()).await;
+        world.find_ids(&raw.to_string()).await;
+        stays::fill(&mut world).await;
+        clinic::fill(&mut world).await;
         world
+    }
+
+    /// What stands at a path below `/api/v1`.
+    fn known(&mut self, path: &str, id: &str) {
+        self.ids
+            .insert(format!("/api/v1{path}"), vec![id.to_owned()]);
+    }
+
+    /// An operation (`POST /beds/{id}/state`) is about this one.
+    fn at(&mut self, operation: &str, id: &str) {
+        let operation = operation.replacen(' ', " /api/v1", 1);
+        self.at.insert(operation, id.to_owned());
+    }
+
+    /// An operation is sent this.
+    fn says(&mut self, operation: &str, body: Value) {
+        let operation = operation.replacen(' ', " /api/v1", 1);
+        self.says.insert(operation, body);
+    }
+
+    /// A step of an encounter is taken by this one.
+    fn step(&mut self, step: &str, id: &str, body: Value) {
+        let operation = format!("POST /encounters/{{id}}/{step}");
+        self.at(&operation, id);
+        self.says(&operation, body);
     }
 
     async fn make_what_people_make(&mut self) {
@@ -106,13 +142,12 @@ impl World {
             .unwrap();
         self.revoked_session = text(&session["id"]);
         self.other_patient = other;
-        let mut known = |path, id: String| self.ids.insert(path, vec![id]);
-        known("/api/v1/orders/{id}", text(&placed.json["id"]));
-        known("/api/v1/users/{id}", user);
-        known("/api/v1/grants/{id}", grant);
-        known("/api/v1/clients/{id}", text(&client.json["id"]));
-        known("/api/v1/roles/{id}", "night".to_owned());
-        known("/api/v1/channels/{id}", "lab".to_owned());
+        self.known("/orders/{id}", &text(&placed.json["id"]));
+        self.known("/users/{id}", &user);
+        self.known("/grants/{id}", &grant);
+        self.known("/clients/{id}", &text(&client.json["id"]));
+        self.known("/roles/{id}", "night");
+        self.known("/channels/{id}", "lab");
     }
 
     /// Somebody who works with patients.
@@ -122,7 +157,7 @@ impl World {
         text(&tokens["access_token"])
     }
 
-    async fn find_ids(&mut self, raw: String) {
+    async fn find_ids(&mut self, raw: &str) {
         for (path, list, id) in [
             (
                 "/api/v1/patients/{id}",
@@ -172,15 +207,13 @@ impl World {
             let list = list.replace("{id}", patient.unwrap_or_default());
             let found = self.house.get(&list).await;
             let ids = found.items().iter().map(|item| text(&item[id])).collect();
-            self.ids.insert(path, ids);
+            self.ids.insert(path.to_owned(), ids);
         }
-        for path in ["/api/v1/messages/{id}", "/api/v1/commands/{id}"] {
-            self.ids.insert(path, vec![raw.clone()]);
+        for path in ["/messages/{id}", "/commands/{id}"] {
+            self.known(path, raw);
         }
-        self.ids.insert(
-            "/api/v1/me/sessions/{id}",
-            vec![self.revoked_session.clone()],
-        );
+        let session = self.revoked_session.clone();
+        self.known("/me/sessions/{id}", &session);
     }
 
     /// The path of an operation on something that is there. What changes a thing takes another one than the reads, where
@@ -189,6 +222,9 @@ impl World {
         let Some((at, _)) = operation.path.split_once('}') else {
             return operation.path.clone();
         };
+        if let Some(id) = self.at.get(&operation.name()) {
+            return operation.path.replace("{id}", id);
+        }
         let at = format!("{at}}}");
         let ids = self
             .ids
@@ -222,6 +258,9 @@ impl World {
 
     /// The example of the document, or, where it names what is not in this world, something that is.
     pub(crate) fn body(&self, operation: &Operation) -> Option<Value> {
+        if let Some(body) = self.says.get(&operation.name()) {
+            return Some(body.clone());
+        }
         let person = json!({ "patient_identifier": "12345", "birth_date": "1980-05-17" });
         let path = operation.path.strip_prefix("/api/v1").unwrap();
         let own = match path {
