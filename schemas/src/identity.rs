@@ -126,6 +126,9 @@ pub struct DefineRole {
     /// True: grants of it give nothing any more.
     #[serde(default)]
     pub retired: bool,
+    /// The version that the caller saw, 0 when he saw none; absent: whatever it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i32>,
     pub actor: String,
 }
 

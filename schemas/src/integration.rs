@@ -59,6 +59,49 @@ pub struct SearchKeys {
     /// `ORU^R01`, `ADT^A08` …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,
+    /// Numbers of the other patients of a message about several, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_patients: Vec<String>,
+    /// Numbers of the other specimens of a message about several, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_accessions: Vec<String>,
+}
+
+impl SearchKeys {
+    /// Further patients and further specimens that are kept: a rack or a tray, not a night's upload.
+    pub const MORE: usize = 64;
+    /// Characters of a key: a broken message may put anything here.
+    pub const LONGEST: usize = 80;
+
+    /// The message is about this patient, perhaps beside others.
+    pub fn about_patient(&mut self, number: &str) {
+        also(&mut self.patient_number, &mut self.more_patients, number);
+    }
+
+    /// The message is about this specimen, perhaps beside others.
+    pub fn about_specimen(&mut self, number: &str) {
+        also(&mut self.accession, &mut self.more_accessions, number);
+    }
+
+    /// Whom another message in the same bytes (a batch) is about.
+    pub fn also_about(&mut self, other: &Self) {
+        for number in other.patient_number.iter().chain(&other.more_patients) {
+            self.about_patient(number);
+        }
+        for number in other.accession.iter().chain(&other.more_accessions) {
+            self.about_specimen(number);
+        }
+    }
+}
+
+fn also(first: &mut Option<String>, more: &mut Vec<String>, number: &str) {
+    let number: String = number.chars().take(SearchKeys::LONGEST).collect();
+    match first {
+        None => *first = Some(number),
+        Some(known) if *known == number || more.contains(&number) => {}
+        Some(_) if more.len() < SearchKeys::MORE => more.push(number),
+        Some(_) => {}
+    }
 }
 
 /// `integration.message.translated`: one arrival in RAW and what became of it. The ledger's row.
@@ -92,6 +135,21 @@ pub struct MessageTranslated {
     /// The message of which this is a deliberate child (edited resend, forced replay).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<RawId>,
+    /// Why it is dead. The row of the ledger and that of the dead letter are written together: none is seen without the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<MessageRefused>,
+}
+
+/// Why a message could not be translated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageRefused {
+    pub stage: Stage,
+    /// Translator that refused.
+    pub by: String,
+    /// Stable code of the reason.
+    pub reason: String,
+    /// What, where, what to do. No patient data.
+    pub detail: String,
 }
 
 impl Body for MessageTranslated {
@@ -199,6 +257,9 @@ pub struct DeadLettered {
     pub stream_seq: u64,
     pub index: u16,
     pub attempts: u32,
+    /// The ledger's row of the message says the same (`refused`), and is what counts; absent in letters of releases before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_ledger: bool,
 }
 
 impl Body for DeadLettered {

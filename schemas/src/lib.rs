@@ -9,6 +9,7 @@ pub mod commands;
 pub mod controls;
 pub mod criticals;
 pub mod devices;
+pub mod house;
 pub mod identity;
 pub mod ids;
 pub mod integration;
@@ -16,8 +17,10 @@ pub mod patch;
 pub mod patients;
 pub mod platform;
 pub mod privacy;
+pub mod scheduling;
 pub mod sending;
 pub mod sql;
+pub mod stays;
 pub mod verification;
 pub mod worklist;
 

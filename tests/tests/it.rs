@@ -6,15 +6,19 @@
 )]
 
 mod it {
+    mod appointments;
     mod astm;
     mod audit;
+    mod astm_orders;
     mod bad_input;
     mod contract;
     mod devices;
     mod encryption;
+    mod fhir;
     mod guarantees;
     mod hl7_orders;
     mod identity;
+    mod lab;
     mod lab_corpus;
     mod lab_faults;
     mod orders;
@@ -22,6 +26,8 @@ mod it {
     mod poct1a;
     mod serial;
     mod tenancy;
+    mod shape;
+    mod stays;
     mod traces;
     mod verification;
     mod ways;

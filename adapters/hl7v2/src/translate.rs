@@ -27,11 +27,13 @@ mod codes;
 mod groups;
 mod keys;
 mod merge;
+mod mindray_control;
 mod monitor;
 mod notes;
 mod number;
 mod order;
 mod person;
+mod possible;
 mod receipt;
 mod result;
 mod scope;
@@ -40,6 +42,7 @@ mod unmapped;
 mod value;
 mod vitals;
 
+pub use possible::Possible;
 use scope::Scope;
 
 /// How the messages of one channel are to be understood.
@@ -63,6 +66,9 @@ pub struct TranslatorSettings {
     pub side_types: Vec<String>,
     /// Codes of such lines; `*` at the end stands for any rest. Pictures are filed all the same. Default: none.
     pub side_codes: Vec<String>,
+    /// Limits of what the numbers of a test can be at all (blood gas: fractions from 0 to 100). What lies outside is filed
+    /// without a value, as not measured, and shown as it was sent. Default: none.
+    pub possible: Vec<Possible>,
     /// How the numbers on the tubes of control material begin, for devices that mark it in no other way. Default: none.
     pub control_begins: Vec<String>,
     /// Whether an ORU^R01 of this channel reports laboratory results or what a bedside device measured.
@@ -103,6 +109,7 @@ impl Default for TranslatorSettings {
             decimal_comma: false,
             side_types: Vec::new(),
             side_codes: Vec::new(),
+            possible: Vec::new(),
             control_begins: Vec::new(),
             observations: Observations::default(),
             no_value: ["8388607", "-8388608", "-999", "-99.9", "-100"]
@@ -147,6 +154,8 @@ pub enum SettingsError {
     Zone(i16),
     #[error("an empty text in {0} would take everything")]
     Everything(&'static str),
+    #[error("possible: each needs codes, and low or high as decimal numbers such as \"0\"")]
+    Possible,
     #[error("no_value `{0}` is no decimal number such as `-99.9`")]
     NoValue(String),
 }
@@ -214,6 +223,9 @@ impl TranslatorSettings {
             {
                 return Err(SettingsError::Everything(name));
             }
+        }
+        if !self.possible.iter().all(Possible::is_usable) {
+            return Err(SettingsError::Possible);
         }
         if let Some(text) = self
             .no_value
@@ -302,6 +314,8 @@ impl Hl7v2Translator {
                 .extend(output.notes.iter().map(|note| format!("{label}: {note}")));
             if whole.keys == SearchKeys::default() {
                 whole.keys = output.keys;
+            } else {
+                whole.keys.also_about(&output.keys);
             }
             whole.events.extend(output.events);
             whole.attachments.extend(output.attachments);

@@ -5,12 +5,12 @@
 mod access;
 pub mod bootstrap;
 pub(crate) mod chart;
+pub(crate) mod clinic;
 pub(crate) mod identity;
 pub(crate) mod keyring;
 pub(crate) mod password;
 pub mod permission;
 pub(crate) mod policy;
-pub(crate) mod rate;
 mod rs256;
 pub(crate) mod secrets;
 pub(crate) mod sign_in;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use hub_core::facts::{Fact, FactPage};
 use hub_core::{Position, Stored};
 use schemas::{ChannelId, RawId, TenantId};
 use uuid::Uuid;
@@ -67,8 +68,58 @@ pub trait Backbone: Send + Sync + 'static {
         sha256: &str,
     ) -> Result<Option<Bytes>, BackboneError>;
 
+    /// What stands under a key that is kept for a day; what another process wrote a moment ago is seen. Keys are `<tenant>.<hex>`.
+    ///
+    /// # Errors
+    /// The store can't be asked now.
+    async fn noted(&self, key: &str) -> Result<Option<Noted>, BackboneError>;
+
+    /// Writes it, if its newest revision is `seen` (0: nothing stands there); its new revision, or `None` when somebody was
+    /// first. On disk when it returns.
+    ///
+    /// # Errors
+    /// It is not known to be on disk.
+    async fn note(&self, key: &str, seen: u64, value: Bytes) -> Result<Option<u64>, BackboneError>;
+
+    /// Where the newest fact stands, of whatever tenant.
+    ///
+    /// # Errors
+    /// The stream can't be asked now.
+    async fn newest_fact(&self) -> Result<Position, BackboneError>;
+
+    /// Facts of one tenant with these names after a position, oldest first, about `limit` at most.
+    ///
+    /// # Errors
+    /// `Gone` when what stood after that position is no longer kept.
+    async fn facts(
+        &self,
+        tenant: &TenantId,
+        names: &[&'static str],
+        after: Position,
+        limit: usize,
+    ) -> Result<FactPage, BackboneError>;
+
+    /// The same without end, as they are stored.
+    fn follow(&self, tenant: &TenantId, names: &[&'static str], after: Position)
+    -> Box<dyn Follow>;
+
     /// What the hub stands on, asked now and within two seconds.
     async fn readiness(&self) -> Readiness;
+}
+
+/// Reads a tenant's facts without end.
+#[async_trait]
+pub trait Follow: Send {
+    /// The next one; waits for it as long as it takes. Cancel-safe.
+    async fn next(&mut self) -> Fact;
+}
+
+/// A small value under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    pub value: Bytes,
+    /// Has to be named by who changes it.
+    pub revision: u64,
 }
 
 /// A command on its way to the worker that owns the state.

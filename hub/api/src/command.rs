@@ -10,9 +10,11 @@ use schemas::{Body, TenantId};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use worker_integration::queries;
 
 use crate::auth::identity::Identity;
 use crate::backbone::{BackboneError, CommandOutcome, CommandRequest};
+use crate::idempotency::{self, CommandId};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::trace::Trace;
@@ -115,7 +117,10 @@ impl Asking<'_> {
     ) -> Result<(Uuid, CommandOutcome), BackboneError> {
         let body = serde_json::to_vec(body)
             .map_err(|error| BackboneError::Unavailable(error.to_string()))?;
-        let id = Uuid::now_v7();
+        let CommandId { id, again } = idempotency::next_command();
+        if again && let Some(outcome) = self.outcome_of_before(id).await? {
+            return Ok((id, outcome));
+        }
         let request = CommandRequest {
             id,
             tenant: self.tenant.clone(),
@@ -128,6 +133,31 @@ impl Asking<'_> {
         };
         let outcome = self.state.backbone.command(request, wait).await?;
         Ok((id, outcome))
+    }
+
+    /// What came of this command when the request ran before ([`idempotency`]). What was carried out is `Pending` here: the
+    /// caller asks for its outcome by its id, as the body of before may have had other ids in it than this one has.
+    async fn outcome_of_before(&self, id: Uuid) -> Result<Option<CommandOutcome>, BackboneError> {
+        let found = async {
+            let mut tx = self.state.read(self.tenant).await.map_err(|_| ())?;
+            queries::applied(tx.conn(), &[id]).await.map_err(drop)
+        };
+        let found = found
+            .await
+            .map_err(|()| BackboneError::Unavailable("the inbox can't be asked".to_owned()))?;
+        Ok(found.into_iter().next().map(|before| {
+            let said = |name: &str| {
+                let answer = before.answer.as_ref()?;
+                answer.get(name)?.as_str().map(str::to_owned)
+            };
+            match (before.outcome.as_str(), said("code")) {
+                ("refused", Some(code)) => CommandOutcome::Refused {
+                    code,
+                    detail: said("detail").unwrap_or_default(),
+                },
+                _ => CommandOutcome::Pending,
+            }
+        }))
     }
 }
 
@@ -185,7 +215,7 @@ pub(crate) struct Placed<T> {
 }
 
 /// 202 with `Location`.
-fn accepted(command_id: Uuid) -> Response {
+pub(crate) fn accepted(command_id: Uuid) -> Response {
     let status_url = format!("/api/v1/commands/{command_id}");
     let location = HeaderValue::from_str(&status_url).ok();
     let mut response = (

@@ -2,30 +2,69 @@
 
 use axum::Json;
 use axum::extract::FromRequestParts;
-use axum::http::{HeaderValue, header, request::Parts};
+use axum::http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use crate::problem::Problem;
 
-/// The version that the caller saw; `None`: whatever it is.
+/// The version that the caller saw; `None`: whatever it is (`*`). A PATCH or PUT without it is refused (428): nobody shall
+/// overwrite without a thought what he did not see. A step (POST) takes it and does not demand it: its state guards it.
 pub(crate) struct IfMatch(pub(crate) Option<i32>);
 
-impl<S: Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+/// What the caller says of the version of a thing that may not be there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// He says nothing: good for making it, not for changing it.
+    Nothing,
+    /// `*`
+    Whatever,
+    Version(i32),
+}
+
+impl Seen {
+    fn of(parts: &Parts) -> Result<Self, Problem> {
         let Some(value) = parts.headers.get(header::IF_MATCH) else {
-            return Ok(Self(None));
+            return Ok(Self::Nothing);
         };
         let text = value.to_str().unwrap_or_default().trim();
         if text == "*" {
-            return Ok(Self(None));
+            return Ok(Self::Whatever);
         }
         text.trim_start_matches("W/")
             .trim_matches('"')
             .parse()
-            .map(|version| Self(Some(version)))
+            .map(Self::Version)
             .map_err(|_| Problem::invalid("If-Match", "must be an ETag that this hub gave"))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Seen {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::of(parts)
+    }
+}
+
+/// It is there, and the caller does not say which version of it he saw.
+pub(crate) fn must_match() -> Problem {
+    Problem::new(
+        StatusCode::PRECONDITION_REQUIRED,
+        "request.if_match",
+        "say with If-Match which version you saw (the ETag of reading it), or `*` for whichever it is",
+    )
+}
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match Seen::of(parts)? {
+            Seen::Version(version) => Ok(Self(Some(version))),
+            Seen::Nothing if [Method::PATCH, Method::PUT].contains(&parts.method) => {
+                Err(must_match())
+            }
+            Seen::Nothing | Seen::Whatever => Ok(Self(None)),
+        }
     }
 }
 

@@ -5,19 +5,28 @@
 pub mod auth;
 pub mod backbone;
 mod body_view;
+mod caller;
 mod command;
+mod day;
 mod docs_page;
 mod extract;
+mod feed;
+mod fhir;
+mod idempotency;
 mod identifier;
 mod if_match;
+mod limits;
 mod looks;
 mod observe;
 mod openapi;
+mod operations;
 mod page;
 mod problem;
 mod reads;
 mod routes;
 mod serve;
+mod shape;
+mod slow;
 mod state;
 mod trace;
 mod views;
@@ -27,11 +36,12 @@ pub use auth::{
     one_time_password,
 };
 pub use backbone::{
-    Backbone, BackboneError, Check, CommandOutcome, CommandRequest, KeptBody, Readiness,
-    ReplayRequest,
+    Backbone, BackboneError, Check, CommandOutcome, CommandRequest, Follow, KeptBody, Noted,
+    Readiness, ReplayRequest,
 };
+pub use limits::Rates;
 pub use openapi::openapi;
-pub use problem::{FieldProblem, Problem, ProblemDocument};
+pub use problem::{Alternative, FieldProblem, Problem, ProblemDocument};
 pub use routes::router;
 pub use serve::serve;
 pub use state::{ApiLimits, ApiState, RenderMetrics};

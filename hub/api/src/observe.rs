@@ -12,6 +12,7 @@ use hub_core::telemetry::{Kind, Span, Value, export};
 use time::OffsetDateTime;
 use tracing::Instrument as _;
 
+use crate::fhir;
 use crate::problem::Problem;
 use crate::trace::Trace;
 
@@ -50,10 +51,17 @@ pub(crate) async fn observe(
         };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let headers = std::mem::take(response.headers_mut());
-        response = problem.render(&instance, &trace.trace_id);
-        // a 405 names the methods that are allowed
-        if let Some(allow) = headers.get(header::ALLOW) {
-            response.headers_mut().insert(header::ALLOW, allow.clone());
+        response = if fhir::speaks(&instance) {
+            fhir::outcome(&problem, &trace.trace_id)
+        } else {
+            problem.render(&instance, &trace.trace_id)
+        };
+        // a 405 names the methods that are allowed; layers say how often one may ask
+        for (name, value) in &headers {
+            let of_the_body = name == header::CONTENT_TYPE || name == header::CONTENT_LENGTH;
+            if !of_the_body && !response.headers().contains_key(name) {
+                response.headers_mut().append(name, value.clone());
+            }
         }
     }
     if let Ok(value) = HeaderValue::from_str(&trace.parent()) {
@@ -93,7 +101,7 @@ pub(crate) async fn observe(
     response
 }
 
-fn too_late() -> Response {
+pub(crate) fn too_late() -> Response {
     use axum::response::IntoResponse as _;
     Problem::unavailable(
         "request.timeout",

@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document: made from the handlers, completed here with what is the same for all, so that no
 //! handler has to repeat it and none can forget it.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use axum::http::header;
@@ -9,14 +10,17 @@ use serde_json::{Map, Value, json};
 use utoipa::PartialSchema as _;
 use utoipa::openapi::OpenApi;
 
-use crate::problem::{FieldProblem, PROBLEM_JSON, ProblemDocument};
-use crate::{ApiLimits, routes};
+use crate::problem::{Alternative, FieldProblem, PROBLEM_JSON, ProblemDocument};
+use crate::views::canonical;
+use crate::{ApiLimits, routes, shape};
 
 const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `POST /api/v1/auth/login` (programs: \
     `POST /oauth/token`) and send the token as `Authorization: Bearer …`; it lives for fifteen minutes, `POST /api/v1/auth/refresh` gives \
     the next. Every write is a command: it is answered with its outcome, or with 202 and a place to \
     ask when its worker is busy. Lists are pages by key: ask for the next with `cursor=<next_cursor>`. Absent members are \
-    left out. Times are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
+    left out; `fields=` narrows an answer to members. A POST with an `Idempotency-Key` can be sent again without harm; an update \
+    names with `If-Match` the version that was seen. Times are RFC 3339 in UTC. What is going to end is marked `deprecated`, says `Deprecation` and `Sunset` in its answers, and goes on for 180 days at \
+    least. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
     `traceparent` is continued and returned.";
 
 const TAGS: &[(&str, &str)] = &[
@@ -33,11 +37,24 @@ const TAGS: &[(&str, &str)] = &[
         "patients",
         "Who people are, and which records are one person.",
     ),
+    (
+        "house",
+        "Facilities, departments, wards and beds. A place is its code, which never changes: grants and HL7 messages name it by that.",
+    ),
+    (
+        "stays",
+        "Visits from token to done, stays from request to closed: whether a hospital system reported them or staff lead them here. \
+         Which step is possible stands with each encounter; anything else is 409 and names from, to and what is allowed.",
+    ),
     ("results", "Encounters, orders, reports and results."),
     (
         "bedside",
         "What bedside devices measured, and their alarms. Alarms are secondary notification only: the bedside is the alarm of \
          record, and no patient may depend on what is read here.",
+    ),
+    (
+        "appointments",
+        "Schedules, slots, appointments, waiting lists and queues.",
     ),
     ("messages", "Everything that arrived, and what it did."),
     ("held", "What waits for a person."),
@@ -49,6 +66,10 @@ const TAGS: &[(&str, &str)] = &[
         "Outcomes of writes that were answered with 202.",
     ),
     ("audit", "Who did what to what."),
+    (
+        "changes",
+        "What changed, for live boards and for programs that keep a copy.",
+    ),
     (
         "privacy",
         "What patients agree to and ask about their data.",
@@ -78,6 +99,11 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 
 static TEXT: LazyLock<String> = LazyLock::new(|| DOCUMENT.to_string());
 
+/// The same as it is served.
+pub(crate) fn whole() -> &'static Value {
+    &DOCUMENT
+}
+
 pub(crate) async fn document() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str())
 }
@@ -102,7 +128,8 @@ fn complete(document: &mut Value) {
     });
     refer_to_items(&mut document["components"]["schemas"]);
     document["components"]["schemas"]["Problem"] = problem_schema();
-    let schemas = document["components"]["schemas"].clone();
+    name_canonical_types(&mut document["components"]["schemas"]);
+    let schemas = json!({ "components": { "schemas": document["components"]["schemas"] } });
     for (path, item) in object(&mut document["paths"]) {
         for (method, operation) in object(item) {
             complete_operation(path, method, operation, &schemas);
@@ -142,16 +169,151 @@ fn refer_to_items(schemas: &mut Value) {
     }
 }
 
+/// Canonical types stand once: a client that is made of this document has one `Code`, and not one for each place where a code
+/// stands.
+fn name_canonical_types(schemas: &mut Value) {
+    let mut types = canonical::all();
+    // no other component may have the name of one; that is tested
+    types.retain(|(name, _)| schemas.get(name).is_none());
+    let mut used = BTreeSet::new();
+    refer_to_types(schemas, &types, &mut used);
+    let named: Vec<(&'static str, Value)> = types
+        .iter()
+        .map(|(name, schema)| {
+            let mut schema = schema.clone();
+            for (_, part) in object(&mut schema) {
+                refer_to_types(part, &types, &mut used);
+            }
+            (*name, schema)
+        })
+        .collect();
+    for (name, schema) in named {
+        if used.contains(name) {
+            schemas[name] = schema;
+        }
+    }
+}
+
+fn refer_to_types(
+    value: &mut Value,
+    types: &[(&'static str, Value)],
+    used: &mut BTreeSet<&'static str>,
+) {
+    if let Value::Object(members) = value {
+        let title = members.remove("title");
+        let found = types
+            .iter()
+            .find(|(_, schema)| schema.as_object().is_some_and(|schema| schema == members));
+        if let Some((name, _)) = found {
+            used.insert(name);
+            *value = json!({ "$ref": format!("#/components/schemas/{name}") });
+            return;
+        }
+        if let Some(title) = title {
+            members.insert("title".to_owned(), title);
+        }
+    }
+    match value {
+        Value::Object(members) => members
+            .iter_mut()
+            .for_each(|(_, member)| refer_to_types(member, types, used)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| refer_to_types(item, types, used)),
+        _ => {}
+    }
+}
+
 fn problem_schema() -> Value {
     let mut schema = serde_json::to_value(ProblemDocument::schema()).unwrap_or_default();
     // RFC 9457 names the members; the list of fields is ours
     schema["properties"]["errors"]["items"] =
         serde_json::to_value(FieldProblem::schema()).unwrap_or_default();
+    schema["properties"]["alternatives"]["items"] =
+        serde_json::to_value(Alternative::schema()).unwrap_or_default();
     schema
 }
 
-fn complete_operation(path: &str, method: &str, operation: &mut Value, schemas: &Value) {
+/// Members that the answer to this operation has, or, when it is a page, its items.
+pub(crate) fn members(operation: &Value, document: &Value) -> BTreeSet<String> {
+    let schemas = &document["components"]["schemas"];
+    let resolve = |schema: &Value| match schema.get("$ref").and_then(Value::as_str) {
+        Some(reference) => schemas
+            .get(reference.rsplit('/').next().unwrap_or_default())
+            .cloned()
+            .unwrap_or_default(),
+        None => schema.clone(),
+    };
+    let answer = operation.pointer("/responses/200/content/application~1json/schema");
+    let answer = answer.map(resolve).unwrap_or_default();
+    let described = match answer.pointer("/properties/items/items") {
+        Some(item) => resolve(item),
+        None => answer,
+    };
+    let own = described["properties"].as_object();
+    // what is flattened into it
+    let parts = described["allOf"].as_array().into_iter().flatten();
+    let inherited = parts
+        .map(resolve)
+        .filter_map(|part| part["properties"].as_object().cloned());
+    own.cloned()
+        .into_iter()
+        .chain(inherited)
+        .flat_map(|members| members.into_iter().map(|(name, _)| name))
+        .collect()
+}
+
+/// Parameters that no handler names because a layer takes them.
+fn complete_parameters(method: &str, operation: &mut Value, members: bool) {
+    let given = operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut);
+    for parameter in given.into_iter().flatten() {
+        if parameter["in"] == "header" {
+            parameter["schema"] = json!({ "type": "string" });
+            // a PATCH without it is refused
+            if parameter["name"] == "If-Match" && method == "patch" {
+                parameter["required"] = json!(true);
+            }
+        }
+    }
+    let mut parameters = Vec::new();
+    if method == "get" && members {
+        parameters.push(json!({
+            "name": shape::FIELDS, "in": "query", "required": false, "schema": { "type": "string" },
+            "description": "Members that are wanted, with commas; of a page, members of its items. Absent: all.",
+        }));
+    }
+    if method == "post" && operation.pointer("/security/0/bearer").is_some() {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+            "description": "A word of your own for this request, a UUID for instance. The same key and body within 24 hours is \
+                answered as the first time, with `Idempotent-Replayed: true`, and does nothing more.",
+        }));
+    }
+    if parameters.is_empty() {
+        return;
+    }
+    match operation["parameters"].as_array_mut() {
+        Some(given) => given.append(&mut parameters),
+        None => operation["parameters"] = json!(parameters),
+    }
+}
+
+fn has_parameter(operation: &Value, name: &str) -> bool {
+    operation["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|one| one["name"] == name)
+}
+
+fn complete_operation(path: &str, method: &str, operation: &mut Value, document: &Value) {
+    let schemas = &document["components"]["schemas"];
     operation["operationId"] = json!(operation_id(path, method));
+    let is_object = !members(operation, document).is_empty();
+    complete_parameters(method, operation, is_object);
     let permission = operation
         .pointer("/security/0/bearer/0")
         .and_then(Value::as_str)
@@ -164,18 +326,60 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value, schemas: 
     operation["description"] = json!(format!("{description}\n\n{needs}").trim());
 
     let has_body = operation.get("requestBody").is_some();
-    let has_parameters = operation.get("parameters").is_some();
-    let mut errors = vec![(
-        500,
-        "internal",
-        "the hub failed; its log has the reason under the trace id",
-    )];
-    if has_body || has_parameters {
-        errors.push((
+    let mut errors = vec![
+        (
+            500,
+            "internal",
+            "the hub failed; its log has the reason under the trace id",
+        ),
+        (
             400,
             "request.invalid",
-            "a parameter or a member of the body is wrong; `errors` names it",
+            "a parameter or a member of the body is wrong, or is none of this operation; `errors` names it",
+        ),
+        (
+            429,
+            "rate.address",
+            "too many requests of this address, caller or hospital; Retry-After tells how long, RateLimit how many are left",
+        ),
+    ];
+    if path.contains('{') {
+        errors.push((
+            404,
+            "request.no_route",
+            "what stands in the path is no id of this kind",
         ));
+    }
+    if has_parameter(operation, "Idempotency-Key") {
+        errors.push((
+            409,
+            "idempotency.in_flight",
+            "the request with this key has not been answered yet (`idempotency.in_flight`)",
+        ));
+        errors.push((
+            422,
+            "idempotency.reused",
+            "the key was used for another body (`idempotency.reused`)",
+        ));
+        errors.push((
+            413,
+            "request.too_large",
+            "the body is larger than this operation takes",
+        ));
+    }
+    if has_parameter(operation, "If-Match") {
+        errors.push((
+            412,
+            "request.stale",
+            "somebody changed it since the version that `If-Match` names",
+        ));
+        if method != "post" {
+            errors.push((
+                428,
+                "request.if_match",
+                "say with `If-Match` which version you saw, or `*` for whichever it is",
+            ));
+        }
     }
     if has_body {
         errors.push((

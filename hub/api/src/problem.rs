@@ -24,6 +24,28 @@ pub struct Problem {
     pub permission: Option<&'static str>,
     /// Seconds after which another try can help.
     pub retry_after: Option<u64>,
+    /// What few problems have; apart, because a problem is the `Err` of every handler and should be small.
+    pub extension: Option<Box<Extension>>,
+}
+
+/// Members that only some problems have.
+#[derive(Debug, Clone, Default)]
+pub struct Extension {
+    /// What could be had instead.
+    pub alternatives: Vec<Alternative>,
+}
+
+/// A slot that is free, in place of one that is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Alternative {
+    #[schema(example = "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c")]
+    pub slot_id: uuid::Uuid,
+    #[schema(example = "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d")]
+    pub schedule_id: uuid::Uuid,
+    #[schema(example = "2026-01-31T08:30:00Z")]
+    pub starts_at: String,
+    #[schema(example = "2026-01-31T08:40:00Z")]
+    pub ends_at: String,
 }
 
 /// What is wrong with one parameter or one member of the body.
@@ -69,6 +91,9 @@ pub struct ProblemDocument {
     /// The permission that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission: Option<String>,
+    /// Free slots, where the one that was asked for is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
     /// At the token endpoint: the error of RFC 6749 §5.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -90,6 +115,7 @@ impl Problem {
             fields: Vec::new(),
             permission: None,
             retry_after: None,
+            extension: None,
         }
     }
 
@@ -167,6 +193,11 @@ impl Problem {
             trace_id: trace_id.to_owned(),
             errors: self.fields.clone(),
             permission: self.permission.map(str::to_owned),
+            alternatives: self
+                .extension
+                .as_ref()
+                .map(|extension| extension.alternatives.clone())
+                .unwrap_or_default(),
             // codes of the token endpoint are the standard's
             error: self.code.strip_prefix("oauth.").map(str::to_owned),
         }

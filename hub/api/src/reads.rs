@@ -6,5 +6,7 @@ pub(crate) mod devices;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod patients;
+pub(crate) mod scheduling;
+pub(crate) mod stays;
 pub(crate) mod verification;
 pub(crate) mod worklists;

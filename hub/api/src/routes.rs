@@ -1,58 +1,88 @@
 //! All routes, put together once: [`api`] gives both the handlers and their OpenAPI description.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::looks::on_record;
 use crate::observe::{not_found, observe, on_panic, wrong_method};
 use crate::problem::Problem;
 use crate::state::ApiState;
-use crate::{ApiLimits, docs_page, openapi};
+use crate::{ApiLimits, caller, docs_page, idempotency, openapi, shape};
 
+mod admissions;
 mod alarms;
+mod appointments;
+mod attendance;
 mod audit;
 mod auth;
+mod beds;
 mod care;
 mod channels;
 mod clients;
 mod controls;
 mod criticals;
 mod dead;
+mod desk;
+mod differences;
+mod feed;
+mod gates;
 mod glass;
 mod health;
 mod held;
+mod house;
 mod me;
 mod messages;
 mod oauth;
-mod orders;
+pub(crate) mod orders;
 mod patients;
 mod privacy;
+mod queues;
 mod records;
 mod roles;
+mod schedules;
 mod second_factor;
+mod slots;
+mod stay_steps;
+mod stays;
 mod tenants;
 mod unmatched;
 mod users;
 mod verification;
 mod verifying;
+mod visit_steps;
 mod vitals;
 mod waiting;
+mod waitlist;
+mod wards;
 
 /// The whole HTTP surface of the hub.
 pub fn router(state: ApiState) -> Router {
     let limits = state.limits;
     let (api, _) = api(&state.limits).split_for_parts();
+    let cors = cors(&state.cors_origins);
     Router::new()
-        .merge(api.layer(map_response(not_stored)))
+        .merge(api)
+        .merge(crate::fhir::routes())
         // where programs look for them
         .route("/oauth/token", post(oauth::token))
         .route("/.well-known/jwks.json", get(auth::jwks))
+        // innermost: whose data an answer shows is read from all of it, before `fields` narrows it, and what could not be put
+        // on record is no answer that is kept for its key
+        .layer(from_fn_with_state(state.clone(), on_record))
+        // from here on outwards: once under a key, the same shape, who asks and how often
+        .layer(from_fn_with_state(state.clone(), idempotency::once))
+        .layer(from_fn(shape::keep))
+        .layer(from_fn_with_state(state.clone(), caller::identify))
+        .layer(map_response(not_stored))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -61,10 +91,53 @@ pub fn router(state: ApiState) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(limits.body_bytes))
-        .layer(from_fn_with_state(state.clone(), on_record))
         .layer(CatchPanicLayer::custom(on_panic))
         .layer(from_fn_with_state(limits.request_time, observe))
+        .layer(cors)
         .with_state(state)
+}
+
+/// Pages of these origins may call the API from a browser; of no other. Who calls is told by his token, never by a cookie.
+fn cors(origins: &[String]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let header = HeaderName::from_static;
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(
+            origins
+                .iter()
+                .filter_map(|origin| HeaderValue::from_str(origin).ok()),
+        ))
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header("idempotency-key"),
+            header("last-event-id"),
+            header("traceparent"),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            header("idempotent-replayed"),
+            header("ratelimit"),
+            header("ratelimit-policy"),
+            header("deprecation"),
+            header("sunset"),
+            header("traceparent"),
+        ])
+        .max_age(Duration::from_secs(600))
 }
 
 /// Everything under `/api/v1`, with its description.
@@ -83,6 +156,15 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(patients::routes())
             .merge(care::routes())
             .merge(orders::routes())
+            .merge(house::routes())
+            .merge(wards::routes())
+            .merge(beds::routes())
+            .merge(stays::routes())
+            .merge(admissions::routes())
+            .merge(visit_steps::routes())
+            .merge(stay_steps::routes())
+            .merge(gates::routes())
+            .merge(differences::routes())
             .merge(messages::routes())
             .merge(held::routes())
             .merge(unmatched::routes())
@@ -96,6 +178,13 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(dead::routes(limits))
             .merge(channels::routes())
             .merge(records::routes())
+            .merge(feed::routes())
+            .merge(schedules::routes())
+            .merge(slots::routes())
+            .merge(attendance::routes())
+            .merge(appointments::routes())
+            .merge(waitlist::routes())
+            .merge(queues::routes())
             .merge(audit::routes())
             .merge(tenants::routes())
             .merge(privacy::routes()),

@@ -17,14 +17,24 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::slow::Patient;
+
 /// A caller that does not finish its head in this time is let go; also how long an idle connection is kept.
 const HEAD_TIME: Duration = Duration::from_secs(20);
+/// A caller that takes nothing of his answer for this long is let go.
+const WRITE_TIME: Duration = Duration::from_secs(30);
+/// About as many bytes a request's head may have; more is 431, and so are more than 100 lines, which is hyper's own bound.
+const HEAD_BYTES: usize = 64 * 1024;
 /// Connections at once; more wait in the listener's queue.
 const CONNECTIONS: usize = 1_024;
 /// How long requests in flight may go on after the signal.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Pause after the system refused to accept (out of descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Set when the listener stops: whoever sends without end ends then.
+#[derive(Debug, Clone)]
+pub(crate) struct Stopping(pub(crate) CancellationToken);
 
 /// Serves, over TLS where there is a certificate, until `shutdown` is done, then lets requests in flight end: five seconds at most.
 pub async fn serve(
@@ -102,11 +112,17 @@ async fn converse(
     router: Router,
     stopping: CancellationToken,
 ) {
-    // the sign-in brake asks for the address
-    let service = TowerToHyperService::new(router.layer(axum::Extension(ConnectInfo(peer))));
+    // the sign-in brake and the rates ask for the address; what is sent without end asks whether to stop
+    let service = TowerToHyperService::new(
+        router
+            .layer(axum::Extension(ConnectInfo(peer)))
+            .layer(axum::Extension(Stopping(stopping.clone()))),
+    );
+    let stream = Patient::new(stream, WRITE_TIME);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {

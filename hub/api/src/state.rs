@@ -6,13 +6,16 @@ use std::time::Duration;
 use hub_core::Tx;
 use schemas::TenantId;
 use sqlx::PgPool;
+use worker_identity::network::Network;
+use worker_identity::sealing::Sealer;
 
 use crate::Backbone;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{ChartsAll, Permission as _};
-use crate::auth::rate::Rates;
 use crate::auth::throttle::Throttle;
 use crate::auth::{Access, TokenKeys, password};
+use crate::feed::Feed;
+use crate::limits::{Limits, Rates};
 use crate::looks::Recorder;
 use crate::problem::Problem;
 
@@ -46,6 +49,13 @@ impl Default for ApiLimits {
     }
 }
 
+impl ApiLimits {
+    /// The largest body that any operation takes.
+    pub(crate) fn largest_body(&self) -> usize {
+        self.body_bytes.max(self.resend_bytes)
+    }
+}
+
 /// What the API stands on; cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
@@ -57,7 +67,14 @@ pub struct ApiState {
     pub(crate) metrics: RenderMetrics,
     pub(crate) limits: ApiLimits,
     pub(crate) throttle: Arc<Throttle>,
-    pub(crate) rates: Arc<Rates>,
+    pub(crate) counts: Arc<Limits>,
+    pub(crate) rates: Rates,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Arc<[Network]>,
+    pub(crate) cors_origins: Arc<[String]>,
+    /// Seals answers that are kept for their `Idempotency-Key`.
+    pub(crate) answers: Sealer,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) access: Arc<Access>,
     pub(crate) recorder: Recorder,
     care_relationship: bool,
@@ -75,6 +92,11 @@ impl ApiState {
         metrics: RenderMetrics,
         limits: ApiLimits,
     ) -> Self {
+        // without a secret that outlives the process, answers are its own: another finds them gone
+        let answers = keys
+            .sealer()
+            .cloned()
+            .unwrap_or_else(|| Sealer::new(&TokenKeys::generate_secret()));
         Self {
             recorder: Recorder::start(pool.clone()),
             pool,
@@ -84,7 +106,12 @@ impl ApiState {
             metrics,
             limits,
             throttle: Arc::new(Throttle::default()),
-            rates: Arc::new(Rates::default()),
+            counts: Arc::new(Limits::default()),
+            rates: Rates::default(),
+            trusted_proxies: Arc::new([]),
+            cors_origins: Arc::new([]),
+            answers,
+            feed: Arc::new(Feed::default()),
             access: Arc::new(Access::default()),
             care_relationship: false,
         }
@@ -94,6 +121,30 @@ impl ApiState {
     #[must_use]
     pub fn with_care_relationship(mut self, demanded: bool) -> Self {
         self.care_relationship = demanded;
+        self
+    }
+
+    /// How often one may ask (`[api] rate_per_…`).
+    #[must_use]
+    pub fn with_rates(mut self, rates: Rates) -> Self {
+        self.rates = rates;
+        self
+    }
+
+    /// Networks of reverse proxies (`[api] trusted_proxies`); what is no network is left out, `hub check` says so.
+    #[must_use]
+    pub fn behind_proxies(mut self, networks: &[String]) -> Self {
+        self.trusted_proxies = networks
+            .iter()
+            .filter_map(|text| Network::parse(text))
+            .collect();
+        self
+    }
+
+    /// Origins whose pages may call the API (`[api] cors_origins`).
+    #[must_use]
+    pub fn with_cors_origins(mut self, origins: &[String]) -> Self {
+        self.cors_origins = origins.into();
         self
     }
 

@@ -8,7 +8,9 @@
 )]
 
 mod it {
+    mod appointments;
     mod backbone;
+    mod calls;
     mod care;
     mod clients;
     mod contract;
@@ -16,10 +18,15 @@ mod it {
     mod criticals;
     mod decisions;
     mod devices;
+    mod feed;
+    mod fhir;
     mod glass;
     mod house;
     mod looks;
+    mod idempotency;
+    mod limits;
     mod messages;
+    mod operations;
     mod orders;
     mod privacy;
     mod problems;
@@ -29,8 +36,11 @@ mod it {
     mod second_factor;
     mod security;
     mod serving;
+    mod shape;
     mod sign_in;
+    mod stays;
     mod unmatched;
     mod users;
     mod verification;
+    mod world;
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use hub_api::{ApiLimits, ApiState};
-use hub_core::backbone::{Backbone, settings_bucket, sync_check};
+use hub_api::{ApiLimits, ApiState, Rates};
+use hub_core::backbone::{Backbone, request_bucket, settings_bucket, sync_check};
 use hub_core::config::{Loaded, Problem};
 use hub_core::governor::Governor;
 use hub_core::relay::Relay;
@@ -31,6 +31,7 @@ pub(crate) mod identity;
 pub(crate) mod maintenance;
 mod mapping_files;
 pub(crate) mod rule_packs;
+mod scheduling;
 mod tables;
 mod tenants;
 mod worklist;
@@ -155,8 +156,9 @@ impl Hub {
         let channels = read_channels(&loaded).map_err(problems)?;
         let tenants = tenants::Tenants::of(&loaded);
         let tenant_list = tenants.list();
-        let mappings =
-            Arc::new(mapping_store(&loaded).map_err(|error| anyhow::anyhow!("{error}"))?);
+        let files = mapping_files::MappingFiles::load(&loaded);
+        let files = Arc::new(files.map_err(|error| anyhow::anyhow!("{error}"))?);
+        let mappings = Arc::clone(files.store());
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
 
@@ -263,6 +265,16 @@ impl Hub {
             );
             start.worker(worker_integration::IntegrationWorker);
             start.worker(worker_identity::IdentityWorker);
+            start.worker(worker_scheduling::SchedulingWorker);
+            tasks.spawn_on(
+                scheduling::run(
+                    behind.clone(),
+                    pool.clone(),
+                    tenant_list.clone(),
+                    stop.clone(),
+                ),
+                &background.handle(),
+            );
             tasks.spawn_on(
                 Relay {
                     backbone: behind.clone(),
@@ -305,13 +317,19 @@ impl Hub {
                 &background.handle(),
             );
             tasks.spawn_on(
-                mapping_files::watch(
+                mapping_files::release_when_changed(
                     behind.clone(),
                     pool.clone(),
-                    Arc::clone(&mappings),
+                    Arc::clone(&files),
                     tenant_list.clone(),
                     stop.clone(),
                 ),
+                &background.handle(),
+            );
+        }
+        if roles.adapters || roles.workers {
+            tasks.spawn_on(
+                mapping_files::watch(Arc::clone(&files), stop.clone()),
                 &background.handle(),
             );
         }
@@ -321,7 +339,7 @@ impl Hub {
                 worklist::Responder {
                     backbone: backbone.clone(),
                     pool: api_pool.clone(),
-                    mappings: Arc::clone(&mappings),
+                    mappings: Arc::clone(&files),
                     tenants: tenant_list.clone(),
                     stop: stop.clone(),
                 }
@@ -375,15 +393,27 @@ impl Hub {
             None => Arc::new(String::new),
         };
         let backbone = ApiBackbone::new(backbone.clone(), pool.clone(), registry.clone());
+        let api = &loaded.config.api;
         let state = ApiState::new(
             pool.clone(),
             Arc::new(backbone),
             keys,
             tenant,
             render,
-            ApiLimits::default(),
+            ApiLimits {
+                request_time: Duration::from_secs(api.request_seconds),
+                body_bytes: api.body_kib * 1024,
+                ..ApiLimits::default()
+            },
         )
-        .with_care_relationship(loaded.config.api.care_relationship);
+        .with_care_relationship(api.care_relationship)
+        .with_rates(Rates {
+            per_address: api.rate_per_address,
+            per_user: api.rate_per_user,
+            per_tenant: api.rate_per_tenant,
+        })
+        .behind_proxies(&api.trusted_proxies)
+        .with_cors_origins(&api.cors_origins);
         {
             let state = state.clone();
             tokio::task::spawn_blocking(move || state.prepare());
@@ -488,6 +518,7 @@ async fn set_up_streams(
             }
             settings_bucket::ensure(&backbone, settings.replicas).await?;
             claim::ensure(&backbone, settings.replicas).await?;
+            request_bucket::ensure(&backbone, settings.replicas).await?;
             Ok::<_, hub_core::backbone::BackboneError>(())
         };
         match tokio::time::timeout(Duration::from_secs(10), set_up).await {

@@ -14,6 +14,7 @@ use crate::subject::StreamName;
 use crate::vault::{Vault, VaultError};
 
 pub mod reader;
+pub mod request_bucket;
 pub mod settings_bucket;
 pub mod sync_check;
 

@@ -11,6 +11,9 @@ use crate::mappings::PackUse;
 use crate::subject::StreamName;
 use crate::telemetry::settings::TelemetrySettings;
 
+mod api;
+pub use api::{ApiSettings, ApiTls};
+
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,45 +113,6 @@ pub struct PostgresSettings {
 
 fn sixteen() -> u32 {
     16
-}
-
-/// `[api]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ApiSettings {
-    /// Address of the REST API.
-    pub address: String,
-    /// Secret under which the keys of access tokens and second factors are sealed in the database: at least 32 characters.
-    /// When absent each process signs with a key of its own, which ends with it, and no second factor can be enrolled.
-    pub token_secret: Option<Secret>,
-    /// Charts open only to who has a relationship with the patient: a grant at the place where the patient is, the
-    /// permission `charts:all`, or an emergency on record.
-    pub care_relationship: bool,
-    /// HTTPS instead of HTTP.
-    pub tls: Option<ApiTls>,
-}
-
-impl Default for ApiSettings {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1:8080".into(),
-            token_secret: None,
-            care_relationship: false,
-            tls: None,
-        }
-    }
-}
-
-/// `[api.tls]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ApiTls {
-    /// Our certificate, and those between it and the root (PEM).
-    pub certificate_file: PathBuf,
-    /// Its private key (PEM).
-    pub key_file: PathBuf,
-    /// Authority of the callers' certificates (PEM): only who has one is let in.
-    pub client_ca_file: Option<PathBuf>,
 }
 
 /// `[encryption]`
@@ -443,6 +407,9 @@ impl Loaded {
                 line: None,
                 message: format!("[api] address `{}` is not host:port", config.api.address),
             });
+        }
+        for fault in config.api.faults() {
+            found.push(self.problem_of_file(format!("[api] {fault}")));
         }
         let secrets = [
             ("[postgres] url", Some(&config.postgres.url)),

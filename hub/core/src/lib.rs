@@ -7,6 +7,7 @@ pub mod claim;
 pub mod config;
 pub mod db;
 pub mod envelope;
+pub mod facts;
 pub mod failure;
 pub mod governor;
 pub mod ingest;

@@ -62,7 +62,11 @@ impl Relay {
                     let published = self.publish(tenant).await;
                     drop(turn);
                     match published {
-                        Ok(0) => break,
+                        // who says more from now on also calls
+                        Ok(rows) if rows < BATCH as u64 => {
+                            pauses.reset();
+                            break;
+                        }
                         Ok(_) => pauses.reset(),
                         Err(error) => {
                             metrics::counter!("hub_relay_failures_total").increment(1);

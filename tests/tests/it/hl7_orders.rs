@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::{
-    ChannelToml, HubProcess, HubSettings, Mllp, Rest, SerialDevice, Servers, adt, encode,
-    eventually, frame, hybrid_block, unique,
+    ChannelToml, HubSettings, Mllp, SerialDevice, encode, eventually, frame, hybrid_block, unique,
 };
 
-const SOON: Duration = Duration::from_secs(20);
+use super::lab::{Lab, SOON, port};
+
 /// Longer than the hub takes for a host query.
 const ANSWER: Duration = Duration::from_secs(8);
 
@@ -68,12 +68,6 @@ fn field(segments: &[String], id: &str, number: usize) -> String {
         .to_owned()
 }
 
-struct Lab {
-    hub: HubProcess,
-    rest: Rest,
-    servers: Servers,
-}
-
 const CODES: &str = "[[code]]\nid = \"x-glu\"\ncode = \"580\"\nchannels = [\"law\", \"chem\"]\nloinc = \"2345-7\"\n\
     [[order]]\nid = \"x-lipid\"\ncode = \"LIPID\"\nchannels = [\"law\", \"chem\"]\ninstrument = [\"CHOL\", \"TRIG\"]\n\
     [[order]]\nid = \"x-cbc\"\ncode = \"CBC\"\nchannels = [\"haem\"]\ninstrument = [\"6690-2\", \"718-7\"]\n";
@@ -87,158 +81,55 @@ fn orders(dialect: &str, more: &str) -> String {
     )
 }
 
-impl Lab {
-    async fn with(settings: impl FnOnce(&Servers) -> HubSettings) -> Self {
-        let servers = Servers::start().await;
-        let settings = settings(&servers);
-        std::fs::write(settings.mappings.join("site/lab.toml"), CODES).unwrap();
-        let hub = HubProcess::start(&servers, &settings).await;
-        let rest = hub.sign_in().await;
-        Self { hub, rest, servers }
-    }
-
-    /// One listening channel for each dialect.
-    async fn on_tcp() -> Self {
-        Self::with(|servers| {
-            HubSettings::new(servers)
-                .channel(ChannelToml::new("law").tables(&orders("law", "")))
-                .channel(
-                    ChannelToml::new("chem")
-                        .tables(&format!("{TUBE_IN_OBR}{}", orders("mindray_chemistry", ""))),
-                )
-                .channel(ChannelToml::new("haem").tables(&format!(
-                    "{TUBE_IN_OBR}{}",
-                    orders("mindray_haematology", "")
-                )))
-        })
-        .await
-    }
-
-    /// One serial channel for each dialect; LAW in hybrid blocks.
-    async fn on_serial() -> Self {
-        Self::with(|servers| {
-            let mut settings = HubSettings::new(servers);
-            for (id, dialect, more) in [
-                ("law", "law", "[channel.settings.frame]\nkind = \"hybrid\"\n"),
-                ("chem", "mindray_chemistry", TUBE_IN_OBR),
-                ("haem", "mindray_haematology", TUBE_IN_OBR),
-            ] {
-                settings.more += &format!(
-                    "\n[[channel]]\nid = \"{id}\"\ntenant = \"demo\"\nkind = \"hl7v2\"\n[channel.settings.serial]\n\
-                     port = \"{}\"\nbaud = 19200\nretry_first_ms = 50\nretry_longest_ms = 200\n{more}{}",
-                    port(servers, id).display(),
-                    orders(dialect, "")
-                );
-            }
-            settings
-        })
-        .await
-    }
-
-    async fn tcp(&self, channel: &str) -> Line {
-        Line::Tcp(Mllp::connect(self.hub.mllp(channel)).await)
-    }
-
-    fn serial(&self, channel: &str) -> Line {
-        let device = SerialDevice::plug_in(&port(&self.servers, channel));
-        if channel == "law" {
-            Line::Hybrid(device)
-        } else {
-            Line::Serial(device)
-        }
-    }
-
-    async fn patient(&self) -> String {
-        let patient = unique("MRN");
-        let sent = Mllp::connect(self.hub.mllp("lab"))
-            .await
-            .send(&adt("A04", &unique("C"), &patient))
-            .await;
-        assert_eq!(sent.code, "AA");
-        let path = format!("/api/v1/patients?identifier={}", encode(&patient));
-        eventually("the patient is registered", SOON, || async {
-            (!self.rest.items(&path).await.is_empty()).then_some(())
-        })
-        .await;
-        patient
-    }
-
-    async fn place(&self, patient: &str, code: Value, tube: &str) -> String {
-        let order = json!({
-            "patient_identifier": patient, "code": code, "specimen": { "number": tube, "kind": { "code": "SER" } },
-            "priority": "stat",
-        });
-        let (status, answer) = self.rest.post("/api/v1/orders", &order).await;
-        assert_eq!(status, 201, "{answer}");
-        answer["id"].as_str().unwrap().to_owned()
-    }
-
-    async fn order(&self, id: &str) -> Value {
-        self.rest.get(&format!("/api/v1/orders/{id}")).await
-    }
-
-    /// The order once an instrument on this channel took it so.
-    async fn sent(&self, id: &str, channel: &str, action: &str, answer: &str) -> Value {
-        eventually(&format!("{action} is {answer}"), SOON, || async {
-            let order = self.order(id).await;
-            let sent = order["sent"].as_array().cloned().unwrap_or_default();
-            sent.into_iter().find(|one| {
-                one["channel"] == channel && one["action"] == action && one["answer"] == answer
-            })
-        })
-        .await
-    }
-
-    async fn completed(&self, id: &str) {
-        eventually("the order is completed", SOON, || async {
-            (self.order(id).await["status"] == "completed").then_some(())
-        })
-        .await;
-    }
-
-    /// A person looks at the patient's results, verifies each, and the reports go out.
-    async fn released(&self, patient: &str, count: usize) {
-        let results = self.rest.results(patient, count).await;
-        let list = "/api/v1/worklists/verification";
-        let waiting = self.rest.items(&format!("{list}?limit=500")).await;
-        for result in &results {
-            assert_eq!(result["released"], false, "{result}");
-            let id = &result["verification"]["id"];
-            let item = waiting.iter().find(|item| item["id"] == *id).unwrap();
-            let verify = format!("{list}/{id}/verify");
-            let seen = json!({ "revision": item["revision"] });
-            let (status, answer) = self.rest.post(&verify, &seen).await;
-            assert_eq!(status, 200, "{answer}");
-        }
-        for result in &self.rest.results(patient, count).await {
-            assert_eq!(result["released"], true, "{result}");
-            let report = result["report_id"].as_str().unwrap();
-            let report = self.rest.get(&format!("/api/v1/reports/{report}")).await;
-            assert_eq!(report["released"], true, "{report}");
-        }
-    }
-
-    /// How the ledger says that a query about this tube was answered: outcome and tests.
-    async fn answered(&self, tube: &str, count: usize) -> Vec<(String, i64)> {
-        let list = format!("/api/v1/messages?outcome=query&accession={}", encode(tube));
-        eventually("the query's answer is in the ledger", SOON, || async {
-            let mut all = Vec::new();
-            for message in self.rest.items(&list).await {
-                let path = format!("/api/v1/messages/{}", message["id"].as_str().unwrap());
-                let detail = self.rest.get(&path).await;
-                for answer in detail["answers"].as_array().into_iter().flatten() {
-                    let outcome = answer["outcome"].as_str().unwrap().to_owned();
-                    all.push((outcome, answer["tests"].as_i64().unwrap()));
-                }
-            }
-            (all.len() >= count).then_some(all)
-        })
-        .await
-    }
+/// One listening channel for each dialect.
+async fn on_tcp() -> Lab {
+    Lab::with(CODES, |servers| {
+        HubSettings::new(servers)
+            .channel(ChannelToml::new("law").tables(&orders("law", "")))
+            .channel(
+                ChannelToml::new("chem")
+                    .tables(&format!("{TUBE_IN_OBR}{}", orders("mindray_chemistry", ""))),
+            )
+            .channel(ChannelToml::new("haem").tables(&format!(
+                "{TUBE_IN_OBR}{}",
+                orders("mindray_haematology", "")
+            )))
+    })
+    .await
 }
 
-fn port(servers: &Servers, channel: &str) -> std::path::PathBuf {
-    Path::new(servers.folder()).join(format!("usb-{channel}"))
+/// One serial channel for each dialect; LAW in hybrid blocks.
+async fn on_serial() -> Lab {
+    Lab::with(CODES, |servers| {
+        let mut settings = HubSettings::new(servers);
+        for (id, dialect, more) in [
+            ("law", "law", "[channel.settings.frame]\nkind = \"hybrid\"\n"),
+            ("chem", "mindray_chemistry", TUBE_IN_OBR),
+            ("haem", "mindray_haematology", TUBE_IN_OBR),
+        ] {
+            settings.more += &format!(
+                "\n[[channel]]\nid = \"{id}\"\ntenant = \"demo\"\nkind = \"hl7v2\"\n[channel.settings.serial]\n\
+                 port = \"{}\"\nbaud = 19200\nretry_first_ms = 50\nretry_longest_ms = 200\n{more}{}",
+                port(servers, id).display(),
+                orders(dialect, "")
+            );
+        }
+        settings
+    })
+    .await
+}
+
+async fn tcp(lab: &Lab, channel: &str) -> Line {
+    Line::Tcp(Mllp::connect(lab.hub.mllp(channel)).await)
+}
+
+fn serial(lab: &Lab, channel: &str) -> Line {
+    let device = SerialDevice::plug_in(&lab.port(channel));
+    if channel == "law" {
+        Line::Hybrid(device)
+    } else {
+        Line::Serial(device)
+    }
 }
 
 fn law_query(tube: &str) -> String {
@@ -454,20 +345,20 @@ async fn haematology_loop(lab: &Lab, line: &mut Line) {
 
 #[tokio::test]
 async fn over_tcp_the_loop_from_order_to_released_report_is_closed_in_every_dialect() {
-    let lab = Lab::on_tcp().await;
-    law_loop(&lab, &mut lab.tcp("law").await).await;
-    chemistry_loop(&lab, &mut lab.tcp("chem").await).await;
-    haematology_loop(&lab, &mut lab.tcp("haem").await).await;
+    let lab = on_tcp().await;
+    law_loop(&lab, &mut tcp(&lab, "law").await).await;
+    chemistry_loop(&lab, &mut tcp(&lab, "chem").await).await;
+    haematology_loop(&lab, &mut tcp(&lab, "haem").await).await;
     let metrics = lab.rest.text("/metrics").await;
     assert!(metrics.contains("hub_hl7v2_queries_total"), "{metrics}");
 }
 
 #[tokio::test]
 async fn over_serial_lines_the_loop_from_order_to_released_report_is_closed_in_every_dialect() {
-    let lab = Lab::on_serial().await;
-    law_loop(&lab, &mut lab.serial("law")).await;
-    chemistry_loop(&lab, &mut lab.serial("chem")).await;
-    haematology_loop(&lab, &mut lab.serial("haem")).await;
+    let lab = on_serial().await;
+    law_loop(&lab, &mut serial(&lab, "law")).await;
+    chemistry_loop(&lab, &mut serial(&lab, "chem")).await;
+    haematology_loop(&lab, &mut serial(&lab, "haem")).await;
 }
 
 #[tokio::test]
@@ -481,8 +372,8 @@ async fn captured_queries_of_a_real_analyzer_are_answered() {
         println!("SKIPPED: no corpus at {}", corpus.display());
         return;
     }
-    let lab = Lab::on_tcp().await;
-    let Line::Tcp(mut line) = lab.tcp("law").await else {
+    let lab = on_tcp().await;
+    let Line::Tcp(mut line) = tcp(&lab, "law").await else {
         unreachable!()
     };
     let patient = lab.patient().await;
@@ -522,14 +413,14 @@ async fn captured_queries_of_a_real_analyzer_are_answered() {
 #[tokio::test]
 async fn an_instrument_that_is_told_hears_of_an_order_once_also_when_the_hub_is_killed_in_between()
 {
-    let mut lab = Lab::with(|servers| {
+    let mut lab = Lab::with(CODES, |servers| {
         HubSettings::new(servers).channel(
             ChannelToml::new("law").tables(&orders("law", "mode = \"download\"\nevery_s = 1\n")),
         )
     })
     .await;
     let (patient, tube) = (lab.patient().await, unique("S"));
-    let mut line = lab.tcp("law").await;
+    let mut line = tcp(&lab, "law").await;
     let order = lab
         .place(&patient, json!({ "code": "2345-7", "system": "LN" }), &tube)
         .await;
@@ -543,7 +434,7 @@ async fn an_instrument_that_is_told_hears_of_an_order_once_also_when_the_hub_is_
     lab.hub.kill9().await;
     lab.hub.restart().await;
     lab.rest = lab.hub.sign_in().await;
-    let mut line = lab.tcp("law").await;
+    let mut line = tcp(&lab, "law").await;
     let oml = line.hears().await;
     assert_eq!(field(&oml, "SAC", 3), tube);
     line.says(&orl(&oml, "")).await;
@@ -553,7 +444,7 @@ async fn an_instrument_that_is_told_hears_of_an_order_once_also_when_the_hub_is_
     lab.hub.kill9().await;
     lab.hub.restart().await;
     lab.rest = lab.hub.sign_in().await;
-    let mut line = lab.tcp("law").await;
+    let mut line = tcp(&lab, "law").await;
     let other = unique("S");
     lab.place(&patient, json!({ "code": "LIPID" }), &other)
         .await;
@@ -561,10 +452,7 @@ async fn an_instrument_that_is_told_hears_of_an_order_once_also_when_the_hub_is_
     assert_eq!(field(&oml, "SAC", 3), other, "the first is not told again");
     line.says(&orl(&oml, "")).await;
     // a cancellation is told, and its refusal shown
-    let cancel = format!("/api/v1/orders/{order}/cancel");
-    lab.rest
-        .command(&cancel, &json!({ "reason": "not needed" }))
-        .await;
+    lab.cancel(&order).await;
     let oml = line.hears().await;
     assert_eq!(
         (field(&oml, "ORC", 1), field(&oml, "SAC", 3)),
@@ -578,7 +466,7 @@ async fn an_instrument_that_is_told_hears_of_an_order_once_also_when_the_hub_is_
 #[tokio::test]
 async fn an_instrument_that_asks_again_after_the_hub_was_killed_gets_the_same_set_until_its_results_are_there()
  {
-    let mut lab = Lab::on_tcp().await;
+    let mut lab = on_tcp().await;
     let (patient, tube) = (lab.patient().await, unique("S"));
     let lipid = lab.place(&patient, json!({ "code": "LIPID" }), &tube).await;
     let steps = |oml: &[String]| -> Vec<String> {
@@ -588,7 +476,7 @@ async fn an_instrument_that_asks_again_after_the_hub_was_killed_gets_the_same_se
             .map(of)
             .collect()
     };
-    let mut line = lab.tcp("law").await;
+    let mut line = tcp(&lab, "law").await;
     line.says(&law_query(&tube)).await;
     line.hears().await;
     let first = steps(&line.hears().await);
@@ -597,7 +485,7 @@ async fn an_instrument_that_asks_again_after_the_hub_was_killed_gets_the_same_se
     lab.hub.kill9().await;
     lab.hub.restart().await;
     lab.rest = lab.hub.sign_in().await;
-    let mut line = lab.tcp("law").await;
+    let mut line = tcp(&lab, "law").await;
     line.says(&law_query(&tube)).await;
     assert_eq!(field(&line.hears().await, "QAK", 2), "OK");
     let oml = line.hears().await;
@@ -617,8 +505,8 @@ async fn an_instrument_that_asks_again_after_the_hub_was_killed_gets_the_same_se
 
 #[tokio::test]
 async fn a_channel_without_orders_says_in_the_ledger_that_a_query_was_not_answered() {
-    let lab = Lab::with(HubSettings::new).await;
-    let mut line = lab.tcp("lab").await;
+    let lab = Lab::with(CODES, HubSettings::new).await;
+    let mut line = tcp(&lab, "lab").await;
     let tube = unique("S");
     line.says(&law_query(&tube)).await;
     let answer = line.hears().await;

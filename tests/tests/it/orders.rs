@@ -3,38 +3,25 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::{HubProcess, HubSettings, Mllp, Rest, Servers, adt, encode, eventually, unique};
+use tests::{HubSettings, Mllp, eventually, unique};
 
-const SOON: Duration = Duration::from_secs(20);
+use super::lab::{Lab, SOON};
 
-struct Lab {
-    hub: HubProcess,
+/// The channel `lab` calls glucose `580` and the lipid panel `CHOL` and `TRIG`.
+const ROWS: &str = "[[code]]\nid = \"lab-glu\"\ncode = \"580\"\nchannels = [\"lab\"]\nloinc = \"2345-7\"\n\
+    [[order]]\nid = \"lab-lipid\"\ncode = \"LIPID\"\nchannels = [\"lab\"]\ninstrument = [\"CHOL\", \"TRIG\"]\n";
+
+/// An adapter's question, asked without an adapter.
+struct Asking {
+    lab: Lab,
     nats: async_nats::Client,
-    rest: Rest,
-    // after the hub: fields are dropped in this order
-    _servers: Servers,
 }
 
-impl Lab {
-    /// A hub whose channel `lab` calls glucose `580` and the lipid panel `CHOL` and `TRIG`.
+impl Asking {
     async fn start() -> Self {
-        let servers = Servers::start().await;
-        let settings = HubSettings::new(&servers);
-        std::fs::write(
-            settings.mappings.join("site/lab.toml"),
-            "[[code]]\nid = \"lab-glu\"\ncode = \"580\"\nchannels = [\"lab\"]\nloinc = \"2345-7\"\n\
-             [[order]]\nid = \"lab-lipid\"\ncode = \"LIPID\"\nchannels = [\"lab\"]\ninstrument = [\"CHOL\", \"TRIG\"]\n",
-        )
-        .unwrap();
-        let hub = HubProcess::start(&servers, &settings).await;
-        let rest = hub.sign_in().await;
-        let nats = async_nats::connect(servers.nats.url()).await.unwrap();
-        Self {
-            hub,
-            nats,
-            rest,
-            _servers: servers,
-        }
+        let lab = Lab::with(ROWS, HubSettings::new).await;
+        let nats = async_nats::connect(lab.servers.nats.url()).await.unwrap();
+        Self { lab, nats }
     }
 
     async fn ask(&self, specimens: &[&str]) -> Vec<Value> {
@@ -55,38 +42,14 @@ impl Lab {
         let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
         answer["specimens"].as_array().unwrap().clone()
     }
-
-    async fn patient(&self) -> String {
-        let patient = unique("MRN");
-        let sent = Mllp::connect(self.hub.mllp("lab"))
-            .await
-            .send(&adt("A04", &unique("C"), &patient))
-            .await;
-        assert_eq!(sent.code, "AA");
-        let path = format!("/api/v1/patients?identifier={}", encode(&patient));
-        eventually("the patient is registered", SOON, || async {
-            (!self.rest.items(&path).await.is_empty()).then_some(())
-        })
-        .await;
-        patient
-    }
-
-    async fn place(&self, patient: &str, code: Value, tube: &str) -> String {
-        let order = json!({
-            "patient_identifier": patient, "code": code, "specimen": { "number": tube, "kind": { "code": "SER" } },
-            "priority": "stat",
-        });
-        let (status, answer) = self.rest.post("/api/v1/orders", &order).await;
-        assert_eq!(status, 201, "{answer}");
-        answer["id"].as_str().unwrap().to_owned()
-    }
 }
 
 #[tokio::test]
 async fn an_instrument_that_asks_is_told_what_is_ordered_in_its_own_words() {
-    let lab = Lab::start().await;
+    let asking = Asking::start().await;
+    let lab = &asking.lab;
     let (patient, tube) = (lab.patient().await, unique("S"));
-    assert_eq!(lab.ask(&[&tube]).await[0]["standing"], "unknown");
+    assert_eq!(asking.ask(&[&tube]).await[0]["standing"], "unknown");
     let glucose = lab
         .place(&patient, json!({ "code": "2345-7", "system": "LN" }), &tube)
         .await;
@@ -95,7 +58,7 @@ async fn an_instrument_that_asks_is_told_what_is_ordered_in_its_own_words() {
         .await;
 
     let began = Instant::now();
-    let answer = lab.ask(&[&tube, "nothing-of-this-name"]).await;
+    let answer = asking.ask(&[&tube, "nothing-of-this-name"]).await;
     assert!(
         began.elapsed() < Duration::from_secs(1),
         "{:?}",
@@ -119,24 +82,21 @@ async fn an_instrument_that_asks_is_told_what_is_ordered_in_its_own_words() {
         [&json!(["580"]), &json!(["CHOL", "TRIG"]), &json!([])]
     );
     assert_eq!(answer[1]["standing"], "unknown");
-    assert_eq!(lab.ask(&[]).await.len(), 1, "everything that waits");
+    assert_eq!(asking.ask(&[]).await.len(), 1, "everything that waits");
     // an instrument whose codes are those of the orders
     let other = unique("S");
     lab.place(&patient, json!({ "code": "CULTURE" }), &other)
         .await;
-    assert_eq!(lab.ask(&[&other]).await[0]["standing"], "nothing");
-    let answer = lab.ask_with(&[], true).await;
+    assert_eq!(asking.ask(&[&other]).await[0]["standing"], "nothing");
+    let answer = asking.ask_with(&[], true).await;
     assert_eq!(answer.len(), 2, "{answer:?}");
     assert_eq!(
         answer[1]["tests"][0]["instrument_codes"],
         json!(["CULTURE"])
     );
 
-    let cancel = format!("/api/v1/orders/{glucose}/cancel");
-    lab.rest
-        .command(&cancel, &json!({ "reason": "not needed" }))
-        .await;
-    let answer = lab.ask(&[&tube]).await;
+    lab.cancel(&glucose).await;
+    let answer = asking.ask(&[&tube]).await;
     assert_eq!(answer[0]["tests"][0]["action"], "cancel");
     let metrics = lab.rest.text("/metrics").await;
     assert!(
@@ -147,7 +107,8 @@ async fn an_instrument_that_asks_is_told_what_is_ordered_in_its_own_words() {
 
 #[tokio::test]
 async fn a_result_that_knows_only_its_tube_finds_the_patient_and_closes_the_order() {
-    let lab = Lab::start().await;
+    let asking = Asking::start().await;
+    let lab = &asking.lab;
     let (patient, tube, early) = (lab.patient().await, unique("S"), unique("S"));
     let glucose = json!({ "code": "2345-7", "system": "LN" });
     let order = lab.place(&patient, glucose.clone(), &tube).await;
@@ -163,7 +124,7 @@ async fn a_result_that_knows_only_its_tube_finds_the_patient_and_closes_the_orde
         (lab.rest.get(&path).await["status"] == "completed").then_some(())
     })
     .await;
-    assert_eq!(lab.ask(&[&tube]).await[0]["standing"], "nothing");
+    assert_eq!(asking.ask(&[&tube]).await[0]["standing"], "nothing");
 
     // the other waits for somebody to say whose it is; an order for its tube says so
     let list = "/api/v1/worklists/unmatched";
@@ -175,6 +136,36 @@ async fn a_result_that_knows_only_its_tube_finds_the_patient_and_closes_the_orde
     lab.place(&patient, glucose, &early).await;
     lab.rest.results(&patient, 2).await;
     assert!(lab.rest.items(list).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_name_that_was_written_into_the_mapping_files_is_known_to_the_very_next_question() {
+    let asking = Asking::start().await;
+    let lab = &asking.lab;
+    let (patient, tube) = (lab.patient().await, unique("S"));
+    let site = lab.servers.folder().join("mappings/site");
+    lab.place(&patient, json!({ "code": "CULTURE" }), &tube)
+        .await;
+    // by the tube, then everything that waits: never "nothing" of what the files know
+    for (code, specimens) in [("CULTURE", vec![tube.as_str()]), ("SWAB", Vec::new())] {
+        let order = json!({ "code": code });
+        if code != "CULTURE" {
+            lab.place(&patient, order, &tube).await;
+        }
+        let told = |answer: &[Value]| {
+            let specimen = answer.iter().find(|one| one["number"] == tube.as_str());
+            let tests = specimen.and_then(|one| one["tests"].as_array().cloned());
+            let mut tests = tests.unwrap_or_default().into_iter();
+            tests.any(|test| test["instrument_codes"] == json!([format!("I-{code}")]))
+        };
+        assert!(!told(&asking.ask(&specimens).await), "nobody knows it yet");
+        let row = format!(
+            "[[order]]\nid = \"{code}\"\ncode = \"{code}\"\nchannels = [\"lab\"]\ninstrument = [\"I-{code}\"]\n"
+        );
+        std::fs::write(site.join(format!("{code}.toml")), row).unwrap();
+        let answer = asking.ask(&specimens).await;
+        assert!(told(&answer), "{answer:?}");
+    }
 }
 
 /// An analyzer's result without a patient identifier.

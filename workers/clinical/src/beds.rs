@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::encounters::Reported;
+use crate::stays::assignments::{self, Conflict, Voice};
 
 mod history;
 mod stored;
@@ -31,15 +32,16 @@ struct Held {
     subject_value: String,
 }
 
-/// Records what was said, computes the stays of its encounters anew, and says which beds changed.
+/// Records what was said, computes the stays of its encounters anew, says which beds changed, and has the register of beds follow;
+/// answers where it could not.
 pub(crate) async fn apply(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
     reported: &[Reported<'_>],
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<Conflict>, sqlx::Error> {
     let telling: Vec<&Reported<'_>> = reported.iter().filter(|one| tells(one)).collect();
     if telling.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     stored::record(tx, &telling).await?;
     // the newest message of an encounter causes what follows
@@ -81,7 +83,17 @@ pub(crate) async fn apply(
             }
         }
     }
-    stored::save(tx, &changed).await
+    stored::save(tx, &changed).await?;
+    let moved = changed
+        .iter()
+        .filter_map(|(encounter, _)| Some((*encounter, *cause.get(encounter)?)))
+        .collect();
+    let voice = if reported.iter().any(|one| one.desk.is_some()) {
+        Voice::Staff
+    } else {
+        Voice::System
+    };
+    assignments::follow(tx, batch, moved, voice).await
 }
 
 /// False for what says nothing of a bed.

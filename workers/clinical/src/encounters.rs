@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use hub_core::{Envelope, Refusal, Tx};
-use schemas::care::{EncounterAction, EncounterChanged, EncounterReported};
+use schemas::care::{EncounterAction, EncounterChanged, EncounterReported, Location};
 use schemas::ids::care_key;
 use schemas::{Body, Patch};
 use serde_json::Value;
@@ -16,22 +16,33 @@ use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::body;
+use crate::stays::differences::{self, Found, Reason};
+use crate::stays::stage::{self, Stage};
 
+mod desk;
 mod stay;
 mod stored;
+mod told;
 mod transition;
 
+pub(crate) use desk::Desk;
 use stay::{PlaceState, Stay};
-use stored::Encounter;
-use transition::{EncounterState, Visit, transition};
+pub(crate) use stored::Encounter;
+use told::InHouse;
+pub(crate) use transition::EncounterState;
+use transition::{Visit, transition};
 
 pub(crate) struct Reported<'a> {
     pub(crate) slot: usize,
     pub(crate) envelope: &'a Envelope,
     pub(crate) said: EncounterReported,
     pub(crate) key: Uuid,
+    /// When it happened.
+    pub(crate) at: OffsetDateTime,
     pub(crate) admitted_at: Patch<OffsetDateTime>,
     pub(crate) discharged_at: Patch<OffsetDateTime>,
+    /// What staff say over REST beside it; `None`: a hospital system speaks.
+    pub(crate) desk: Option<Desk>,
 }
 
 impl<'a> Reported<'a> {
@@ -44,8 +55,10 @@ impl<'a> Reported<'a> {
             envelope,
             key: encounter_key(envelope, &said, admitted_at.as_set().copied()),
             said,
+            at: envelope.occurred_at,
             admitted_at,
             discharged_at,
+            desk: None,
         })
     }
 }
@@ -62,7 +75,7 @@ fn time_patch(
 }
 
 /// The visit number, else patient and admit time.
-fn encounter_key(
+pub(crate) fn encounter_key(
     envelope: &Envelope,
     said: &EncounterReported,
     admitted_at: Option<OffsetDateTime>,
@@ -96,13 +109,29 @@ pub(crate) async fn apply<'a>(
             Err(refusal) => batch.refuse(slot, refusal),
         }
     }
+    for found in desk::kept_where_staff_say(tx, &mut reported).await? {
+        differences::found(tx, batch, &found).await?;
+    }
+    file(tx, batch, &reported).await?;
+    Ok(reported)
+}
+
+/// Files what was said, and says what follows.
+pub(crate) async fn file(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    reported: &[Reported<'_>],
+) -> Result<(), sqlx::Error> {
     if reported.is_empty() {
-        return Ok(reported);
+        return Ok(());
     }
     let keys: Vec<Uuid> = reported.iter().map(|one| one.key).collect();
     let mut encounters = stored::load(tx, &keys).await?;
     let mut changed: HashMap<Uuid, ()> = HashMap::new();
-    for one in &reported {
+    let mut contradicted = Vec::new();
+    let mut came: HashMap<Uuid, (usize, Uuid)> = HashMap::new();
+    let mut went = Vec::new();
+    for one in reported {
         let before = encounters.get(&one.key);
         let (mut encounter, stay) = applied(one, before);
         if before.is_some_and(|(old, places)| *old == encounter && *places == stay) {
@@ -119,6 +148,19 @@ pub(crate) async fn apply<'a>(
                 status: encounter.status.clone(),
             },
         );
+        told::stages(batch, one, before.map(|(old, _)| old), &encounter);
+        contradicted.extend(told::contradiction(
+            one,
+            before.map(|(old, _)| old),
+            &encounter,
+        ));
+        match told::in_house(before.map(|(old, _)| old), &encounter) {
+            Some(InHouse::Came) if one.desk.is_none() => {
+                came.insert(encounter.id, (one.slot, one.key));
+            }
+            Some(InHouse::Went) => went.push(encounter.subject_key),
+            _ => {}
+        }
         changed.insert(one.key, ());
         encounters.insert(one.key, (encounter, stay));
     }
@@ -130,12 +172,39 @@ pub(crate) async fn apply<'a>(
     let stays: Vec<(Uuid, &Stay)> = rows.iter().map(|(one, stay)| (one.id, stay)).collect();
     stored::save(tx, &changed).await?;
     stored::save_places(tx, &stays).await?;
-    Ok(reported)
+    let admitted: Vec<Uuid> = came.keys().copied().collect();
+    for id in differences::admitted_twice(tx, &admitted).await? {
+        contradicted.extend(came.get(&id).map(|(slot, key)| Found {
+            slot: *slot,
+            reason: Reason::SecondAdmission,
+            encounter_key: *key,
+            encounter_id: Some(id),
+            bed_key: Uuid::nil(),
+            bed_id: None,
+            place: None,
+        }));
+    }
+    for found in contradicted {
+        differences::found(tx, batch, &found).await?;
+    }
+    differences::settle_admissions(tx, &went).await
+}
+
+/// The encounter as it stands, and its key.
+pub(crate) async fn by_id(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Encounter>, sqlx::Error> {
+    let key: Option<Uuid> =
+        sqlx::query_scalar("select encounter_key from clinical.encounters where id = $1")
+            .bind(id)
+            .fetch_optional(tx.conn())
+            .await?;
+    let Some(key) = key else { return Ok(None) };
+    let mut found = stored::load(tx, &[key]).await?;
+    Ok(found.remove(&key).map(|(encounter, _)| encounter))
 }
 
 /// The encounter after the message.
 fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter, Stay) {
-    let at = one.envelope.occurred_at;
+    let at = one.at;
     let visit = Visit {
         class: one.said.class.as_set().map(String::as_str),
         discharged: one.discharged_at.as_set().is_some(),
@@ -144,12 +213,14 @@ fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter
         let state = transition(None, one.said.action, visit);
         (new_encounter(one, state), Stay::default())
     });
-    let late = before.is_some_and(|(old, _)| at < old.fact_at);
+    // what staff do is the newest word, whatever the clock of a hospital system says
+    let desk = one.desk.is_some();
+    let late = !desk && before.is_some_and(|(old, _)| at < old.fact_at);
     fields(one, &mut encounter, late);
-    if before.is_some_and(|(old, _)| at < old.status_at) {
+    if !desk && before.is_some_and(|(old, _)| at < old.status_at) {
         // out of order: history only
         if let Some(location) = location(&one.said.location) {
-            stay.was_at(&location, at, one.envelope.id);
+            stay.was_at(&location, at, encounter.fact_at, one.envelope.id);
         }
         begins(one, &mut encounter);
     } else {
@@ -158,6 +229,15 @@ fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter
         to.as_str().clone_into(&mut encounter.status);
         moves(one, &mut encounter, &mut stay, to, late);
         periods(one, &mut encounter, from, to);
+    }
+    let derived = stage::after_fact(
+        encounter.stage.as_deref().and_then(Stage::stored),
+        encounter.class.as_deref(),
+        encounter.state(),
+    );
+    encounter.stage = derived.map(|stage| stage.as_str().to_owned());
+    if let Some(desk) = &one.desk {
+        desk.apply_to(&mut encounter);
     }
     // a repeat changes nothing, and then its time is no news either
     if let Some((old, places)) = before
@@ -173,7 +253,10 @@ fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter
 
 fn new_encounter(one: &Reported<'_>, state: EncounterState) -> Encounter {
     Encounter {
-        id: Uuid::now_v7(),
+        id: one
+            .desk
+            .as_ref()
+            .map_or_else(Uuid::now_v7, |desk| desk.encounter_id),
         encounter_key: one.key,
         subject_key: one.said.subject.key.0,
         visit_number: one.said.visit_number.clone(),
@@ -187,10 +270,23 @@ fn new_encounter(one: &Reported<'_>, state: EncounterState) -> Encounter {
         disposition: None,
         started_at: None,
         ended_at: None,
-        fact_at: one.envelope.occurred_at,
-        status_at: one.envelope.occurred_at,
+        fact_at: one.at,
+        status_at: one.at,
         version: 1,
         source_event: one.envelope.id,
+        stage: None,
+        desk: false,
+        subject_value: Some(one.said.subject.value.clone()),
+        department_id: None,
+        token_day: None,
+        token: None,
+        reason: None,
+        priority: None,
+        payer: None,
+        ward_class: None,
+        medico_legal: None,
+        expected_at: None,
+        ending: None,
     }
 }
 
@@ -227,7 +323,7 @@ fn json<T: serde::Serialize>(patch: &Patch<T>) -> Patch<Value> {
     }
 }
 
-fn location(patch: &Patch<schemas::care::Location>) -> Option<Value> {
+fn location(patch: &Patch<Location>) -> Option<Value> {
     json(patch).as_set().cloned()
 }
 
@@ -239,11 +335,11 @@ fn moves(
     state: EncounterState,
     late: bool,
 ) {
-    let at = one.envelope.occurred_at;
+    let at = one.at;
     let event = one.envelope.id;
     let named = location(&one.said.location);
     if late && let Some(named) = &named {
-        stay.was_at(named, at, event);
+        stay.was_at(named, at, encounter.fact_at, event);
     }
     match one.said.action {
         EncounterAction::Admitted
@@ -299,7 +395,7 @@ fn begins(one: &Reported<'_>, encounter: &mut Encounter) {
         one.said.action,
         EncounterAction::Admitted | EncounterAction::Registered
     ) {
-        encounter.started_at = encounter.started_at.or(Some(one.envelope.occurred_at));
+        encounter.started_at = encounter.started_at.or(Some(one.at));
     }
 }
 
@@ -309,7 +405,7 @@ fn periods(
     from: Option<EncounterState>,
     to: EncounterState,
 ) {
-    let at = one.envelope.occurred_at;
+    let at = one.at;
     begins(one, encounter);
     match to {
         EncounterState::Finished => {

@@ -1,4 +1,4 @@
-//! The clinical worker: encounters, beds, orders, specimens, results, reports, and what bedside devices say.
+//! The clinical worker: the house (facilities to beds), encounters, stays, orders, specimens, results, reports, and what bedside devices say.
 //!
 //! It files what source systems report and keeps every version; it never decides which patient a number
 //! belongs to (rows carry the key of the identifier as sent, workers/patient leads from it to a person), never
@@ -19,6 +19,7 @@ mod packs;
 pub mod queries;
 mod reports;
 mod specimens;
+mod stays;
 mod tubes;
 mod unmatched;
 mod verification;
@@ -33,7 +34,11 @@ use schemas::commands::{CancelOrder, ClaimReport, MapCode, PlaceOrder};
 use schemas::controls::{DecideControl, DefineControl};
 use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
 use schemas::devices::{AlarmReported, BedChanged, ClaimVitals, DiscardVitals, VitalsObserved};
+use schemas::house::{DefineBed, DefineDepartment, DefineFacility, DefineWard, SetBedState};
 use schemas::sending::OrderSent;
+use schemas::stays::{
+    ChangeEncounter, MoveEncounter, OpenEncounter, RequestAdmission, ResolveDifference,
+};
 use schemas::verification::{CommentResult, DecideResults, RerunResult};
 use schemas::{Body, ChannelId, TenantId};
 
@@ -42,6 +47,7 @@ pub use controls::westgard::Westgard;
 pub use criticals::limits::CriticalLimits;
 pub use packs::{InvalidPack, RulePacks, RuleStore};
 use reports::Rules;
+pub use stays::bed_days;
 use verification::Channels;
 pub use verification::pack::{Approval, Autoverify, Standing};
 
@@ -133,6 +139,16 @@ impl Worker for ClinicalWorker {
         DecideResults::NAME,
         RerunResult::NAME,
         CommentResult::NAME,
+        DefineFacility::NAME,
+        DefineDepartment::NAME,
+        DefineWard::NAME,
+        DefineBed::NAME,
+        SetBedState::NAME,
+        OpenEncounter::NAME,
+        RequestAdmission::NAME,
+        MoveEncounter::NAME,
+        ChangeEncounter::NAME,
+        ResolveDifference::NAME,
     ];
 
     /// Messages of one kind keep their order; kinds are independent, so each is applied set by set. Mappings go
@@ -148,7 +164,9 @@ impl Worker for ClinicalWorker {
         let to_verify = self.to_verify.of(tx.tenant());
         code_maps::map(tx, &mut batch, &packs.critical).await?;
         let moved = encounters::apply(tx, &mut batch).await?;
-        beds::apply(tx, &mut batch, &moved).await?;
+        let conflicts = beds::apply(tx, &mut batch, &moved).await?;
+        stays::differences::held(tx, &mut batch, &conflicts).await?;
+        stays::command(tx, &mut batch).await?;
         orders::apply(tx, &mut batch, &maps).await?;
         controls::command(tx, &mut batch).await?;
         criticals::command(tx, &mut batch).await?;

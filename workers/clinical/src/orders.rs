@@ -150,7 +150,7 @@ async fn place(
     tubes::settle(tx, &known).await?;
     on_tubes.carry(tx).await?;
     let opened = on_tubes.opened();
-    let released = unmatched::release(tx, batch, &opened).await?;
+    let released = unmatched::release(tx, batch, maps, &opened).await?;
     verification::ordered(tx, batch, &opened).await?;
     closing::close(tx, batch, maps, &released).await?;
     for (slot, placing, order) in placed {

@@ -6,27 +6,45 @@
 //! however much is on file.
 
 mod alarms;
+mod beds;
 mod controls;
 mod criticals;
 mod cursor;
+mod differences;
 mod encounters;
+mod house;
+mod links;
 mod numbers;
 mod orders;
 mod relationship;
 mod reports;
 mod results;
 mod sendings;
+mod specimens;
+mod stays;
 mod unmatched;
 mod verification;
 mod vitals;
 mod worklist;
 
+pub use crate::stays::gates::Blocking;
 pub use alarms::{AlarmEventRow, AlarmFilter, AlarmRow, alarm_events, alarms};
+pub use beds::{NamedBed, named_beds};
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
 pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
 pub use cursor::{Cursor, InvalidCursor, Page};
+pub use differences::{DifferenceRow, differences};
 pub use encounters::{
     EncounterFilter, EncounterPlace, EncounterRow, encounter, encounters_for_subjects,
+};
+pub use house::{
+    BedFilter, BedRow, BoardBed, DepartmentRow, FacilityRow, PlaceAfter, WardRow, bed, beds, board,
+    department, departments, facilities, facility, in_ward_elsewhere, ward, wards,
+};
+pub use links::{
+    Numbered, ReportItem, ReportOfResult, encounters_of_visits, items_of_reports,
+    orders_of_placers, places_of_encounters, reports_of_results, specimens_of_numbers,
+    specimens_of_orders,
 };
 pub use numbers::{encounters_by_visit, orders_by_number, reports_by_specimen};
 pub use orders::{
@@ -40,6 +58,11 @@ pub use results::{
     results_of_report,
 };
 pub use sendings::{SendingRow, sendings};
+pub use specimens::{KeptSpecimen, specimens, specimens_for_subjects, specimens_numbered};
+pub use stays::{
+    AdmissionFilter, GateRow, StayInBed, admissions, blocking, gates, next_steps, queue,
+    stays_in_beds,
+};
 pub use unmatched::{UnmatchedFilter, UnmatchedRow, unmatched, unmatched_report};
 pub use verification::{
     CommentRow, VerificationFilter, VerificationRow, VerificationState, affected_by_control,
@@ -47,6 +70,6 @@ pub use verification::{
 };
 pub use vitals::{
     UnmatchedVitalsFilter, UnmatchedVitalsRow, VitalFilter, VitalRow, latest_vitals,
-    unmatched_vitals, vitals_for_subjects, vitals_of_item,
+    unmatched_vitals, vital, vitals_for_subjects, vitals_of_item,
 };
 pub use worklist::{PendingTest, known_numbers, oldest_pending, oldest_untold, pending_on};

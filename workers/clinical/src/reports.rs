@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use hub_core::Tx;
 use hub_core::mappings::Mappings;
-use schemas::care::{HoldReason, ReportAmended, ReportFiled};
+use schemas::care::{ReportAmended, ReportFiled};
 use schemas::integration::ResultHeld;
 use schemas::{Body, ChannelId};
 
@@ -72,6 +72,9 @@ pub(crate) async fn file(
     let (controls, mut filings): (Vec<_>, Vec<_>) =
         filings.into_iter().partition(Filing::is_control);
     controls::record(tx, batch, &controls, &rules.packs.westgard).await?;
+    for filing in &mut filings {
+        filing.ask_units(rules.maps);
+    }
     let awaited = matching::settle(tx, &mut filings).await?;
     let maps = mappings_for(tx, &filings).await?;
     let mut new_unmatched = Vec::new();
@@ -245,7 +248,7 @@ fn say_held(batch: &mut Batch<'_>, filing: &Filing<'_>, report_id: uuid::Uuid, h
         let reason = result
             .held
             .filter(|held| !held.is_about_patient())
-            .unwrap_or(HoldReason::UnknownCode);
+            .unwrap_or_else(|| result.meaning_asked());
         let owned = |text: Option<&str>| text.map(str::to_owned);
         batch.say(
             filing.slot,

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use hub_core::mappings::Mappings;
+use hub_core::mappings::{Lookup, Mappings};
 use hub_core::{Refusal, Tx};
-use schemas::Body;
 use schemas::care::{MatchedBy, ReportMatched};
 use schemas::commands::ClaimReport;
+use schemas::{Body, ChannelId};
 use uuid::Uuid;
 
 use crate::batch::Batch;
@@ -90,6 +90,7 @@ const MEANING: &str = "case when result.loinc is null and result.value_kind not 
 pub(crate) async fn release(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
+    maps: &Mappings,
     opened: &BTreeMap<&str, (Uuid, usize)>,
 ) -> Result<BTreeMap<String, usize>, sqlx::Error> {
     let mut numbers = BTreeMap::new();
@@ -122,6 +123,8 @@ pub(crate) async fn release(
         )
         .fetch_all(tx.conn())
         .await?;
+    let reports: Vec<Uuid> = released.iter().map(|(report_id, _)| *report_id).collect();
+    ask_units(tx, maps, &reports).await?;
     for (report_id, number) in released {
         let Some((_, slot)) = opened.get(number.as_str()) else {
             continue;
@@ -138,6 +141,59 @@ pub(crate) async fn release(
         numbers.insert(number, *slot);
     }
     Ok(numbers)
+}
+
+/// Of the results that now wait for their meaning, those whose code is known wait for the unit.
+async fn ask_units(tx: &mut Tx<'_>, maps: &Mappings, reports: &[Uuid]) -> Result<(), sqlx::Error> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    let waiting: Vec<Waits> = sqlx::query_as(
+        "select result.report_id, result.item, result.version, report.channel, result.code, result.code_system, result.unit \
+         from clinical.results as result join clinical.reports as report on report.id = result.report_id \
+         where result.report_id = any($1) and result.held = 'unknown_code' and result.superseded_at is null \
+         and result.value_kind in ('quantity', 'range')",
+    )
+    .bind(reports)
+    .fetch_all(tx.conn())
+    .await?;
+    let of_unit: Vec<&Waits> = waiting.iter().filter(|one| one.for_unit(maps)).collect();
+    if of_unit.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update clinical.results as result set held = 'unknown_unit' \
+         from unnest($1::uuid[], $2::smallint[], $3::smallint[]) as one (report_id, item, version) \
+         where result.report_id = one.report_id and result.item = one.item and result.version = one.version",
+    )
+    .bind(of_unit.iter().map(|one| one.report_id).collect::<Vec<_>>())
+    .bind(of_unit.iter().map(|one| one.item).collect::<Vec<_>>())
+    .bind(of_unit.iter().map(|one| one.version).collect::<Vec<_>>())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A result that waits for what it means.
+#[derive(sqlx::FromRow)]
+struct Waits {
+    report_id: Uuid,
+    item: i16,
+    version: i16,
+    channel: String,
+    code: String,
+    code_system: Option<String>,
+    unit: Option<String>,
+}
+
+impl Waits {
+    fn for_unit(&self, maps: &Mappings) -> bool {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        ChannelId::new(self.channel.as_str()).is_ok_and(|channel| {
+            let (system, unit) = (text(&self.code_system), text(&self.unit));
+            maps.code(&channel, &system, &self.code, &unit, true) == Lookup::UnknownUnit
+        })
+    }
 }
 
 /// Carries out every `clinical.report.claim` of the batch.
@@ -205,6 +261,7 @@ async fn claim_one(
         );
         return Ok(());
     };
+    ask_units(tx, maps, &[id]).await?;
     batch.say(
         slot,
         &ReportMatched {

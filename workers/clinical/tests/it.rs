@@ -17,6 +17,7 @@ mod it {
     mod results;
     mod runs;
     mod sendings;
+    mod stays;
     mod support;
     mod verification;
     mod verifying;

@@ -50,12 +50,15 @@ pub(crate) async fn define(tx: &mut Tx<'_>, asked: Asked<'_, DefineRole>) -> Don
     }
     let tenant = tx.tenant().clone();
     let state = if command.retired { "retired" } else { "active" };
-    let version: i32 = sqlx::query_scalar(
+    // whoever saw a version changes that one: where there is none any insert is one too many
+    let version: Option<i32> = sqlx::query_scalar(
         "insert into users.roles as r (tenant_id, code, name, permissions, state, updated_by)
-         values ($1, $2, $3, $4, $5, $6)
+         select $1, $2, $3, $4, $5, $6
+         where coalesce($7, 0) = 0 or exists (select from users.roles where code = $2)
          on conflict (tenant_id, code) do update
              set name = excluded.name, permissions = excluded.permissions, state = excluded.state,
                  updated_by = excluded.updated_by, updated_at = now(), version = r.version + 1
+             where $7::integer is null or r.version = $7
          returning version",
     )
     .bind(tenant.as_str())
@@ -64,8 +67,16 @@ pub(crate) async fn define(tx: &mut Tx<'_>, asked: Asked<'_, DefineRole>) -> Don
     .bind(&command.permissions)
     .bind(state)
     .bind(&command.actor)
-    .fetch_one(tx.conn())
+    .bind(command.version)
+    .fetch_optional(tx.conn())
     .await?;
+    let Some(version) = version else {
+        return Err(Refusal::new(
+            "roles.stale",
+            "somebody changed it meanwhile: read it again",
+        )
+        .into());
+    };
     trail::note(
         tx,
         asked.envelope,

@@ -1,11 +1,15 @@
 //! The ledger: one row for every arrival in RAW, and each channel's last message.
 
+use hub_core::subject::StreamName;
 use hub_core::{Envelope, Refusal, Tx, WorkerError};
-use schemas::integration::TranslationOutcome;
+use schemas::integration::{DeadLettered, MessageRefused, TranslationOutcome};
+use schemas::{ChannelId, RawId};
 use serde::Deserialize;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
+
+use crate::dead::DeadLetters;
 
 /// How far back the same bytes on the same channel are looked for, to call an arrival a duplicate. It bounds the daily
 /// partitions that every batch has to look into; senders repeat after an outage of a weekend, not of a month. (Effects
@@ -35,12 +39,17 @@ struct Arrival {
     control_id: Option<String>,
     message_type: Option<String>,
     #[serde(default)]
+    more_patients: Vec<String>,
+    #[serde(default)]
+    more_accessions: Vec<String>,
+    #[serde(default)]
     events: Vec<String>,
     #[serde(default)]
     unmapped: Vec<String>,
     #[serde(default)]
     notes: Vec<String>,
     parent: Option<Uuid>,
+    refused: Option<MessageRefused>,
 }
 
 /// Rows to be written, column by column.
@@ -61,6 +70,8 @@ pub(crate) struct Ledger {
     order_number: Vec<Option<String>>,
     visit_number: Vec<Option<String>>,
     bill_number: Vec<Option<String>>,
+    more_patients: Vec<Option<String>>,
+    more_accessions: Vec<Option<String>>,
     events: Vec<String>,
     unmapped: Vec<String>,
     notes: Vec<String>,
@@ -68,7 +79,12 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn note(&mut self, envelope: &Envelope) -> Result<(), Refusal> {
+    /// An arrival, and its dead letter where it was refused: both or none.
+    pub(crate) fn note(
+        &mut self,
+        envelope: &Envelope,
+        dead: &mut DeadLetters,
+    ) -> Result<(), Refusal> {
         let arrival: Arrival = serde_json::from_slice(&envelope.body).map_err(|error| {
             Refusal::new(
                 "envelope.body",
@@ -92,6 +108,23 @@ impl Ledger {
                 "stream_seq, index or size is too large for the ledger",
             ));
         };
+        if let Some(refused) = arrival.refused {
+            dead.add(DeadLettered {
+                stage: refused.stage,
+                by: refused.by,
+                reason: refused.reason,
+                detail: refused.detail,
+                event_id: None,
+                event_type: None,
+                raw_id: Some(RawId(arrival.raw_id)),
+                channel: ChannelId::new(arrival.channel.as_str()).ok(),
+                stream: StreamName::Raw.as_str().to_owned(),
+                stream_seq: arrival.stream_seq,
+                index: arrival.index,
+                attempts: 1,
+                in_ledger: true,
+            })?;
+        }
         self.received_at.push(received_at);
         self.stream_seq.push(stream_seq);
         self.record_index.push(record_index);
@@ -107,6 +140,8 @@ impl Ledger {
         self.order_number.push(arrival.order_number);
         self.visit_number.push(arrival.visit_number);
         self.bill_number.push(arrival.bill_number);
+        self.more_patients.push(joined(&arrival.more_patients));
+        self.more_accessions.push(joined(&arrival.more_accessions));
         self.events.push(arrival.events.join(SEPARATOR));
         self.unmapped.push(arrival.unmapped.join(SEPARATOR));
         self.notes.push(arrival.notes.join(SEPARATOR));
@@ -135,19 +170,21 @@ impl Ledger {
                               unnest($14::text[]) as order_number, unnest($15::text[]) as visit_number,
                               unnest($16::text[]) as bill_number, unnest($17::text[]) as events,
                               unnest($18::text[]) as unmapped, unnest($19::text[]) as notes,
-                              unnest($20::uuid[]) as parent) as r
+                              unnest($20::uuid[]) as parent, unnest($24::text[]) as more_patients,
+                              unnest($25::text[]) as more_accessions) as r
              ), known as (
                  select distinct m.raw_id from integration.messages m where m.raw_id = any($5) and m.received_at between $21 and $23
              ), stored as (
                  insert into integration.messages
                      (tenant_id, received_at, stream_seq, record_index, raw_id, channel, peer, size, outcome, message_type,
                       control_id, patient_number, accession, order_number, visit_number, bill_number, events, unmapped,
-                      notes, parent)
+                      notes, parent, more_patients, more_accessions)
                  select $1, a.received_at, a.stream_seq, a.record_index, a.raw_id, a.channel, a.peer, a.size,
                         case when k.raw_id is not null or a.repeat > 1 then 'duplicate' else a.outcome end,
                         a.message_type, a.control_id, a.patient_number, a.accession, a.order_number, a.visit_number,
                         a.bill_number, string_to_array(a.events, $22), string_to_array(a.unmapped, $22),
-                        string_to_array(a.notes, $22), a.parent
+                        string_to_array(a.notes, $22), a.parent, string_to_array(a.more_patients, $22),
+                        string_to_array(a.more_accessions, $22)
                  from arrived a left join known k on k.raw_id = a.raw_id
                  on conflict do nothing
                  returning channel, received_at
@@ -181,17 +218,23 @@ impl Ledger {
         .bind(since)
         .bind(SEPARATOR)
         .bind(until)
+        .bind(self.more_patients)
+        .bind(self.more_accessions)
         .execute(tx.conn())
         .await?;
         Ok(())
     }
 }
 
+/// Absent when there are none, as nearly always.
+fn joined(numbers: &[String]) -> Option<String> {
+    (!numbers.is_empty()).then(|| numbers.join(SEPARATOR))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schemas::integration::{MessageTranslated, SearchKeys};
-    use schemas::{ChannelId, RawId};
+    use schemas::integration::{MessageTranslated, SearchKeys, Stage};
 
     #[test]
     fn the_flat_reading_agrees_with_the_canonical_type() {
@@ -213,21 +256,30 @@ mod tests {
                 bill_number: text("e"),
                 control_id: text("f"),
                 message_type: text("g"),
+                more_patients: vec!["k".into()],
+                more_accessions: vec!["l".into()],
             },
             events: vec!["h".into()],
             unmapped: vec!["i".into()],
             notes: vec!["j".into()],
             parent: Some(RawId(Uuid::from_u128(8))),
+            refused: Some(MessageRefused {
+                stage: Stage::Translate,
+                by: "m".into(),
+                reason: "n".into(),
+                detail: "o".into(),
+            }),
         };
         let json = serde_json::to_value(&body).unwrap();
         let arrival: Arrival = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(
             json.as_object().unwrap().len(),
-            19,
+            22,
             "a new field is read too"
         );
         assert_eq!(arrival.raw_id, body.raw_id.0);
         assert_eq!(arrival.parent, body.parent.map(|parent| parent.0));
+        assert_eq!(arrival.refused, body.refused);
         assert_eq!(
             [
                 arrival.patient_number,
@@ -241,6 +293,10 @@ mod tests {
             .map(Option::unwrap)
             .concat(),
             "abcdefg"
+        );
+        assert_eq!(
+            (arrival.more_patients, arrival.more_accessions),
+            (body.keys.more_patients, body.keys.more_accessions)
         );
         assert_eq!(
             (arrival.events, arrival.unmapped, arrival.notes),

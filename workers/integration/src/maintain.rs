@@ -6,7 +6,7 @@ mod roots;
 mod seal;
 mod verify;
 
-pub use prune::{Pruned, ensure_partitions, prune_inbox, prune_outbox};
+pub use prune::{Pruned, ensure_partitions, prune_inbox, prune_outbox, prune_query_answers};
 pub use reconcile::{
     LedgerRecord, Unknown, ledger_gaps, ledger_records, newest_in_ledger, raise_incident,
     resolve_incident, resolve_incidents_except,

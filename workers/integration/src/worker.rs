@@ -45,7 +45,7 @@ impl Worker for IntegrationWorker {
         let mut verdicts = Vec::with_capacity(batch.len());
         for envelope in batch {
             let verdict = match envelope.name.as_str() {
-                MessageTranslated::NAME => noted(ledger.note(envelope)),
+                MessageTranslated::NAME => noted(ledger.note(envelope, &mut facts.dead)),
                 DeadLettered::NAME => noted(facts.dead.note(envelope)),
                 QueryAnswered::NAME => noted(facts.asked.note(envelope)),
                 ChannelStateChanged::NAME => noted(facts.links.note(envelope)),

@@ -10,7 +10,7 @@ mod search;
 mod subjects;
 
 pub use duplicates::{Duplicate, Merge, duplicates, merges};
-pub use patients::{Patient, PatientIdentifier, Person, get, record};
+pub use patients::{Patient, PatientIdentifier, Person, get, merged_of, record};
 pub use privacy::{
     ConsentRow, PrivacyRequestRow, PrivacyRequestSearch, consent, consents, privacy_request,
     privacy_requests,

@@ -97,8 +97,8 @@ pub(super) fn push(
     occurred: Option<time::OffsetDateTime>,
     output: &mut Output,
 ) {
-    if output.keys.accession.is_none() {
-        output.keys.accession = report.specimen.as_ref().and_then(|s| s.number.clone());
+    if let Some(number) = report.specimen.as_ref().and_then(|s| s.number.as_deref()) {
+        output.keys.about_specimen(number);
     }
     let aggregate = scope.aggregate(report.subject.as_ref(), report.specimen.as_ref());
     output

@@ -22,9 +22,7 @@ pub(super) fn subject(
         || mentioned(subject.clone(), occurred),
         |record| reported(scope, record, subject.clone(), occurred),
     );
-    if output.keys.patient_number.is_none() {
-        output.keys.patient_number = Some(subject.value.chars().take(80).collect());
-    }
+    output.keys.about_patient(&subject.value);
     output.events.push(Event::new(
         subject.key.0.to_string(),
         occurred.map(|m| m.at),

@@ -63,6 +63,7 @@ pub(super) fn of_message(scope: &Scope<'_>) -> SearchKeys {
             (code, "") => Some(clip(code)),
             (code, trigger) => Some(clip(&format!("{code}^{trigger}"))),
         },
+        ..SearchKeys::default()
     }
 }
 

@@ -32,8 +32,8 @@ pub(super) fn translate(scope: &Scope<'_>, code: &str, output: &mut Output) -> R
             .patient
             .and_then(|n| Some((found.patients.get(n)?, subjects.get(n)?)));
         let order = order(scope, group, about, occurred.as_ref());
-        if output.keys.accession.is_none() {
-            output.keys.accession = order.specimens.iter().find_map(|s| s.number.clone());
+        for number in order.specimens.iter().filter_map(|s| s.number.as_deref()) {
+            output.keys.about_specimen(number);
         }
         let aggregate = aggregate(
             scope,
@@ -65,6 +65,7 @@ pub(super) fn mentioned(
             .and_then(|r| r.identifiers.first())
             .cloned();
         if let (Some(reported), Some(subject)) = (reported, &subject) {
+            output.keys.about_patient(&subject.value);
             output.events.push(Event::new(
                 subject.key.0.to_string(),
                 occurred.map(|m| m.at),

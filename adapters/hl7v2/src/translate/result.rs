@@ -4,13 +4,16 @@ use hub_core::failure::Refusal;
 use hub_core::mappings::Lookup;
 use hub_core::translator::Event;
 use schemas::care::{Code, HoldReason, Mapped, Observation, ResultReceived, Value as Measured};
+use schemas::integration::TranslationOutcome;
 use schemas::patients::Identifier;
 
 use super::codes::coded;
 use super::groups::{Form, Group, Line, Patient, groups};
+use super::mindray_control::Kind;
 use super::order::{aggregate, mentioned, note_lines, numbers};
+use super::possible::{IMPOSSIBLE, is_impossible};
 use super::scope::{Moment, Scope, string, text};
-use super::{Output, adt, keys, number, receipt, specimen, value};
+use super::{Output, adt, keys, mindray_control, number, receipt, specimen, value};
 use crate::message::Value;
 
 pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Refusal> {
@@ -37,20 +40,25 @@ pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Re
         ));
     }
     // control material is nobody: what stands in its PID is not a person
-    let controls = found.groups.iter().all(|group| is_control(scope, group));
+    let aside = mindray_control::kind(scope);
+    let controls = aside.is_some() || found.groups.iter().all(|group| is_control(scope, group));
     let subjects = if controls {
         vec![None; found.patients.len()]
     } else {
         mentioned(scope, &found.patients, occurred.as_ref(), output)
     };
     for group in &found.groups {
+        if aside.is_some() && group.lines.is_empty() {
+            of_obr_alone(scope, group, aside, occurred.as_ref(), output);
+            continue;
+        }
         let about = group
             .patient
             .and_then(|n| Some((found.patients.get(n)?, subjects.get(n)?)));
         let mut report = report(scope, group, about, occurred.as_ref(), output);
         receipt::order(scope, &mut report, controls, occurred.as_ref(), output);
-        if output.keys.accession.is_none() {
-            output.keys.accession = report.specimen.as_ref().and_then(|s| s.number.clone());
+        if let Some(number) = report.specimen.as_ref().and_then(|s| s.number.as_deref()) {
+            output.keys.about_specimen(number);
         }
         let aggregate = aggregate(
             scope,
@@ -64,11 +72,42 @@ pub(super) fn translate(scope: &Scope<'_>, output: &mut Output) -> Result<(), Re
             &report,
         ));
     }
+    if output.events.is_empty() {
+        output.without_effect = Some(TranslationOutcome::NotTranslated);
+    }
     Ok(())
 }
 
+/// A Mindray control; a calibration without results of its own says nothing that could be filed.
+fn of_obr_alone(
+    scope: &Scope<'_>,
+    group: &Group<'_, '_>,
+    aside: Option<Kind>,
+    occurred: Option<&Moment>,
+    output: &mut Output,
+) {
+    let reports = match (aside, group.obr) {
+        (Some(Kind::Control), Some(obr)) => mindray_control::reports(scope, obr, occurred),
+        _ => Vec::new(),
+    };
+    if reports.is_empty() {
+        scope.note("a calibration or a control without a value: nothing to file".to_owned());
+    }
+    for report in reports {
+        if let Some(number) = report.specimen.as_ref().and_then(|s| s.number.as_deref()) {
+            output.keys.about_specimen(number);
+        }
+        let aggregate = aggregate(scope, None, report.specimen.as_ref(), [&None, &None]);
+        output
+            .events
+            .push(Event::new(aggregate, occurred.map(|m| m.at), &report));
+    }
+}
+
 /// HL7 table 0369: control specimen.
-const CONTROL: &str = "Q";
+pub(super) const CONTROL: &str = "Q";
+/// HL7 table 0369: calibrator.
+const CALIBRATOR: &str = "C";
 
 /// Control material by SPM-11, or, as Mindray sends it, by MSH-11 `Q` (specs/lab-devices.md §5).
 fn is_control(scope: &Scope<'_>, group: &Group<'_, '_>) -> bool {
@@ -148,7 +187,12 @@ fn report(
         // RE, observations to follow: all it can say in a result.
         orc.field(1);
     }
-    let control = is_control(scope, group);
+    let role = match mindray_control::kind(scope) {
+        Some(Kind::Calibration) => Some(CALIBRATOR),
+        Some(Kind::Control) => Some(CONTROL),
+        None => is_control(scope, group).then_some(CONTROL),
+    };
+    let control = role.is_some();
     let subject = about
         .filter(|_| !control)
         .and_then(|(_, subject)| subject.clone());
@@ -159,8 +203,8 @@ fn report(
         scope.bad("SPM", "more than one specimen for one OBR");
     }
     let mut specimen = specimen::specimen(scope, group.tubes.last().copied(), obr);
-    if control {
-        specimen.get_or_insert_default().role = Some(CONTROL.to_owned());
+    if let Some(role) = role {
+        specimen.get_or_insert_default().role = Some(role.to_owned());
     }
     let mut notes = note_lines(&group.notes);
     let mut results = Vec::with_capacity(group.lines.len());
@@ -200,7 +244,7 @@ fn observation(
     let status = string(obx.field(11));
     let unit = string(obx.field(6).component(1)).or_else(|| string(obx.field(6).component(2)));
     let range = text(obx.field(7).component(1)).map(|_| number::range(obx.field(7)));
-    let read = value::read(
+    let mut read = value::read(
         scope,
         &value::Question {
             value_type: value_type.as_deref().unwrap_or_default(),
@@ -210,6 +254,11 @@ fn observation(
         },
         &mut output.attachments,
     );
+    if let Measured::Quantity { number, .. } = &read.value
+        && is_impossible(&scope.settings.possible, &code.code, number)
+    {
+        read.value = value::absent(IMPOSSIBLE);
+    }
     let (mapped, held) = meaning(
         scope,
         [Some(&code), alternate.as_ref()],

@@ -15,7 +15,7 @@ pub(super) const NOT_SENT: &str = "not_sent";
 /// No value: the test was cancelled (OBX-11 X).
 pub(super) const CANCELLED: &str = "cancelled";
 /// No value: the device wrote `----` or the like.
-const NO_VALUE: &str = "no_value";
+pub(super) const NO_VALUE: &str = "no_value";
 /// No value: `""`.
 const DELETED: &str = "deleted";
 
@@ -77,7 +77,7 @@ pub(super) fn read(
     }
 }
 
-fn absent(reason: &str) -> Measured {
+pub(super) fn absent(reason: &str) -> Measured {
     Measured::Absent {
         reason: reason.to_owned(),
     }

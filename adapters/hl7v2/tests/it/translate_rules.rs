@@ -1,6 +1,6 @@
 //! Rules of translation, each on a message small enough to read.
 
-use adapter_hl7v2::translate::{SpecimenSource, TranslatorSettings};
+use adapter_hl7v2::translate::{Possible, SpecimenSource, TranslatorSettings};
 use schemas::integration::TranslationOutcome;
 use serde_json::{Value, json};
 
@@ -289,6 +289,52 @@ fn settings_and_alarms_go_to_the_notes_where_the_channel_names_them() {
 }
 
 #[test]
+fn a_number_that_cannot_be_is_filed_as_not_measured_and_shown_as_sent() {
+    let text = message(
+        "ORU^R01",
+        "PID|||1\nOBR|1|BAR1|2|BGA\nOBX|1|ST|^COHb^M||110.4|%||>\nOBX|2|ST|^pO2^M||-3|mmHg||<\nOBX|3|ST|^pO2^M||92.1|mmHg\n\
+         OBX|4|ST|^SBE^C||-1.5|mmol/L\nOBX|5|ST|^sO2^M||.....|%",
+    )
+    .replace('\n', "\r");
+    let limits = |codes: &str, high: Option<&str>| Possible {
+        codes: vec![codes.into()],
+        low: Some("0".into()),
+        high: high.map(str::to_owned),
+    };
+    let settings = TranslatorSettings {
+        possible: vec![limits("COHb", Some("100")), limits("pO2", None)],
+        ..TranslatorSettings::default()
+    };
+    settings.check().unwrap();
+    let done = translate_with(settings, text.as_bytes()).unwrap();
+    let results = bodies(&done)[1].1["results"].as_array().unwrap().clone();
+    let of = |result: &Value, name: &str| result["value"][name].clone();
+    let seen: Vec<[Value; 3]> = results
+        .iter()
+        .map(|result| {
+            let raw = result["raw_value"].clone();
+            [raw, of(result, "number"), of(result, "reason")]
+        })
+        .collect();
+    assert_eq!(
+        json!(seen),
+        json!([
+            ["110.4", null, "impossible"],
+            ["-3", null, "impossible"],
+            ["92.1", "92.1", null],
+            ["-1.5", "-1.5", null],
+            [".....", null, "no_value"],
+        ])
+    );
+    assert_eq!(results[0]["flags"], json!([">"]));
+    let nothing = TranslatorSettings {
+        possible: vec![Possible::default()],
+        ..TranslatorSettings::default()
+    };
+    assert!(nothing.check().is_err());
+}
+
+#[test]
 fn control_material_is_told_by_how_its_number_begins_where_the_channel_says_so() {
     let text = message(
         "ORU^R01",
@@ -311,6 +357,65 @@ fn control_material_is_told_by_how_its_number_begins_where_the_channel_says_so()
         nothing.check().is_err(),
         "an empty beginning would take every patient"
     );
+}
+
+#[test]
+fn a_mindray_control_has_its_value_in_the_obr_and_is_nobodys() {
+    let of_kind = |kind: &str, segments: &str| {
+        format!(
+            "MSH|^~\\&|Mindray|BS-480|||20260115120334||ORU^R01|7|P|2.3.1||||{kind}||ASCII\r{segments}\r"
+        )
+    };
+    let qc = "OBR|1|2|ALT|Mindray^BS-480||20260115120000|||||||ConN^ConP|140403^140404|20270403^20270501||N^H|41.2^118|1.3^3|40.9^121.5|U/L";
+    let done = translate(of_kind("2", qc).as_bytes()).unwrap();
+    let all = bodies(&done);
+    assert_eq!(all.len(), 2, "one report a material");
+    let one = &all[1].1;
+    assert_eq!(
+        one["specimen"],
+        json!({ "number": "140404/H", "role": "Q" })
+    );
+    assert_eq!(one["observed_at"], "2026-01-15T12:00:00+05:30");
+    assert_eq!(one["code"]["code"], "2");
+    let result = &one["results"][0];
+    assert_eq!(result["code"], json!({ "code": "2", "text": "ALT" }));
+    assert_eq!(result["value"]["number"], "121.5");
+    assert_eq!(result["unit"], "U/L");
+    assert_eq!(
+        one["notes"],
+        json!([
+            "control: ConP",
+            "expires: 20270501",
+            "mean on the analyzer: 118",
+            "deviation on the analyzer: 3"
+        ])
+    );
+    assert_eq!(done.keys.more_accessions, ["140404/H"]);
+    assert!(done.unmapped.is_empty(), "{:?}", done.unmapped);
+
+    // with a patient's number typed in, and with OBX: nobody's all the same
+    let named = "PID|1|77\rOBR|1|T1|2|Mindray^BS-480\rOBX|1|NM|2|ALT|40.9|U/L";
+    for (kind, role, events) in [
+        ("0", Value::Null, 2),
+        ("1", json!("C"), 1),
+        ("2", json!("Q"), 1),
+    ] {
+        let done = translate(of_kind(kind, named).as_bytes()).unwrap();
+        let all = bodies(&done);
+        assert_eq!(all.len(), events, "{kind}");
+        assert_eq!(all[events - 1].1["specimen"]["role"], role, "{kind}");
+    }
+    // a calibration without results, a control without a value
+    for (kind, obr) in [("1", qc), ("2", "OBR|1|2|ALT")] {
+        let done = translate(of_kind(kind, obr).as_bytes()).unwrap();
+        assert!(done.events.is_empty());
+        assert_eq!(done.outcome, TranslationOutcome::NotTranslated);
+        assert!(
+            done.notes[0].contains("nothing to file"),
+            "{:?}",
+            done.notes
+        );
+    }
 }
 
 #[test]

@@ -19,9 +19,7 @@ pub(super) fn subject(
 ) -> Option<Identifier> {
     let number = first_of(scope, &scope.dialect.patient, service, patient)?;
     let subject = scope.identifier(number);
-    if output.keys.patient_number.is_none() {
-        output.keys.patient_number = Some(subject.value.chars().take(80).collect());
-    }
+    output.keys.about_patient(&subject.value);
     output.events.push(Event::new(
         subject.key.0.to_string(),
         occurred.map(|m| m.at),

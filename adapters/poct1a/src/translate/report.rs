@@ -117,8 +117,8 @@ fn push(scope: &Scope<'_>, holder: Holder<'_>, occurred: Option<&Moment>, output
         occurred_at: occurred.map(|m| m.text.clone()),
         subject,
     };
-    if output.keys.accession.is_none() {
-        output.keys.accession = report.specimen.as_ref().and_then(|s| s.number.clone());
+    if let Some(number) = report.specimen.as_ref().and_then(|s| s.number.as_deref()) {
+        output.keys.about_specimen(number);
     }
     let aggregate = scope.aggregate(report.subject.as_ref(), report.specimen.as_ref());
     output

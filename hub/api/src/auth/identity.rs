@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::extract::ConnectInfo;
 use axum::http::{StatusCode, header, request::Parts};
@@ -58,9 +57,21 @@ pub(crate) enum Reach {
     Everywhere,
 }
 
+/// What was found of the caller when the request came in ([`crate::caller`]).
+#[derive(Debug, Clone)]
+pub(crate) struct Known(pub(crate) Result<Identity, Problem>);
+
 impl Identity {
-    /// Reads and checks the bearer token, and looks up where its bearer stands.
+    /// Reads and checks the bearer token, and looks up where its bearer stands; once for a request.
     pub(crate) async fn of(parts: &Parts, state: &ApiState) -> Result<Self, Problem> {
+        if let Some(Known(found)) = parts.extensions.get::<Known>() {
+            return found.clone();
+        }
+        Self::look_up(parts, state).await
+    }
+
+    /// The same, asked anew: for who stays connected.
+    pub(crate) async fn look_up(parts: &Parts, state: &ApiState) -> Result<Self, Problem> {
         let token = bearer_token(parts)?;
         let bearer = tokens::verify(&state.keys, &state.pool, token, Purpose::Access)
             .await?
@@ -115,11 +126,6 @@ impl Identity {
                 "this client may not come from this address",
             ));
         }
-        let rate = u32::try_from(row.rate_per_minute).unwrap_or(1);
-        state
-            .rates
-            .take(bearer.id, rate, Instant::now())
-            .map_err(too_often)?;
         Ok(Self {
             tenant: bearer.tenant,
             username: client_actor(&row.name),
@@ -221,6 +227,14 @@ impl Identity {
             if standing.broken_glass.iter().any(|(patient, until)| *until > now && patients.contains(patient)))
     }
 
+    /// Requests a minute that a program was made with; people have the configuration's.
+    pub(crate) fn rate(&self) -> Option<u32> {
+        match &self.rights {
+            Rights::Client { row, .. } => Some(u32::try_from(row.rate_per_minute).unwrap_or(1)),
+            Rights::User(_) => None,
+        }
+    }
+
     /// Each permission and where it holds, for the caller's own eyes.
     pub(crate) fn held(&self) -> Vec<(String, Option<Place>)> {
         let mut held: Vec<(String, Option<Place>)> = match &self.rights {
@@ -305,17 +319,6 @@ pub(crate) fn client_actor(name: &str) -> String {
 
 fn not_valid() -> Problem {
     Problem::unauthenticated("the token is not valid or has expired")
-}
-
-/// Too many requests of one program.
-pub(crate) fn too_often(seconds: u64) -> Problem {
-    let mut problem = Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "auth.rate",
-        format!("this client asks too often; try again in {seconds} seconds"),
-    );
-    problem.retry_after = Some(seconds);
-    problem
 }
 
 /// From this address? An address that is not known is none of the allowed ones.

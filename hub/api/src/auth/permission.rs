@@ -16,10 +16,15 @@ pub(crate) trait Permission: Send + Sync + 'static {
     const NAME: &'static str;
     /// It shows what stands in a patient's chart: who has it at some places only, or where a relationship is demanded,
     /// sees it by the patient and not by lists.
-    const CHART: bool = matches!(
-        Self::NAME.as_bytes(),
+    const CHART: bool = is_chart(Self::NAME);
+}
+
+/// It shows what stands in a patient's chart.
+pub(crate) const fn is_chart(permission: &str) -> bool {
+    matches!(
+        permission.as_bytes(),
         b"encounters:read" | b"orders:read" | b"results:read"
-    );
+    )
 }
 
 macro_rules! permissions {
@@ -110,6 +115,44 @@ permissions! {
     ClientsRead = "clients:read",
     /// Make and change API clients and their secrets.
     ClientsManage = "clients:manage",
+    /// Follow what changes; of each kind of thing only who may list it.
+    ChangesRead = "changes:read",
+    /// See facilities, departments, wards and beds, not who is in them.
+    FacilitiesRead = "facilities:read",
+    /// Define facilities, departments, wards and beds.
+    FacilitiesManage = "facilities:manage",
+    /// See who is in the beds of one's wards, who is in the house and who waits.
+    BedsRead = "beds:read",
+    /// Say that an empty bed is clean, is to be cleaned, or is out of use.
+    BedsManage = "beds:manage",
+    /// Open visits and ask for admissions at one's places.
+    EncountersOpen = "encounters:open",
+    /// Lead visits from token to done; change what else is known of encounters.
+    EncountersManage = "encounters:manage",
+    /// Lead stays: reserve, admit, transfer, discharge, leave, close, cancel.
+    StaysManage = "stays:manage",
+    /// Clear the clinical gate of a discharge.
+    GatesClinical = "gates:clinical",
+    /// Clear the gate of the pharmacy.
+    GatesPharmacy = "gates:pharmacy",
+    /// Clear the gate of billing.
+    GatesBilling = "gates:billing",
+    /// Clear the gate of the insurer.
+    GatesTpa = "gates:tpa",
+    /// See where hospital systems and the house's own register differ.
+    DifferencesRead = "adt_differences:read",
+    /// Close such a difference.
+    DifferencesResolve = "adt_differences:resolve",
+    /// See schedules and what is free in them.
+    SchedulesRead = "schedules:read",
+    /// Make and change schedules, leave and extra hours.
+    SchedulesManage = "schedules:manage",
+    /// See appointments, waiting lists and queues: those of a clinic at one's places, or a patient's.
+    AppointmentsRead = "appointments:read",
+    /// Book, confirm, move and cancel appointments, receive patients, keep the waiting list.
+    AppointmentsBook = "appointments:book",
+    /// Call the next patient, begin and end consultations.
+    QueuesCall = "queues:call",
     /// See the customers of the installation and their plans; holds in the tenant `platform` only.
     TenantsRead = "tenants:read",
     /// Make, change, suspend and close customers; holds in the tenant `platform` only.
@@ -125,7 +168,7 @@ pub(crate) const ALL: &str = "*";
 
 /// What is read under these tells nothing of a patient. Whatever is read under any other permission leaves a row in the audit
 /// trail, also under one that comes later: it has to be put here to be left out.
-const OF_NOBODY: [&str; 8] = [
+const OF_NOBODY: [&str; 10] = [
     "channels:read",
     "commands:read",
     "audit:read",
@@ -134,6 +177,8 @@ const OF_NOBODY: [&str; 8] = [
     "roles:read",
     "clients:read",
     "tenants:read",
+    "facilities:read",
+    "schedules:read",
 ];
 
 /// True when what is read under it is about patients.
@@ -221,9 +266,6 @@ fn allowed<P: Permission>(who: &Identity, parts: &Parts) -> Result<Reach, Proble
             "the tenant is suspended: what it has can be read, and what instruments send is filed; nothing else is written",
         ));
     }
-    if shows_patients(P::NAME) {
-        Look::begin(parts, who, P::NAME);
-    }
     if who.must_change_password() {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
@@ -233,7 +275,13 @@ fn allowed<P: Permission>(who: &Identity, parts: &Parts) -> Result<Reach, Proble
     }
     match who.reach(P::NAME) {
         Reach::Nowhere => Err(Problem::forbidden(P::NAME)),
-        reach => Ok(reach),
+        reach => {
+            // under the permission that he has: where one of several will do, not under the first that was tried
+            if shows_patients(P::NAME) {
+                Look::begin(parts, who, P::NAME);
+            }
+            Ok(reach)
+        }
     }
 }
 

@@ -238,6 +238,36 @@ pub(crate) async fn encounters(
     })
 }
 
+/// Stays of the house, newest first.
+pub(crate) async fn admissions(
+    tx: &mut Tx<'_>,
+    filter: &queries::AdmissionFilter,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Encounter>, Problem> {
+    let rows = queries::admissions(tx.conn(), filter, page_of(cursor, limit)?).await?;
+    let next = next(limit, &rows, queries::EncounterRow::cursor);
+    Ok(Page {
+        items: with_patients(tx, rows).await?,
+        next_cursor: next,
+    })
+}
+
+/// Encounters with their patients.
+pub(crate) async fn with_patients(
+    tx: &mut Tx<'_>,
+    rows: Vec<queries::EncounterRow>,
+) -> Result<Vec<Encounter>, Problem> {
+    let keys = patients_of(tx, rows.iter().map(|row| Some(row.subject_key))).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let patient = patient_of(&keys, Some(row.subject_key));
+            Encounter::of(row, patient)
+        })
+        .collect())
+}
+
 pub(crate) async fn encounter(
     tx: &mut Tx<'_>,
     id: Uuid,

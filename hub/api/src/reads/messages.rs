@@ -135,8 +135,9 @@ async fn effects(tx: &mut Tx<'_>, found: &queries::Lineage) -> Result<Vec<Effect
         events,
         found: Vec::new(),
     };
-    let mut results = Vec::new();
-    if let Some(number) = &message.patient_number {
+    let more = message.more_patients.iter().flatten();
+    let patients: Vec<&String> = message.patient_number.iter().chain(more).collect();
+    for number in &patients {
         let value = format!("|{number}");
         let keys = patient::subject_keys_for_identifier(tx.conn(), &value).await?;
         let mut people: Vec<Uuid> = keys.iter().map(|key| key.patient_id).collect();
@@ -163,13 +164,18 @@ async fn effects(tx: &mut Tx<'_>, found: &queries::Lineage) -> Result<Vec<Effect
         for row in clinical::reports_for_subjects(tx.conn(), &keys, &filter, page).await? {
             effects.add("report", row.id, row.source_event);
         }
-        results = clinical::results_for_subjects(tx.conn(), &keys, &all, page).await?;
-    } else if let Some(accession) = &message.accession {
-        results = clinical::results_for_specimen(tx.conn(), accession, &all, page).await?;
+        let results = clinical::results_for_subjects(tx.conn(), &keys, &all, page).await?;
+        effects.reports_of(&results);
     }
-    // a correction changes results of a report that another event filed
-    for row in results {
-        effects.add("report", row.report_id, row.source_event);
+    // of a message that names patients only those of its tubes are left that came without one
+    let more = message.more_accessions.iter().flatten();
+    let mut tubes: Vec<&String> = message.accession.iter().chain(more).collect();
+    if !patients.is_empty() && tubes.len() == 1 {
+        tubes.clear();
+    }
+    for number in tubes {
+        let results = clinical::results_for_specimen(tx.conn(), number, &all, page).await?;
+        effects.reports_of(&results);
     }
     Ok(effects.found)
 }
@@ -180,6 +186,13 @@ struct Effects {
 }
 
 impl Effects {
+    /// A correction changes results of a report that another event filed.
+    fn reports_of(&mut self, results: &[clinical::ResultRow]) {
+        for row in results {
+            self.add("report", row.report_id, row.source_event);
+        }
+    }
+
     fn add(&mut self, kind: &'static str, id: Uuid, event_id: Uuid) {
         let effect = Effect { kind, id, event_id };
         if self.events.contains(&event_id) && !self.found.contains(&effect) {

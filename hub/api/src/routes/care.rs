@@ -12,14 +12,19 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::auth::permission::{Can, EncountersRead, OrdersRead, ResultsRead};
+use crate::auth::permission::{
+    Can, CanSomewhere, EncountersRead, OrdersRead, Permission as _, ResultsRead,
+};
 use crate::backbone::BackboneError;
 use crate::extract::{Params, Segment};
+use crate::if_match::tagged;
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::care::{self as reads, OrderFilter, ResultFilter, Scope, Versions};
 use crate::reads::patients::{self, Keys};
+use crate::reads::stays;
 use crate::state::ApiState;
+use crate::trace::Trace;
 use crate::views::care::{
     Encounter, EncounterDetail, LabResult, Order, OrderDetail, Report, ReportDetail,
 };
@@ -329,22 +334,25 @@ async fn order(
 
 /// Read an encounter
 ///
-/// With the places the patient was in.
+/// With the places the patient was in, its stage and the steps that are possible. Whoever has the permission at some places only
+/// reads those of patients there.
 #[utoipa::path(get, path = "/encounters/{id}", tag = "results", params(("id" = Uuid, Path, description = "the encounter")),
     security(("bearer" = ["encounters:read"])),
     responses(
-        (status = 200, description = "the encounter", body = EncounterDetail),
+        (status = 200, description = "the encounter; ETag is its version", body = EncounterDetail),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)")))]
 async fn encounter(
-    can: Can<EncountersRead>,
+    can: CanSomewhere<EncountersRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<Uuid>,
-) -> Result<Json<EncounterDetail>, Problem> {
+) -> Result<Response, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
+    stays::open(&state, &trace, &can.who, EncountersRead::NAME, &mut tx, id).await?;
     let encounter = reads::encounter(&mut tx, id)
         .await?
-        .ok_or_else(|| Problem::unknown("encounters.unknown", "no encounter has this id"))?;
-    Ok(Json(encounter))
+        .ok_or_else(stays::no_encounter)?;
+    Ok(tagged(&encounter, encounter.encounter.version))
 }
 
 /// Whose rows are asked for, when an identifier says so.

@@ -222,7 +222,7 @@ struct ClientChange {
 
 /// Change an API client
 ///
-/// With `If-Match` only when nobody changed it meanwhile.
+/// Only when nobody changed it since the version that `If-Match` names.
 #[utoipa::path(patch, path = "/clients/{id}", tag = "users",
     params(("id" = Uuid, Path, description = "the client"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
     request_body = ClientChange, security(("bearer" = ["clients:manage"])),
@@ -231,7 +231,7 @@ struct ClientChange {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or it would give what you do not have (`grants.exceeds_own`)"),
         (status = 404, description = "no API client has this id (`clients.unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`clients.stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`clients.stale`)")))]
 async fn change(
     can: Can<ClientsManage>,
     State(state): State<ApiState>,

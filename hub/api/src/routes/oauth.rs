@@ -17,13 +17,14 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries::{self, ClientRow};
 
-use crate::auth::identity::{client_actor, may_come_from, too_often};
+use crate::auth::identity::{client_actor, may_come_from};
 use crate::auth::secrets;
 use crate::auth::sign_in::{self, Origin};
 use crate::auth::throttle::{Try, throttled};
 use crate::auth::tokens::{self, Bearer, Kind, Purpose, TOKEN_LIFETIME};
 use crate::command::Asking;
 use crate::extract::unreadable;
+use crate::limits::Refused;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::trace::Trace;
@@ -118,9 +119,9 @@ pub(super) async fn token(
     state.throttle.succeeded(who);
     let rate = u32::try_from(row.rate_per_minute).unwrap_or(1);
     state
-        .rates
-        .take(row.id, rate, Instant::now())
-        .map_err(too_often)?;
+        .counts
+        .caller(row.id, "client", rate)
+        .map_err(Refused::problem)?;
     let scope = scope(&row, request.scope.as_deref())?;
     let bearer = Bearer {
         tenant,

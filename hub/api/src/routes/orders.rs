@@ -190,25 +190,27 @@ fn said(text: Option<String>) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
+/// A number or a code that every peer can hold.
+pub(crate) fn fits_number(field: &'static str, text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() {
+        Err(Problem::invalid(field, "must not be empty"))
+    } else if text.len() > NUMBER_BYTES || text.chars().any(char::is_control) {
+        Err(Problem::invalid(
+            field,
+            format!("has more than {NUMBER_BYTES} bytes or a control character"),
+        ))
+    } else {
+        Ok(())
+    }
+}
+
 fn check(order: &NewOrder) -> Result<(), Problem> {
-    let number = |field: &'static str, text: &str| {
-        if text.trim().is_empty() {
-            Err(Problem::invalid(field, "must not be empty"))
-        } else if text.len() > NUMBER_BYTES || text.chars().any(char::is_control) {
-            Err(Problem::invalid(
-                field,
-                format!("has more than {NUMBER_BYTES} bytes or a control character"),
-            ))
-        } else {
-            Ok(())
-        }
-    };
-    number("code.code", &order.code.code)?;
+    fits_number("code.code", &order.code.code)?;
     if let Some(tube) = &order.specimen {
-        number("specimen.number", &tube.number)?;
+        fits_number("specimen.number", &tube.number)?;
     }
     if let Some(text) = &order.placer_number {
-        number("placer_number", text)?;
+        fits_number("placer_number", text)?;
     }
     if order.notes.iter().map(String::len).sum::<usize>() > 2_000 {
         return Err(Problem::invalid("notes", "have more than 2000 bytes"));

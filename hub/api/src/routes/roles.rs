@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use schemas::identity::{DefineRole, EndGrant, GiveGrant};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -20,6 +20,7 @@ use crate::auth::permission::{
 use crate::auth::sign_in;
 use crate::command::{Accepted, Placed, Sender};
 use crate::extract::{Body, Segment};
+use crate::if_match::{Seen, must_match, tagged};
 use crate::page::{Moment, Page};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -30,6 +31,7 @@ use crate::views::integration::Applied;
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
+        .routes(routes!(read))
         .routes(routes!(define))
         .routes(routes!(grants))
         .routes(routes!(give))
@@ -81,6 +83,28 @@ async fn list(
     )))
 }
 
+/// Read a role
+#[utoipa::path(get, path = "/roles/{id}", tag = "users", params(("id" = String, Path, description = "the role's code")),
+    security(("bearer" = ["roles:read"])),
+    responses(
+        (status = 200, description = "the role; ETag is the version of one of the hospital's own", body = Role),
+        (status = 404, description = "no role has this code (`roles.unknown`)")))]
+async fn read(
+    can: Can<RolesRead>,
+    State(state): State<ApiState>,
+    Segment(code): Segment<String>,
+) -> Result<Response, Problem> {
+    if let Some(role) = built_in::find(&code) {
+        return Ok(Json(Role::built_in(role)).into_response());
+    }
+    let mut tx = state.read(&can.who.tenant).await?;
+    let role = queries::role(tx.conn(), &code)
+        .await?
+        .ok_or_else(|| Problem::unknown("roles.unknown", "no role has this code"))?;
+    let version = role.version;
+    Ok(tagged(&Role::own(role), version))
+}
+
 /// A role of one's own.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -98,19 +122,25 @@ struct NewRole {
 
 /// Make, change or retire a role
 ///
-/// Of the hospital's own; those that come with the program can't be changed. Who holds it has the change within seconds.
-#[utoipa::path(put, path = "/roles/{id}", tag = "users", params(("id" = String, Path, description = "the role's code: a-z, 0-9 and _, 2 to 40")),
+/// Of the hospital's own; those that come with the program can't be changed. Who holds it has the change within seconds. A role
+/// that is there is changed only with `If-Match`.
+#[utoipa::path(put, path = "/roles/{id}", tag = "users",
+    params(
+        ("id" = String, Path, description = "the role's code: a-z, 0-9 and _, 2 to 40"),
+        ("If-Match" = Option<String>, Header, description = "ETag of what was read; absent to make a new one")),
     request_body = NewRole, security(("bearer" = ["roles:manage"])),
     responses(
         (status = 200, description = "so it is now", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or it would give what you do not have (`grants.exceeds_own`)"),
-        (status = 409, description = "a built-in role has this code (`roles.code_in_use`)")))]
+        (status = 409, description = "a built-in role has this code (`roles.code_in_use`), or somebody made it meanwhile (`roles.stale`)"),
+        (status = 412, description = "somebody changed it meanwhile (`roles.stale`)")))]
 async fn define(
     can: Can<RolesManage>,
     State(state): State<ApiState>,
     trace: Trace,
     Segment(code): Segment<String>,
+    seen: Seen,
     Body(role): Body<NewRole>,
 ) -> Result<Response, Problem> {
     let is_code = (2..=40).contains(&code.len())
@@ -131,13 +161,29 @@ async fn define(
         let mut tx = state.read(&can.who.tenant).await?;
         queries::role(tx.conn(), &code).await?
     };
-    if let Some(before) = before {
+    if let Some(before) = &before {
         within_own(&can.who, &before.permissions)?;
     }
+    let version = match (seen, &before) {
+        (Seen::Nothing, Some(_)) => return Err(must_match()),
+        // whoever makes one must not change that which somebody makes at the same moment
+        (Seen::Nothing, None) => Some(0),
+        (Seen::Whatever, Some(_)) => None,
+        (Seen::Version(version), Some(_)) => Some(version),
+        // RFC 9110 §13.1.1: nothing that is not there matches
+        (Seen::Whatever | Seen::Version(_), None) => {
+            return Err(Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "roles.stale",
+                "there is no role with this code; without If-Match it is made",
+            ));
+        }
+    };
     let command = DefineRole {
         name: super::text("name", role.name)?,
         permissions: role.permissions,
         retired: role.retired,
+        version,
         actor: can.who.username.clone(),
         code: code.clone(),
     };

@@ -192,7 +192,7 @@ async fn enrol(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "code": "492039" }))]
-struct Code {
+struct AppCode {
     #[schema(max_length = 32)]
     code: String,
 }
@@ -200,7 +200,7 @@ struct Code {
 /// Confirm a second factor
 ///
 /// From now on sign-ins need it, and other sessions end. The recovery codes are shown this once; each is good once.
-#[utoipa::path(post, path = "/me/totp/confirm", tag = "sign-in", request_body = Code, security(("bearer" = [])),
+#[utoipa::path(post, path = "/me/totp/confirm", tag = "sign-in", request_body = AppCode, security(("bearer" = [])),
     responses(
         (status = 200, description = "it counts", body = RecoveryCodes),
         (status = 202, description = "accepted, no outcome yet; begin again", body = Accepted),
@@ -211,7 +211,7 @@ async fn confirm(
     SignedIn(who): SignedIn,
     State(state): State<ApiState>,
     trace: Trace,
-    Body(given): Body<Code>,
+    Body(given): Body<AppCode>,
 ) -> Result<Response, Problem> {
     let user = user_of(&who)?;
     let factor = {

@@ -256,7 +256,7 @@ struct UserChange {
 
 /// Change a user
 ///
-/// With `If-Match` only when nobody changed it meanwhile.
+/// Only when nobody changed it since the version that `If-Match` names.
 #[utoipa::path(patch, path = "/users/{id}", tag = "users",
     params(("id" = Uuid, Path, description = "the user"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
     request_body = UserChange, security(("bearer" = ["users:manage"])),
@@ -264,7 +264,7 @@ struct UserChange {
         (status = 200, description = "changed", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no user has this id (`users.unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`users.stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`users.stale`)")))]
 async fn change(
     can: Can<UsersManage>,
     State(state): State<ApiState>,

@@ -2,7 +2,7 @@
 //! so that nothing has to be said twice.
 
 use schemars::generate::SchemaSettings;
-use schemas::care::{Code, Location, Practitioner, Value};
+use schemas::care::{Attachment, Code, Location, Practitioner, Value};
 use schemas::devices::AlarmValue;
 use schemas::patients::{Address, HumanName, Telecom};
 use utoipa::openapi::RefOr;
@@ -33,6 +33,28 @@ descriptions! {
     human_names: Vec<HumanName>,
     telecoms: Vec<Telecom>,
     addresses: Vec<Address>,
+}
+
+/// Each canonical type as it is described wherever it stands, without its title.
+pub(crate) fn all() -> Vec<(&'static str, serde_json::Value)> {
+    fn plain<T: schemars::JsonSchema>() -> serde_json::Value {
+        let mut schema = serde_json::to_value(describe::<T>()).unwrap_or_default();
+        if let Some(members) = schema.as_object_mut() {
+            members.remove("title");
+        }
+        schema
+    }
+    vec![
+        ("Code", plain::<Code>()),
+        ("Location", plain::<Location>()),
+        ("Practitioner", plain::<Practitioner>()),
+        ("Attachment", plain::<Attachment>()),
+        ("Value", plain::<Value>()),
+        ("AlarmValue", plain::<AlarmValue>()),
+        ("HumanName", plain::<HumanName>()),
+        ("Telecom", plain::<Telecom>()),
+        ("Address", plain::<Address>()),
+    ]
 }
 
 #[cfg(test)]

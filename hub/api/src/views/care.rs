@@ -14,7 +14,8 @@ use super::canonical;
     "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "patient_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d",
     "visit_number": "V-1001", "class": "I", "status": "in_progress",
     "location": { "point_of_care": "ICU", "bed": "4" }, "attending": { "id": "D12", "name": "R. Rao" },
-    "started_at": "2026-01-30T22:10:00Z", "version": 2, "updated_at": "2026-01-31T08:30:00Z"
+    "started_at": "2026-01-30T22:10:00Z", "version": 2, "updated_at": "2026-01-31T08:30:00Z",
+    "stage": "admitted", "next_steps": ["transfer", "initiate_discharge", "leave", "cancel"]
 }))]
 pub(crate) struct Encounter {
     pub id: Uuid,
@@ -54,6 +55,42 @@ pub(crate) struct Encounter {
         skip_serializing_if = "Option::is_none"
     )]
     pub ended_at: Option<OffsetDateTime>,
+    /// Where it stands in its way through the house: `token`, `called`, `in_consult`, `done`, `no_show`; `requested`, `bed_reserved`,
+    /// `admitted`, `discharge_initiated`, `cleared`, `left`, `closed`; `cancelled`. Absent when too little was said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// The steps that are possible from there.
+    pub next_steps: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub department_id: Option<Uuid>,
+    /// Date of the token, at its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = Date)]
+    pub token_day: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
+    /// `self` or `insurer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ward_class: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medico_legal: Option<bool>,
+    /// When the patient is expected to leave.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expected_at: Option<OffsetDateTime>,
+    /// How it ended, as staff said it: `disposition`, `cause_of_death`, `form`, `note`, or `cancelled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub ending: Option<serde_json::Value>,
+    /// For `If-Match`.
     pub version: i32,
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
@@ -63,7 +100,8 @@ pub(crate) struct Encounter {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "visit_number": "V-1001", "class": "I", "status": "in_progress",
-    "version": 2, "updated_at": "2026-01-31T08:30:00Z",
+    "version": 2, "updated_at": "2026-01-31T08:30:00Z", "stage": "admitted",
+    "next_steps": ["transfer", "initiate_discharge", "leave", "cancel"],
     "places": [{ "location": { "point_of_care": "ICU", "bed": "4" }, "status": "active", "from_at": "2026-01-30T22:10:00Z" }]
 }))]
 pub(crate) struct EncounterDetail {

@@ -1,15 +1,16 @@
 //! A backbone in memory: messages go to the real workers at once, each with its row in the inbox.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use hub_api::{
-    Backbone, BackboneError, Check, CommandOutcome, CommandRequest, KeptBody, Readiness,
-    ReplayRequest,
+    Backbone, BackboneError, Check, CommandOutcome, CommandRequest, Follow, KeptBody, Noted,
+    Readiness, ReplayRequest,
 };
+use hub_core::facts::{Fact, FactPage};
 use hub_core::worker::Destination;
 use hub_core::{Envelope, Position, Stored, Verdict, Worker};
 use schemas::{ChannelId, RawId, TenantId};
@@ -21,6 +22,7 @@ use worker_clinical::ClinicalWorker;
 use worker_identity::IdentityWorker;
 use worker_integration::IntegrationWorker;
 use worker_patient::PatientWorker;
+use worker_scheduling::SchedulingWorker;
 
 /// What the backbone does with commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,13 @@ pub(crate) struct FakeBackbone {
     pub(crate) kept: Mutex<HashMap<(String, u64), Bytes>>,
     pub(crate) injected: Mutex<Vec<(ChannelId, Bytes, RawId)>>,
     pub(crate) replayed: Mutex<Vec<ReplayRequest>>,
+    /// As the bucket of requests: value and revision.
+    pub(crate) notes: Mutex<HashMap<String, Noted>>,
+    /// As EVENTS: facts that workers said, in order; the n-th stands at sequence n.
+    facts: Arc<Mutex<Vec<(TenantId, Fact)>>>,
+    told: Arc<tokio::sync::Notify>,
+    /// Facts up to this sequence have aged out.
+    pub(crate) aged_out: Mutex<u64>,
 }
 
 impl FakeBackbone {
@@ -52,6 +61,10 @@ impl FakeBackbone {
             kept: Mutex::default(),
             injected: Mutex::default(),
             replayed: Mutex::default(),
+            notes: Mutex::default(),
+            facts: Arc::default(),
+            told: Arc::default(),
+            aged_out: Mutex::default(),
         }
     }
 
@@ -68,6 +81,13 @@ impl FakeBackbone {
         let mut outcome = CommandOutcome::Pending;
         let mut waiting = vec![message];
         while let Some(message) = waiting.pop() {
+            if let Some(decided) = self.decided(&message).await {
+                if outcome == CommandOutcome::Pending {
+                    outcome = decided;
+                }
+                continue;
+            }
+            self.keep_fact(&message);
             let Some((worker, verdict)) = self.apply(&message).await else {
                 continue;
             };
@@ -103,6 +123,49 @@ impl FakeBackbone {
         outcome
     }
 
+    /// A message that came before is not applied again: what was decided then, as the inbox has it.
+    async fn decided(&self, message: &Envelope) -> Option<CommandOutcome> {
+        let mut tx = hub_core::Tx::begin(&self.pool, &message.tenant)
+            .await
+            .unwrap();
+        let told: Value =
+            sqlx::query_scalar("select answer from integration.inbox where event_id = $1")
+                .bind(message.id)
+                .fetch_optional(tx.conn())
+                .await
+                .unwrap()?;
+        let text = |member: &str| told[member].as_str().unwrap().to_owned();
+        Some(match told["status"].as_str() {
+            Some("refused") => CommandOutcome::Refused {
+                code: text("code"),
+                detail: text("detail"),
+            },
+            _ => CommandOutcome::Applied {
+                answer: Some(told["answer"].clone()).filter(|answer| !answer.is_null()),
+            },
+        })
+    }
+
+    fn keep_fact(&self, message: &Envelope) {
+        let is_event = schemas::CatalogueEntry::find(&message.name)
+            .is_some_and(|entry| entry.kind == schemas::MessageKind::Event);
+        if is_event {
+            let mut facts = self.facts.lock().unwrap();
+            let seq = facts.len() as u64 + 1;
+            facts.push((
+                message.tenant.clone(),
+                Fact {
+                    position: Position { seq, index: 0 },
+                    name: message.name.clone(),
+                    at: "2026-01-31T08:30:00Z".to_owned(),
+                    body: message.body.clone(),
+                },
+            ));
+            drop(facts);
+            self.told.notify_waiters();
+        }
+    }
+
     async fn apply(&self, message: &Envelope) -> Option<(&'static str, Verdict)> {
         let mut tx = hub_core::Tx::begin(&self.pool, &message.tenant)
             .await
@@ -125,6 +188,11 @@ impl FakeBackbone {
             (
                 IdentityWorker::NAME,
                 IdentityWorker.apply(&mut tx, batch).await,
+            )
+        } else if SchedulingWorker::CONSUMES.contains(&name) {
+            (
+                SchedulingWorker::NAME,
+                SchedulingWorker.apply(&mut tx, batch).await,
             )
         } else {
             return None;
@@ -229,6 +297,83 @@ impl Backbone for FakeBackbone {
         Ok((sha256 == ATTACHMENT).then(|| Bytes::from_static(b"%PDF-1.7")))
     }
 
+    async fn noted(&self, key: &str) -> Result<Option<Noted>, BackboneError> {
+        if self.mood() == Mood::Down {
+            return Err(BackboneError::Unavailable("not connected".to_owned()));
+        }
+        Ok(self.notes.lock().unwrap().get(key).cloned())
+    }
+
+    async fn note(&self, key: &str, seen: u64, value: Bytes) -> Result<Option<u64>, BackboneError> {
+        if self.mood() == Mood::Down {
+            return Err(BackboneError::Unavailable("not connected".to_owned()));
+        }
+        let mut notes = self.notes.lock().unwrap();
+        if notes.get(key).map_or(0, |noted| noted.revision) != seen {
+            return Ok(None);
+        }
+        let revision = seen + 1;
+        notes.insert(key.to_owned(), Noted { value, revision });
+        Ok(Some(revision))
+    }
+
+    async fn newest_fact(&self) -> Result<Position, BackboneError> {
+        Ok(Position {
+            seq: self.facts.lock().unwrap().len() as u64,
+            index: u16::MAX,
+        })
+    }
+
+    async fn facts(
+        &self,
+        tenant: &TenantId,
+        names: &[&'static str],
+        after: Position,
+        limit: usize,
+    ) -> Result<FactPage, BackboneError> {
+        let facts = self.facts.lock().unwrap();
+        let aged_out = *self.aged_out.lock().unwrap();
+        if after.seq > facts.len() as u64 || (after.seq > 0 && after.seq < aged_out) {
+            return Err(BackboneError::Gone);
+        }
+        let mut found: Vec<Fact> = facts
+            .iter()
+            .filter(|(whose, fact)| whose == tenant && names.contains(&fact.name.as_str()))
+            .map(|(_, fact)| fact.clone())
+            .filter(|fact| fact.position > after)
+            .collect();
+        let is_last = found.len() <= limit;
+        found.truncate(limit);
+        let end = Position {
+            seq: facts.len() as u64,
+            index: u16::MAX,
+        };
+        let reached = match found.last() {
+            Some(fact) if !is_last => fact.position,
+            _ => end,
+        };
+        Ok(FactPage {
+            facts: found,
+            reached,
+            is_last,
+        })
+    }
+
+    fn follow(
+        &self,
+        tenant: &TenantId,
+        names: &[&'static str],
+        after: Position,
+    ) -> Box<dyn Follow> {
+        Box::new(Reading {
+            facts: Arc::clone(&self.facts),
+            told: Arc::clone(&self.told),
+            tenant: tenant.clone(),
+            names: names.to_vec(),
+            after,
+        })
+    }
+
     async fn readiness(&self) -> Readiness {
         Readiness {
             nats: match self.mood() {
@@ -237,6 +382,41 @@ impl Backbone for FakeBackbone {
             },
             postgres: Check::Ok,
             migrations: Check::Ok,
+        }
+    }
+}
+
+struct Reading {
+    facts: Arc<Mutex<Vec<(TenantId, Fact)>>>,
+    told: Arc<tokio::sync::Notify>,
+    tenant: TenantId,
+    names: Vec<&'static str>,
+    after: Position,
+}
+
+#[async_trait]
+impl Follow for Reading {
+    async fn next(&mut self) -> Fact {
+        loop {
+            let told = Arc::clone(&self.told);
+            let told = told.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            let found = self
+                .facts
+                .lock()
+                .unwrap()
+                .iter()
+                .filter(|(whose, fact)| {
+                    *whose == self.tenant && self.names.contains(&fact.name.as_str())
+                })
+                .find(|(_, fact)| fact.position > self.after)
+                .map(|(_, fact)| fact.clone());
+            if let Some(fact) = found {
+                self.after = fact.position;
+                return fact;
+            }
+            told.await;
         }
     }
 }

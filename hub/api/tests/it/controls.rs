@@ -7,7 +7,7 @@ use serde_json::json;
 use super::house::House;
 use super::samples::{code, coded};
 
-fn control(value: &str, minute: u32) -> ResultReceived {
+pub(crate) fn control(value: &str, minute: u32) -> ResultReceived {
     ResultReceived {
         channel: ChannelId::new("lab").unwrap(),
         subject: None,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::house::House;
 use super::samples::coded;
 
-fn potassium(value: &str) -> Observation {
+pub(crate) fn potassium(value: &str) -> Observation {
     Observation {
         mapped: Some(Mapped {
             loinc: "2823-3".to_owned(),

@@ -72,7 +72,7 @@ async fn a_held_item_is_closed_without_a_mapping_once() {
     assert_eq!(unknown.problem(404), "integration.held_unknown");
 }
 
-fn dead(raw: u128, by: &str) -> DeadLettered {
+pub(crate) fn dead(raw: u128, by: &str) -> DeadLettered {
     DeadLettered {
         stage: Stage::Translate,
         by: by.to_owned(),
@@ -86,6 +86,7 @@ fn dead(raw: u128, by: &str) -> DeadLettered {
         stream_seq: 41,
         index: 2,
         attempts: 1,
+        in_ledger: false,
     }
 }
 

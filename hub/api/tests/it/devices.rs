@@ -21,7 +21,7 @@ fn icu(bed: &str) -> Location {
     }
 }
 
-fn observation(name: &str, loinc: &str, value: &str, at: &str) -> VitalObservation {
+pub(crate) fn observation(name: &str, loinc: &str, value: &str, at: &str) -> VitalObservation {
     VitalObservation {
         code: code(name),
         alternate: None,
@@ -52,7 +52,7 @@ fn observation(name: &str, loinc: &str, value: &str, at: &str) -> VitalObservati
     }
 }
 
-async fn measure(house: &House, bed: &str, observations: Vec<VitalObservation>) {
+pub(crate) async fn measure(house: &House, bed: &str, observations: Vec<VitalObservation>) {
     let body = VitalsObserved {
         channel: ChannelId::new("icu").unwrap(),
         subject: None,
@@ -70,7 +70,7 @@ async fn measure(house: &House, bed: &str, observations: Vec<VitalObservation>) 
     house.backbone.deliver(message).await;
 }
 
-async fn admit(house: &House, number: &str, bed: &str, at: &str) {
+pub(crate) async fn admit(house: &House, number: &str, bed: &str, at: &str) {
     house.event(&person(&house.tenant, number)).await;
     let body = EncounterReported {
         action: Admitted,
@@ -265,7 +265,7 @@ async fn unmatched_measurements_are_claimed_for_a_period_and_the_rest_discarded(
     );
 }
 
-fn alarm(name: &str, phase: AlarmPhase, at: &str) -> AlarmReported {
+pub(crate) fn alarm(name: &str, phase: AlarmPhase, at: &str) -> AlarmReported {
     AlarmReported {
         channel: ChannelId::new("icu").unwrap(),
         event_name: name.to_owned(),

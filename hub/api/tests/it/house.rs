@@ -10,7 +10,8 @@ use hub_api::{ApiLimits, ApiState, TokenKeys};
 use hub_core::Envelope;
 use schemas::care::{Observation, ResultReceived};
 use schemas::integration::{ChannelStateChanged, LinkState};
-use schemas::{ChannelId, RawId, TenantId};
+use schemas::patients::PatientReported;
+use schemas::{Body as _, ChannelId, RawId, TenantId};
 use serde_json::{Value, json};
 use test_support::{TestDatabase, envelope, tenant};
 use tokio::sync::OnceCell;
@@ -211,16 +212,30 @@ impl House {
         path: &str,
         body: &Value,
     ) -> Answer {
-        self.send(
-            Request::builder()
-                .method(method)
-                .uri(path)
-                .header(header::AUTHORIZATION, format!("Bearer {token}"))
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(Body::from(body.to_string()))
-                .unwrap(),
-        )
-        .await
+        // whichever version it is, where the version is not what the test is about
+        let seen = (method == "PATCH").then_some(("if-match", "*"));
+        self.write_with(token, method, path, body, seen.as_slice())
+            .await
+    }
+
+    pub(crate) async fn write_with(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::from(body.to_string())).unwrap())
+            .await
     }
 
     /// The administrator's token.
@@ -271,7 +286,41 @@ impl House {
 
     /// An ORU as it arrives: raw bytes, ledger, patient, report. Returns the raw id.
     pub(crate) async fn report(&self, patient: &str, seq: u64, results: Vec<Observation>) -> Uuid {
-        let bytes = Bytes::from(format!("MSH|^~\\&|LAB\rPID|||{patient}\rOBX|{seq}\r"));
+        self.rack(&[Some(patient)], seq, &results).await
+    }
+
+    /// The same of several tubes in one message; `None` is a tube without a patient. The tubes are `A-7`, `A-7.1` …
+    pub(crate) async fn rack(
+        &self,
+        patients: &[Option<&str>],
+        seq: u64,
+        results: &[Observation],
+    ) -> Uuid {
+        self.arrives(patients, seq, seq, results).await
+    }
+
+    /// Another message about the report `of` was about: corrected results, for instance.
+    pub(crate) async fn report_again(
+        &self,
+        patient: &str,
+        of: u64,
+        seq: u64,
+        results: Vec<Observation>,
+    ) -> Uuid {
+        self.arrives(&[Some(patient)], of, seq, &results).await
+    }
+
+    /// The message `seq`, which numbers its reports and tubes by `of`.
+    async fn arrives(
+        &self,
+        patients: &[Option<&str>],
+        of: u64,
+        seq: u64,
+        results: &[Observation],
+    ) -> Uuid {
+        let named: Vec<&str> = patients.iter().copied().flatten().collect();
+        let named = named.join("~");
+        let bytes = Bytes::from(format!("MSH|^~\\&|LAB\rPID|||{named}\rOBX|{seq}\r"));
         let channel = ChannelId::new("lab").unwrap();
         let raw_id = RawId::of(&self.tenant, &channel, &bytes);
         self.backbone
@@ -279,36 +328,47 @@ impl House {
             .lock()
             .unwrap()
             .insert(("RAW".to_owned(), seq), bytes.clone());
-        self.event(&translated(raw_id, seq, patient, bytes.len()))
-            .await;
-        let mut person = envelope(
-            &self.tenant,
-            "/channel/demo/lab",
-            &person(&self.tenant, patient),
-        );
-        person.id = schemas::event_id(raw_id.0, 0);
-        self.backbone.deliver(person).await;
-        let received = ResultReceived {
-            channel,
-            subject: Some(identifier(&self.tenant, patient)),
-            visit_number: Some("V-1".to_owned()),
-            placer_number: None,
-            filler_number: Some(format!("LAB-{seq}")),
-            code: code("CHEM"),
-            status: Some("F".to_owned()),
-            observed_at: Some("2026-03-01T12:00:00Z".to_owned()),
-            issued_at: None,
-            specimen: Some(schemas::care::Specimen {
-                number: Some(format!("A-{seq}")),
-                ..schemas::care::Specimen::default()
-            }),
-            results,
-            notes: Vec::new(),
-            occurred_at: None,
+        let number = |kind, place| match place {
+            0 => format!("{kind}-{of}"),
+            place => format!("{kind}-{of}.{place}"),
         };
-        let mut result = envelope(&self.tenant, "/channel/demo/lab", &received);
-        result.id = schemas::event_id(raw_id.0, 1);
-        self.backbone.deliver(result).await;
+        let mut arrived = translated(raw_id, seq, "", bytes.len());
+        (arrived.keys.patient_number, arrived.events) = (None, Vec::new());
+        let mut messages = Vec::new();
+        for (place, patient) in patients.iter().enumerate() {
+            arrived.keys.about_specimen(&number("A", place));
+            if let Some(patient) = patient {
+                arrived.keys.about_patient(patient);
+                arrived.events.push(PatientReported::NAME.to_owned());
+                let person = person(&self.tenant, patient);
+                messages.push(envelope(&self.tenant, "/channel/demo/lab", &person));
+            }
+            arrived.events.push(ResultReceived::NAME.to_owned());
+            let received = ResultReceived {
+                channel: channel.clone(),
+                subject: patient.map(|patient| identifier(&self.tenant, patient)),
+                visit_number: patient.map(|_| "V-1".to_owned()),
+                placer_number: None,
+                filler_number: Some(number("LAB", place)),
+                code: code("CHEM"),
+                status: Some("F".to_owned()),
+                observed_at: Some("2026-03-01T12:00:00Z".to_owned()),
+                issued_at: None,
+                specimen: Some(schemas::care::Specimen {
+                    number: Some(number("A", place)),
+                    ..schemas::care::Specimen::default()
+                }),
+                results: results.to_vec(),
+                notes: Vec::new(),
+                occurred_at: None,
+            };
+            messages.push(envelope(&self.tenant, "/channel/demo/lab", &received));
+        }
+        self.event(&arrived).await;
+        for (index, mut message) in (0..).zip(messages) {
+            message.id = schemas::event_id(raw_id.0, index);
+            self.backbone.deliver(message).await;
+        }
         raw_id.0
     }
 

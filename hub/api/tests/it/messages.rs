@@ -140,3 +140,25 @@ async fn a_message_is_followed_to_its_effects() {
     let report = lineage.json["effects"][1]["id"].as_str().unwrap();
     house.get(&format!("/api/v1/reports/{report}")).await.ok();
 }
+
+#[tokio::test]
+async fn a_message_about_several_patients_is_followed_to_the_effects_on_each() {
+    let house = House::new().await;
+    let results = [coded("GLU", "104")];
+    let rack = [Some("12345"), Some("777"), None, Some("12345")];
+    let raw = house.rack(&rack, 7, &results).await;
+    // of one of the patients, and of another message
+    house.report("777", 8, results.to_vec()).await;
+    let lineage = house.get(&format!("/api/v1/messages/{raw}/lineage")).await;
+    let effects = lineage.ok()["effects"].as_array().unwrap().clone();
+    let of = |kind: &str| effects.iter().filter(|one| one["kind"] == kind).count();
+    assert_eq!((of("patient"), of("report")), (2, 4), "{effects:?}");
+    let mut numbers = Vec::new();
+    for effect in effects.iter().filter(|one| one["kind"] == "report") {
+        let id = effect["id"].as_str().unwrap();
+        let report = house.get(&format!("/api/v1/reports/{id}")).await;
+        numbers.push(report.ok()["filler_number"].as_str().unwrap().to_owned());
+    }
+    numbers.sort();
+    assert_eq!(numbers, ["LAB-7", "LAB-7.1", "LAB-7.2", "LAB-7.3"]);
+}

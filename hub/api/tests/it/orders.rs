@@ -16,7 +16,7 @@ async fn house_with(patients: &[&str]) -> House {
     house
 }
 
-fn order(patient: &str, number: &str) -> serde_json::Value {
+pub(crate) fn order(patient: &str, number: &str) -> serde_json::Value {
     json!({
         "patient_identifier": patient,
         "code": { "code": "2345-7", "system": "LN", "text": "Glucose" },

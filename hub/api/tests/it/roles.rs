@@ -151,8 +151,12 @@ async fn a_role_of_ones_own_changes_what_its_holders_may_do() {
         let role = json!({ "name": "Night desk", "permissions": permissions, "retired": retired });
         let house = &house;
         async move {
+            let path = "/api/v1/roles/night_desk";
+            let before = house.get(path).await;
+            let tag = before.header("etag").to_owned();
+            let seen = (!tag.is_empty()).then_some(("if-match", tag.as_str()));
             house
-                .write_as(house.token(), "PUT", "/api/v1/roles/night_desk", &role)
+                .write_with(house.token(), "PUT", path, &role, seen.as_slice())
                 .await
         }
     };

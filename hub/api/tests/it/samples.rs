@@ -31,6 +31,7 @@ pub(crate) fn translated(raw_id: RawId, seq: u64, patient: &str, size: usize) ->
         unmapped: vec!["PV1-18".to_owned()],
         notes: Vec::new(),
         parent: None,
+        refused: None,
     }
 }
 

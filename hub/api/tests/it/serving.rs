@@ -41,3 +41,40 @@ async fn requests_are_served_and_idle_connections_do_not_hold_up_the_end() {
     assert!(asked.elapsed() < Duration::from_secs(6));
     assert_eq!(caller.read(&mut answer).await.unwrap(), 0, "closed");
 }
+
+/// The status line of what is answered to these bytes.
+async fn answer_to(address: std::net::SocketAddr, bytes: &[u8]) -> String {
+    let mut caller = TcpStream::connect(address).await.unwrap();
+    // the listener may hang up before it has read all of it
+    let _ = caller.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(10), caller.read_to_end(&mut answer)).await;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_or_has_too_many_lines_is_refused() {
+    let house = House::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    tokio::spawn(hub_api::serve(
+        listener,
+        house.router.clone(),
+        stop.clone().cancelled_owned(),
+    ));
+    let head = |lines: &str| {
+        format!("GET /healthz HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n{lines}\r\n")
+    };
+    let plain = answer_to(address, head("").as_bytes()).await;
+    assert_eq!(plain, "HTTP/1.1 200 OK");
+    for lines in [
+        "x: y\r\n".repeat(200),
+        format!("x: {}\r\n", "y".repeat(1_000_000)),
+    ] {
+        let refused = answer_to(address, head(&lines).as_bytes()).await;
+        assert!(refused.starts_with("HTTP/1.1 431"), "{refused}");
+    }
+    stop.cancel();
+}

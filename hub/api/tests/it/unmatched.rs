@@ -7,7 +7,7 @@ use serde_json::json;
 use super::house::House;
 use super::samples::{code, coded, person};
 
-fn nameless(number: &str) -> ResultReceived {
+pub(crate) fn nameless(number: &str) -> ResultReceived {
     ResultReceived {
         channel: ChannelId::new("lab").unwrap(),
         subject: None,

@@ -216,7 +216,7 @@ async fn a_change_of_what_was_not_seen_is_refused() {
         house.send(request)
     };
     send(tag.clone(), "Asha S.").await.ok();
-    assert_eq!(send(tag, "Asha T.").await.problem(409), "users.stale");
+    assert_eq!(send(tag, "Asha T.").await.problem(412), "users.stale");
     assert_eq!(
         send("\"x\"".to_owned(), "A").await.problem(400),
         "request.invalid"

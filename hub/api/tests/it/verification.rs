@@ -10,7 +10,7 @@ use super::house::House;
 use super::samples::{code, coded, identifier, uncoded};
 
 /// Of the channel `analyzer`, whose results must be verified.
-fn measured(
+pub(crate) fn measured(
     house: &House,
     tube: &str,
     patient: Option<&str>,
@@ -216,7 +216,7 @@ async fn if_match_says_what_was_seen_and_several_are_verified_each_with_its_outc
         "request.invalid"
     );
     assert_eq!(
-        house.send(reject("\"7\"")).await.problem(409),
+        house.send(reject("\"7\"")).await.problem(412),
         "clinical.verification_stale"
     );
     assert_eq!(

@@ -5,9 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hub_api::{
-    BackboneError, Check, CommandOutcome, CommandRequest, KeptBody, Readiness, ReplayRequest,
+    BackboneError, Check, CommandOutcome, CommandRequest, Follow, KeptBody, Noted, Readiness,
+    ReplayRequest,
 };
-use hub_core::backbone::Backbone;
+use hub_core::backbone::{Backbone, PublishError, request_bucket};
+use hub_core::facts::{self, Fact, FactPage, FactsError};
 use hub_core::publish::{self, NewMessage};
 use hub_core::subject::{self, StreamName};
 use hub_core::{Position, Received, Stored, claim, migrate};
@@ -81,6 +83,22 @@ fn stream_of(name: &str) -> Result<StreamName, BackboneError> {
 
 fn unavailable(error: impl std::fmt::Display) -> BackboneError {
     BackboneError::Unavailable(error.to_string())
+}
+
+fn facts_error(error: FactsError) -> BackboneError {
+    match error {
+        FactsError::Gone => BackboneError::Gone,
+        FactsError::Backbone(error) => unavailable(error),
+    }
+}
+
+struct Reading(facts::Following);
+
+#[async_trait]
+impl Follow for Reading {
+    async fn next(&mut self) -> Fact {
+        self.0.next().await
+    }
 }
 
 #[async_trait]
@@ -246,6 +264,54 @@ impl hub_api::Backbone for ApiBackbone {
         .await
         .map_err(unavailable)?
         .map_err(unavailable)
+    }
+
+    async fn noted(&self, key: &str) -> Result<Option<Noted>, BackboneError> {
+        let entry = request_bucket::get(&self.backbone, key)
+            .await
+            .map_err(unavailable)?;
+        Ok(entry.map(|entry| Noted {
+            value: entry.value,
+            revision: entry.revision,
+        }))
+    }
+
+    async fn note(&self, key: &str, seen: u64, value: Bytes) -> Result<Option<u64>, BackboneError> {
+        match request_bucket::put(&self.backbone, key, seen, value).await {
+            Ok(revision) => Ok(Some(revision)),
+            Err(PublishError::Conflict) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    async fn newest_fact(&self) -> Result<Position, BackboneError> {
+        facts::newest(&self.backbone).await.map_err(facts_error)
+    }
+
+    async fn facts(
+        &self,
+        tenant: &TenantId,
+        names: &[&'static str],
+        after: Position,
+        limit: usize,
+    ) -> Result<FactPage, BackboneError> {
+        facts::page(&self.backbone, tenant, names, after, limit)
+            .await
+            .map_err(facts_error)
+    }
+
+    fn follow(
+        &self,
+        tenant: &TenantId,
+        names: &[&'static str],
+        after: Position,
+    ) -> Box<dyn Follow> {
+        Box::new(Reading(facts::Following::after(
+            &self.backbone,
+            tenant,
+            names,
+            after,
+        )))
     }
 
     async fn readiness(&self) -> Readiness {

@@ -30,6 +30,8 @@ const LOOK: usize = 20_000;
 const SLICE: usize = 2_500;
 /// Outbox rows that were published are kept this long, for the lineage of a message.
 const OUTBOX_AGE: time::Duration = time::Duration::days(30);
+/// How a query was answered is asked about when a tube is missing its tests: that is found within weeks.
+const QUERY_ANSWER_AGE: time::Duration = time::Duration::days(90);
 /// Refresh tokens out of date are kept this long: a stolen one that is shown late is still known for what it is.
 const TOKEN_AGE: time::Duration = time::Duration::days(30);
 /// A day is signed when what was sealed at its end is there.
@@ -115,7 +117,9 @@ pub(super) async fn run(upkeep: Upkeep) {
                     let pruned = async {
                         let inbox = maintain::prune_inbox(&pool, tenant, inbox_age).await?;
                         let tokens = worker_identity::maintain::prune_refresh_tokens(&pool, tenant, TOKEN_AGE).await?;
-                        Ok::<_, sqlx::Error>(inbox + tokens + maintain::prune_outbox(&pool, tenant, OUTBOX_AGE).await?)
+                        let answers = maintain::prune_query_answers(&pool, tenant, QUERY_ANSWER_AGE).await?;
+                        let outbox = maintain::prune_outbox(&pool, tenant, OUTBOX_AGE).await?;
+                        Ok::<_, sqlx::Error>(inbox + tokens + answers + outbox)
                     };
                     match pruned.await {
                         Ok(0) => {}

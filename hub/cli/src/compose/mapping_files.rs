@@ -1,14 +1,17 @@
 //! Mappings while the hub runs: files that change are read again, what people map over REST arrives through
-//! the settings bucket, and rows that are new release the results that wait for them.
+//! the settings bucket, and rows that are new release the results that wait for them. Who must not answer from tables
+//! that are older than the files ([`MappingFiles::refresh`]) need not wait for the next look.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hub_core::Tx;
 use hub_core::backbone::Backbone;
-use hub_core::mappings::{Lookup, MappingStore, Packs};
+use hub_core::config::Loaded;
+use hub_core::mappings::{Lookup, MappingError, MappingStore, Packs};
 use hub_core::publish::{self, NewMessage};
 use schemas::commands::MapCode;
 use schemas::integration::CodeMapped;
@@ -17,6 +20,8 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use worker_integration::queries::{HeldSearch, held_items};
+
+use super::mapping_store;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -35,51 +40,120 @@ pub(super) fn on_setting(mappings: &MappingStore, key: &str, value: &[u8]) {
     }
 }
 
-/// Reads the files again when they change, and has the results released that the tables explain.
-pub(super) async fn watch(
-    backbone: Backbone,
-    pool: PgPool,
-    mappings: Arc<MappingStore>,
-    tenants: watch::Receiver<Vec<TenantId>>,
-    stop: CancellationToken,
-) {
-    let Some(folder) = mappings.folder().map(Path::to_owned) else {
-        return;
-    };
-    let mut seen = stamp(&folder);
-    let mut packs = Packs::load(&folder).unwrap_or_default();
-    // at the start too: files may have changed while nobody looked
-    let mut release_due = true;
-    loop {
-        if release_due {
-            let now = tenants.borrow().clone();
-            match release(&backbone, &pool, &mappings, &now).await {
-                Ok(()) => release_due = false,
-                Err(error) => tracing::debug!(%error, "held results can't be looked through now"),
-            }
+/// The mapping files, and the tables that were made of them.
+pub(super) struct MappingFiles {
+    store: Arc<MappingStore>,
+    /// Held while files are read: of two that look at the same moment the second finds it done.
+    read: Mutex<Read>,
+    /// Rows are new since [`MappingFiles::take_changed`] asked.
+    changed: AtomicBool,
+}
+
+/// What was read last.
+struct Read {
+    stamp: Stamp,
+    packs: Packs,
+}
+
+/// Names, sizes and times of all mapping files.
+type Stamp = BTreeSet<(PathBuf, u64, Option<SystemTime>)>;
+
+impl MappingFiles {
+    /// Reads them for the first time.
+    ///
+    /// # Errors
+    /// Every fault of every file.
+    pub(super) fn load(loaded: &Loaded) -> Result<Self, MappingError> {
+        let folder = loaded.mappings_folder();
+        // before they are read: what changes meanwhile is read again
+        let stamp = stamp(&folder);
+        let store = Arc::new(mapping_store(loaded)?);
+        let packs = Packs::load(&folder).unwrap_or_default();
+        Ok(Self {
+            store,
+            read: Mutex::new(Read { stamp, packs }),
+            changed: AtomicBool::new(false),
+        })
+    }
+
+    /// The tables in force.
+    pub(super) fn store(&self) -> &Arc<MappingStore> {
+        &self.store
+    }
+
+    /// After this the tables in force are at least as new as the files were when it was called, unless those have a fault.
+    pub(super) async fn refresh(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        // reading all of them takes a moment, and nobody else is to wait for it
+        if let Err(error) = tokio::task::spawn_blocking(move || this.read_again()).await {
+            tracing::error!(%error, "the mapping files could not be looked at");
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+    }
+
+    fn read_again(&self) {
+        let Some(folder) = self.store.folder() else {
+            return;
+        };
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = stamp(folder);
+        if now == read.stamp {
+            return;
         }
-        let now = stamp(&folder);
-        if now == seen {
-            continue;
-        }
-        seen = now;
-        match mappings.reload() {
+        read.stamp = now;
+        match self.store.reload() {
             Err(error) => {
                 metrics::counter!("hub_mapping_reload_failures_total").increment(1);
                 tracing::error!(%error, "the mapping files have a problem; the tables in use stay as they are");
             }
             Ok(reloaded) => {
                 tracing::info!(version = %reloaded.version, new_rows = reloaded.added.len(), "mapping tables read again");
-                if let Ok(now) = Packs::load(&folder) {
-                    say_changed_settings(&mappings, &packs, &now);
-                    packs = now;
+                if let Ok(now) = Packs::load(folder) {
+                    say_changed_settings(&self.store, &read.packs, &now);
+                    read.packs = now;
                 }
-                release_due = reloaded.changed;
+                self.changed.fetch_or(reloaded.changed, Ordering::AcqRel);
             }
+        }
+    }
+
+    /// Whether rows are new since this was asked last.
+    fn take_changed(&self) -> bool {
+        self.changed.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// Reads the files again when they change: in every process that translates or answers.
+pub(super) async fn watch(files: Arc<MappingFiles>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => files.refresh().await,
+        }
+    }
+}
+
+/// Has the results released that new rows explain.
+pub(super) async fn release_when_changed(
+    backbone: Backbone,
+    pool: PgPool,
+    files: Arc<MappingFiles>,
+    tenants: watch::Receiver<Vec<TenantId>>,
+    stop: CancellationToken,
+) {
+    // at the start too: files may have changed while nobody looked
+    let mut due = true;
+    loop {
+        due |= files.take_changed();
+        if due {
+            let now = tenants.borrow().clone();
+            match release(&backbone, &pool, files.store(), &now).await {
+                Ok(()) => due = false,
+                Err(error) => tracing::debug!(%error, "held results can't be looked through now"),
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
         }
     }
 }
@@ -149,26 +223,21 @@ async fn release(
     Ok(())
 }
 
-/// Names, sizes and times of all mapping files.
-fn stamp(folder: &Path) -> BTreeSet<(String, u64, Option<SystemTime>)> {
+fn stamp(folder: &Path) -> Stamp {
     ["tables", "site", "analyzers", "site/analyzers"]
         .iter()
         .filter_map(|part| std::fs::read_dir(folder.join(part)).ok())
         .flatten()
         .flatten()
-        .filter(|entry| {
-            entry
-                .path()
-                .extension()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
                 .is_some_and(|extension| extension == "toml")
         })
-        .filter_map(|entry| {
-            let data = entry.metadata().ok()?;
-            Some((
-                entry.path().display().to_string(),
-                data.len(),
-                data.modified().ok(),
-            ))
+        .filter_map(|path| {
+            // of the file, not of a link to it: a mounted ConfigMap is links whose target changes
+            let data = std::fs::metadata(&path).ok()?;
+            Some((path, data.len(), data.modified().ok()))
         })
         .collect()
 }

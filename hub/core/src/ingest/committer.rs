@@ -1,5 +1,8 @@
 //! The committer: one durable write in flight per channel; whoever waits meanwhile rides on the next.
-//! No linger: a message that finds nothing in flight is written at once.
+//!
+//! A message of a sender that is alone is written at once. Where several send without a pause, those who were just answered
+//! send again in a moment: the next write waits for them ([`Company`]), or they would fall into two groups that take turns,
+//! with twice the writes.
 
 use std::time::Duration;
 
@@ -147,6 +150,37 @@ impl Ingest {
     }
 }
 
+/// Who is likely to be there in the next moment: those who were just answered, beside those who came during the write.
+#[derive(Default)]
+struct Company {
+    expected: usize,
+    /// Groups to pass without waiting: who was expected did not come.
+    alone: u32,
+}
+
+impl Company {
+    /// How long the next write waits for them at most; a sender that has its answer sends again within less.
+    const PATIENCE: Duration = Duration::from_millis(1);
+    /// Groups that do not wait after one that waited in vain.
+    const DISAPPOINTED: u32 = 32;
+
+    /// A group was written while others came.
+    fn written(&mut self, group: usize, came_meanwhile: usize) {
+        self.expected = (group + came_meanwhile).min(record::MAX_PARTS);
+        if self.alone > 0 {
+            self.alone -= 1;
+            self.expected = 0;
+        }
+    }
+
+    /// So many were together at last.
+    fn met(&mut self, group: usize) {
+        if group < self.expected - self.expected / 4 {
+            self.alone = Self::DISAPPOINTED;
+        }
+    }
+}
+
 struct Committer {
     backbone: Backbone,
     tenant: TenantId,
@@ -162,6 +196,7 @@ impl Committer {
         let subject = subject::raw(&self.tenant, &self.channel);
         let label = self.channel.to_string();
         let mut carried: Option<Waiting> = None;
+        let mut company = Company::default();
         loop {
             let first = match carried.take() {
                 Some(first) => first,
@@ -182,9 +217,17 @@ impl Committer {
             };
             let mut group = vec![first];
             let mut bytes = group[0].received.bytes.len();
+            let patience = tokio::time::Instant::now() + Company::PATIENCE;
             while group.len() < record::MAX_PARTS {
-                let Ok(next) = self.waiting.try_recv() else {
-                    break;
+                let next = match self.waiting.try_recv() {
+                    Ok(next) => next,
+                    Err(_) if group.len() < company.expected => {
+                        match tokio::time::timeout_at(patience, self.waiting.recv()).await {
+                            Ok(Some(next)) => next,
+                            Ok(None) | Err(_) => break,
+                        }
+                    }
+                    Err(_) => break,
                 };
                 // nobody waits for this one any more: it was told "send again"
                 if next.answer.is_closed() {
@@ -199,7 +242,10 @@ impl Committer {
             }
             metrics::histogram!("hub_ingest_group_size", "channel" => label.clone())
                 .record(group.len() as f64);
+            company.met(group.len());
+            let together = group.len();
             self.commit(&subject, &source, group).await;
+            company.written(together, self.waiting.len());
         }
     }
 
@@ -317,5 +363,43 @@ impl Committer {
             part.attribute("hub-parent", &parent.to_string());
         }
         Ok(part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_sender_never_waits_and_two_groups_become_one() {
+        let mut company = Company::default();
+        assert_eq!(company.expected, 0, "nobody was answered");
+        for _ in 0..3 {
+            company.met(1);
+            company.written(1, 0);
+            assert!(company.expected <= 1, "nobody else is there");
+        }
+        // four are written while four come: eight are there
+        company.met(4);
+        company.written(4, 4);
+        assert_eq!(company.expected, 8);
+        company.met(8);
+        company.written(8, 0);
+        assert_eq!(company.expected, 8);
+    }
+
+    #[test]
+    fn who_waited_in_vain_does_not_wait_for_a_while() {
+        let mut company = Company::default();
+        company.written(10, 10);
+        assert_eq!(company.expected, 20);
+        company.met(9);
+        for _ in 0..Company::DISAPPOINTED {
+            company.written(10, 10);
+            assert_eq!(company.expected, 0);
+            company.met(10);
+        }
+        company.written(10, 10);
+        assert_eq!(company.expected, 20);
     }
 }

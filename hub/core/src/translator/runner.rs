@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use schemas::integration::{
-    DeadLettered, DesiredState, MessageTranslated, Stage, TranslationOutcome,
+    DeadLettered, DesiredState, MessageRefused, MessageTranslated, Stage, TranslationOutcome,
 };
 use schemas::{Body, CatalogueEntry, ChannelId, OrderGroup, RawId, TenantId};
 use time::OffsetDateTime;
@@ -40,7 +40,7 @@ const CHECKPOINT: &str = "hub-raw-seq";
 const BATCH: usize = 256;
 /// How long a batch waits for company while the channel is busy: it costs nobody an acknowledgement, and shares
 /// durable writes where few connections send. A message that comes alone never waits.
-const LINGER: Duration = Duration::from_millis(30);
+const LINGER: Duration = Duration::from_millis(60);
 /// A batch of this many says that the channel is busy.
 const BUSY: usize = 4;
 /// Bytes translated together.
@@ -319,10 +319,11 @@ impl<T: Translator> TranslatorRunner<T> {
                 };
                 spans.push((trace, span));
             }
-            if let Some((stage, refusal)) = refusal {
-                dead.push(self.dead_letter(raw, stage, &refusal, trace));
+            let refused = refusal.map(|(stage, refusal)| self.refused(stage, refusal));
+            if let Some(refused) = &refused {
+                dead.push(self.dead_letter(raw, refused, trace));
             }
-            made.add(raw, translation, &self.channel, trace);
+            made.add(raw, translation, refused, &self.channel, trace);
         }
         (made, dead, spans)
     }
@@ -384,18 +385,27 @@ impl<T: Translator> TranslatorRunner<T> {
         }
     }
 
-    fn dead_letter(
-        &self,
-        raw: &RawMessage,
-        stage: Stage,
-        refusal: &crate::Refusal,
-        trace: SpanContext,
-    ) -> ToPublish {
-        let body = DeadLettered {
+    fn refused(&self, stage: Stage, refusal: crate::Refusal) -> MessageRefused {
+        MessageRefused {
             stage,
             by: format!("translator.{}", self.channel),
             reason: refusal.code.to_owned(),
-            detail: refusal.detail.clone(),
+            detail: refusal.detail,
+        }
+    }
+
+    fn dead_letter(
+        &self,
+        raw: &RawMessage,
+        refused: &MessageRefused,
+        trace: SpanContext,
+    ) -> ToPublish {
+        let stage = refused.stage;
+        let body = DeadLettered {
+            stage,
+            by: refused.by.clone(),
+            reason: refused.reason.clone(),
+            detail: refused.detail.clone(),
             event_id: None,
             event_type: None,
             raw_id: Some(raw.id),
@@ -404,6 +414,7 @@ impl<T: Translator> TranslatorRunner<T> {
             stream_seq: raw.position.seq,
             index: raw.position.index,
             attempts: 1,
+            in_ledger: true,
         };
         let lane = lane_of(raw.id.0.as_bytes());
         let mut part = Part::new(
@@ -447,7 +458,8 @@ impl<T: Translator> TranslatorRunner<T> {
                 tracing::warn!(channel = %self.channel, "an attachment's digest differs from the one its event names");
             }
         }
-        // dead letters first: should the events fail, the same dead letter is published again and counted once
+        // dead letters first: should the events fail, the same dead letter is published again. The table's row is made from the
+        // event, together with the ledger's
         for message in dead {
             let id = message.headers.get("ce-id").map(|v| v.as_str().to_owned());
             self.backbone
@@ -594,6 +606,7 @@ impl Made {
         &mut self,
         raw: &RawMessage,
         translation: Translation,
+        refused: Option<MessageRefused>,
         channel: &ChannelId,
         trace: SpanContext,
     ) {
@@ -661,6 +674,7 @@ impl Made {
             unmapped: translation.unmapped,
             notes,
             parent: raw.parent,
+            refused,
         };
         let mut part = Part::new(
             serde_json::to_vec(&body)

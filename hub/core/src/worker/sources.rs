@@ -22,7 +22,7 @@ pub(crate) const BATCH: usize = 512;
 /// How long a batch waits for company while the worker is busy. It costs nobody an acknowledgement, only that long
 /// until an effect is seen, and it shares transactions where few connections send. An event that comes alone and
 /// commands never wait.
-const LINGER: Duration = Duration::from_millis(20);
+const LINGER: Duration = Duration::from_millis(40);
 /// A batch of this many messages says that the worker is busy.
 const BUSY: usize = 4;
 /// Bytes in one batch.

@@ -314,6 +314,7 @@ fn dead_letter<W: Worker>(message: &Envelope, refusal: &Refusal) -> Outgoing {
         stream_seq: message.position.seq,
         index: message.position.index,
         attempts: 1,
+        in_ledger: false,
     };
     Outgoing::new(message, 0xDEAD_0000, message.aggregate.clone(), &body)
 }

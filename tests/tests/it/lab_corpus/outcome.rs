@@ -84,6 +84,8 @@ pub(super) struct Outcome {
     said: Vec<String>,
     /// The reports of `waiting`: id, and the number on the tube.
     unmatched: Vec<(String, Option<String>)>,
+    /// Numbers that an instrument asked about and was answered.
+    pub(super) asked: Vec<String>,
 }
 
 impl Outcome {
@@ -124,7 +126,10 @@ impl Outcome {
         let said = match row["outcome"].as_str().unwrap() {
             "duplicate" => "duplicate of a message before".to_owned(),
             "dead" => dead(rest, id).await,
-            "answer" => "kept: it answers a message, and nothing was asked".to_owned(),
+            "answer" => {
+                let kind = row["message_type"].as_str().unwrap_or_default();
+                format!("kept: `{kind}` answers a message, there is nothing to file")
+            }
             "query" => {
                 let path = format!("/api/v1/messages/{id}");
                 eventually("how the query was answered is said", SOON, || async {
@@ -150,6 +155,10 @@ impl Outcome {
             }
             _ => return self.effects(rest, row, seen).await,
         };
+        if row["outcome"] == "query" {
+            let number = row["accession"].as_str().map(str::to_owned);
+            self.asked.extend(number);
+        }
         self.said.push(said);
     }
 
@@ -262,6 +271,7 @@ impl Outcome {
         self.repeated += further.repeated;
         self.said.extend(further.said);
         self.unmatched.extend(further.unmatched);
+        self.asked.extend(further.asked);
         for (kind, count) in further.made {
             *self.made.entry(kind).or_default() += count;
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use tests::{Astm, SerialDevice, astm_frame, frame, parse_answers};
+use tests::{Astm, SerialDevice, astm_frame, frame, parse_answers, unique};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -61,8 +61,16 @@ impl Line {
 pub(super) struct Heard {
     /// One word an answer: `ACK`, `NAK`, `AA`, `AR` … or the type of an answer that is no acknowledgement.
     pub(super) answers: Vec<String>,
-    /// Records that the hub sent in a session of its own.
-    pub(super) told: Vec<String>,
+    /// What the hub told by itself, after a query.
+    pub(super) told: Option<Told>,
+}
+
+/// Orders for an instrument that asked.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) orders: usize,
+    /// How the message ends, or what it is.
+    pub(super) end: String,
 }
 
 /// One session, or one block.
@@ -98,21 +106,26 @@ pub(super) async fn listen(line: &mut Line, heard: &mut Heard, within: Duration)
         return;
     }
     line.write(&[Astm::ACK]).await;
-    let mut frame = Vec::new();
+    let (mut records, mut frame) = (Vec::<String>::new(), Vec::new());
     loop {
         let byte = line.answer().await;
         if byte == Astm::EOT {
-            return;
+            break;
         }
         frame.push(byte);
         if byte == b'\n' {
             let text = String::from_utf8_lossy(&frame);
             let record = text.split('\r').next().unwrap_or_default();
-            heard.told.push(record.chars().skip(2).collect());
+            records.push(record.chars().skip(2).collect());
             frame.clear();
             line.write(&[Astm::ACK]).await;
         }
     }
+    let is_order = |record: &&String| record.starts_with("O|");
+    heard.told = Some(Told {
+        orders: records.iter().filter(is_order).count(),
+        end: records.pop().unwrap_or_default(),
+    });
 }
 
 /// A block, or text without handshake. Nothing more is sent on the line, so its end is the end of what was sent.
@@ -135,16 +148,47 @@ pub(super) async fn hl7(line: &mut Line, message: &[u8]) -> Heard {
     };
     let (mut answers, _) = parse_answers(&answer);
     let one = answers.remove(0);
-    let kind = one.field("MSH", 9);
+    let kind = short(&one.field("MSH", 9));
+    // IHE LAW: the orders follow the answer to a query, and are acknowledged (LAB-28)
+    if kind == "RSP^K11" {
+        let orders = acknowledgement(line).await.expect("the orders follow");
+        heard.told = Some(take_orders(line, &orders).await);
+    }
     heard
         .answers
         .push(if kind.starts_with("ACK") || kind.is_empty() {
             one.code
         } else {
-            let short: Vec<&str> = kind.split('^').take(2).collect();
-            format!("{} {}", short.join("^"), one.code)
+            format!("{kind} {}", one.code)
         });
     heard
+}
+
+/// An OML^O33: answered with ORL^O34.
+async fn take_orders(line: &mut Line, bytes: &[u8]) -> Told {
+    let (mut messages, _) = parse_answers(bytes);
+    let oml = messages.remove(0);
+    let answer = format!(
+        "MSH|^~\\&|ANALYZER||HUB||20260301101500||ORL^O34^ORL_O42|{}|P|2.5.1||||||UNICODE UTF-8|||LAB-28^IHE\rMSA|AA|{}\r",
+        unique("ORL"),
+        oml.field("MSH", 10)
+    );
+    line.write(&frame(answer.as_bytes())).await;
+    let text = String::from_utf8_lossy(bytes);
+    Told {
+        orders: text.matches("\rOBR|").count(),
+        end: format!(
+            "{}, ORC-1 {}",
+            short(&oml.field("MSH", 9)),
+            oml.field("ORC", 1)
+        ),
+    }
+}
+
+/// Message and trigger of MSH-9.
+fn short(kind: &str) -> String {
+    let parts: Vec<&str> = kind.split('^').take(2).collect();
+    parts.join("^")
 }
 
 /// The next frame; `None` where none is due: an answer to an order is not answered itself.

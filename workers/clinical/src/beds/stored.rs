@@ -40,7 +40,7 @@ pub(super) async fn record(tx: &mut Tx<'_>, reported: &[&Reported<'_>]) -> Resul
     .bind(all.iter().map(|one| one.said.subject.key.0).collect::<Vec<_>>())
     .bind(all.iter().map(|one| one.said.subject.value.as_str()).collect::<Vec<_>>())
     .bind(all.iter().map(|one| word(one.said.action)).collect::<Vec<_>>())
-    .bind(all.iter().map(|one| one.envelope.occurred_at).collect::<Vec<_>>())
+    .bind(all.iter().map(|one| one.at).collect::<Vec<_>>())
     .bind(all.iter().map(|one| one.discharged_at.as_set().copied()).collect::<Vec<_>>())
     .bind(all.iter().map(|one| json_of(one.said.location.as_set())).collect::<Vec<_>>())
     .bind(all.iter().map(|one| one.envelope.id).collect::<Vec<_>>())

@@ -98,30 +98,67 @@ impl Stay {
         }
     }
 
-    /// A message that comes late adds the place to the history without moving the patient.
-    pub(crate) fn was_at(&mut self, location: &Value, at: OffsetDateTime, event: Uuid) {
-        if self
-            .0
-            .iter()
-            .any(|place| place.location == *location && place.from_at.is_none_or(|from| from >= at))
-        {
+    /// A message that comes late adds the place to the history without moving the patient; `known` is the time of the newest
+    /// fact, which stands. The place before ends at `at`: nobody is in two places.
+    pub(crate) fn was_at(
+        &mut self,
+        location: &Value,
+        at: OffsetDateTime,
+        known: OffsetDateTime,
+        event: Uuid,
+    ) {
+        let told = |place: &Place| {
+            let withdrawn =
+                place.state == PlaceState::Cancelled && place.from_at.is_none_or(|from| from >= at);
+            place.location == *location && (withdrawn || place.holds(at))
+        };
+        if self.0.iter().any(told) {
             return;
         }
-        let to_at = self
+        let next = |place: &&mut Place| {
+            place.state != PlaceState::Cancelled && place.from_at.is_some_and(|from| from > at)
+        };
+        let next = self.0.iter_mut().filter(next);
+        let next = next.min_by_key(|place| place.from_at);
+        let mut until = next.as_ref().and_then(|place| place.from_at);
+        // what is known of it from later on began here
+        let known_later = next.filter(|place| place.location == *location);
+        let begun = known_later.map(|place| place.starts(at)).is_some();
+        let mut left = None;
+        if let Some(before) = self
             .0
-            .iter()
-            .filter_map(|place| place.from_at)
-            .filter(|from| *from > at)
-            .min();
-        self.0.push(Place {
-            id: None,
-            location: location.clone(),
-            state: PlaceState::Completed,
-            from_at: Some(at),
-            to_at,
-            source_event: event,
-            changed: true,
-        });
+            .iter_mut()
+            .find(|place| place.holds(at) && place.location != *location)
+        {
+            if before.state == PlaceState::Active {
+                // the patient was there again by the newest fact
+                left = Some(Place {
+                    id: None,
+                    state: PlaceState::Completed,
+                    to_at: Some(at),
+                    changed: true,
+                    ..before.clone()
+                });
+                before.starts(known);
+                until = Some(known);
+            } else {
+                until = until.or(before.to_at).min(before.to_at.or(until));
+                before.to_at = Some(at);
+                before.changed = true;
+            }
+        }
+        self.0.extend(left);
+        if !begun {
+            self.0.push(Place {
+                id: None,
+                location: location.clone(),
+                state: PlaceState::Completed,
+                from_at: Some(at),
+                to_at: until,
+                source_event: event,
+                changed: true,
+            });
+        }
         self.0.sort_by_key(|place| place.from_at);
     }
 
@@ -135,6 +172,18 @@ impl Stay {
 }
 
 impl Place {
+    /// Whether the patient was there at that moment.
+    fn holds(&self, at: OffsetDateTime) -> bool {
+        self.state != PlaceState::Cancelled
+            && self.from_at.is_none_or(|from| from <= at)
+            && self.to_at.is_none_or(|to| at < to)
+    }
+
+    fn starts(&mut self, at: OffsetDateTime) {
+        self.from_at = Some(at);
+        self.changed = true;
+    }
+
     fn reopen(&mut self) {
         self.state = PlaceState::Active;
         self.to_at = None;

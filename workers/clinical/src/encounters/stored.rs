@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use hub_core::Tx;
 use serde_json::Value;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::stay::{Place, PlaceState, Stay};
@@ -31,6 +31,19 @@ pub(crate) struct Encounter {
     pub(crate) status_at: OffsetDateTime,
     pub(crate) version: i32,
     pub(crate) source_event: Uuid,
+    pub(crate) stage: Option<String>,
+    pub(crate) desk: bool,
+    pub(crate) subject_value: Option<String>,
+    pub(crate) department_id: Option<Uuid>,
+    pub(crate) token_day: Option<Date>,
+    pub(crate) token: Option<i32>,
+    pub(crate) reason: Option<String>,
+    pub(crate) priority: Option<String>,
+    pub(crate) payer: Option<String>,
+    pub(crate) ward_class: Option<String>,
+    pub(crate) medico_legal: Option<bool>,
+    pub(crate) expected_at: Option<OffsetDateTime>,
+    pub(crate) ending: Option<Value>,
 }
 
 impl Encounter {
@@ -57,8 +70,9 @@ pub(crate) async fn load(
 ) -> Result<HashMap<Uuid, (Encounter, Stay)>, sqlx::Error> {
     let encounters: Vec<Encounter> = sqlx::query_as(
         "select id, encounter_key, subject_key, visit_number, class, status, location, prior_location, attending, \
-         referring, service, disposition, started_at, ended_at, fact_at, status_at, version, source_event \
-         from clinical.encounters where encounter_key = any($1) order by id for update",
+         referring, service, disposition, started_at, ended_at, fact_at, status_at, version, source_event, \
+         stage, desk, subject_value, department_id, token_day, token, reason, priority, payer, ward_class, medico_legal, \
+         expected_at, ending from clinical.encounters where encounter_key = any($1) order by id for update",
     )
     .bind(keys)
     .fetch_all(tx.conn())
@@ -105,15 +119,22 @@ pub(crate) async fn save(tx: &mut Tx<'_>, encounters: &[&Encounter]) -> Result<(
     sqlx::query(
         "insert into clinical.encounters (tenant_id, id, encounter_key, subject_key, visit_number, class, status, \
          location, prior_location, attending, referring, service, disposition, started_at, ended_at, fact_at, \
-         status_at, version, source_event) \
+         status_at, version, source_event, stage, desk, department_id, token_day, token, reason, priority, payer, \
+         ward_class, medico_legal, expected_at, ending, subject_value) \
          select $1, * from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], \
          $8::jsonb[], $9::jsonb[], $10::jsonb[], $11::jsonb[], $12::text[], $13::text[], $14::timestamptz[], \
-         $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::integer[], $19::uuid[]) \
+         $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::integer[], $19::uuid[], \
+         $20::text[], $21::boolean[], $22::uuid[], $23::date[], $24::integer[], $25::text[], $26::text[], $27::text[], \
+         $28::text[], $29::boolean[], $30::timestamptz[], $31::jsonb[], $32::text[]) \
          on conflict (id) do update set class = excluded.class, status = excluded.status, \
          location = excluded.location, prior_location = excluded.prior_location, attending = excluded.attending, \
          referring = excluded.referring, service = excluded.service, disposition = excluded.disposition, \
          started_at = excluded.started_at, ended_at = excluded.ended_at, fact_at = excluded.fact_at, \
-         status_at = excluded.status_at, version = excluded.version, updated_at = now()",
+         status_at = excluded.status_at, version = excluded.version, updated_at = now(), \
+         stage = excluded.stage, desk = excluded.desk, department_id = excluded.department_id, \
+         token_day = excluded.token_day, token = excluded.token, reason = excluded.reason, \
+         priority = excluded.priority, payer = excluded.payer, ward_class = excluded.ward_class, \
+         medico_legal = excluded.medico_legal, expected_at = excluded.expected_at, ending = excluded.ending",
     )
     .bind(tenant.as_str())
     .bind(all.iter().map(|e| e.id).collect::<Vec<_>>())
@@ -134,6 +155,19 @@ pub(crate) async fn save(tx: &mut Tx<'_>, encounters: &[&Encounter]) -> Result<(
     .bind(all.iter().map(|e| e.status_at).collect::<Vec<_>>())
     .bind(all.iter().map(|e| e.version).collect::<Vec<_>>())
     .bind(all.iter().map(|e| e.source_event).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.stage.as_deref()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.desk).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.department_id).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.token_day).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.token).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.reason.as_deref()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.priority.as_deref()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.payer.as_deref()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.ward_class.as_deref()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.medico_legal).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.expected_at).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.ending.clone()).collect::<Vec<_>>())
+    .bind(all.iter().map(|e| e.subject_value.as_deref()).collect::<Vec<_>>())
     .execute(tx.conn())
     .await?;
     Ok(())
@@ -159,12 +193,19 @@ pub(crate) async fn save_places(
             continue;
         }
         sqlx::query(
-            "update clinical.encounter_locations as place set status = new.status, to_at = new.to_at \
-             from unnest($1::bigint[], $2::text[], $3::timestamptz[]) as new (id, status, to_at) \
+            "update clinical.encounter_locations as place \
+             set status = new.status, from_at = new.from_at, to_at = new.to_at \
+             from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[]) \
+             as new (id, status, from_at, to_at) \
              where place.id = new.id",
         )
         .bind(rows.iter().map(|place| place.id).collect::<Vec<_>>())
-        .bind(rows.iter().map(|place| place.state.as_str()).collect::<Vec<_>>())
+        .bind(
+            rows.iter()
+                .map(|place| place.state.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(rows.iter().map(|place| place.from_at).collect::<Vec<_>>())
         .bind(rows.iter().map(|place| place.to_at).collect::<Vec<_>>())
         .execute(tx.conn())
         .await?;
@@ -193,4 +234,22 @@ pub(crate) async fn save_places(
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Where staff say that the patients of these encounters are; encounters of which they say nothing are not among them.
+pub(crate) async fn led_by_staff(
+    tx: &mut Tx<'_>,
+    keys: &[Uuid],
+) -> Result<HashMap<Uuid, (Uuid, Option<Value>)>, sqlx::Error> {
+    let rows: Vec<(Uuid, Uuid, Option<Value>)> = sqlx::query_as(
+        "select encounter_key, id, location from clinical.encounters where encounter_key = any($1) and desk \
+         and stage in ('bed_reserved', 'admitted', 'discharge_initiated', 'cleared')",
+    )
+    .bind(keys)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(key, id, place)| (key, (id, place)))
+        .collect())
 }

@@ -29,6 +29,20 @@ pub struct EncounterRow {
     pub ended_at: Option<OffsetDateTime>,
     pub version: i32,
     pub source_event: Uuid,
+    /// Where it stands in its way through the house; null: too little was said of it.
+    pub stage: Option<String>,
+    pub department_id: Option<Uuid>,
+    /// Date of the token, at its place.
+    pub token_day: Option<String>,
+    pub token: Option<i32>,
+    pub reason: Option<String>,
+    pub priority: Option<String>,
+    pub payer: Option<String>,
+    pub ward_class: Option<String>,
+    pub medico_legal: Option<bool>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expected_at: Option<OffsetDateTime>,
+    pub ending: Option<serde_json::Value>,
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
@@ -78,8 +92,9 @@ pub struct EncounterFilter {
     pub to: Option<OffsetDateTime>,
 }
 
-const COLUMNS: &str = "id, subject_key, visit_number, class, status, location, prior_location, attending, referring, \
-    service, disposition, started_at, ended_at, version, source_event, created_at, updated_at";
+pub(super) const COLUMNS: &str = "id, subject_key, visit_number, class, status, location, prior_location, attending, referring, \
+    service, disposition, started_at, ended_at, version, source_event, created_at, updated_at, stage, department_id, \
+    token_day::text as token_day, token, reason, priority, payer, ward_class, medico_legal, expected_at, ending";
 
 /// Encounters of a patient, newest first.
 ///

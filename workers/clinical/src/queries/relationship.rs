@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// True when one of the keys has an encounter that is planned or under way at one of the places. A place is a facility, or
-/// a department (HL7 PL.1, the point of care) of one; `departments` has an empty text for the whole facility.
+/// a ward (HL7 PL.1, the point of care) or department of one; `departments` has an empty text for the whole facility.
 ///
 /// # Errors
 /// The database failed.
@@ -17,10 +17,8 @@ pub async fn is_in_care_at(
     sqlx::query_scalar(
         "select exists (
              select from clinical.encounters e
-             join unnest($2::text[], $3::text[]) as place (facility, department)
-               on e.location ->> 'facility' = place.facility
-              and (place.department = '' or e.location ->> 'point_of_care' = place.department)
-             where e.subject_key = any($1) and e.status in ('planned', 'in_progress'))",
+             where e.subject_key = any($1) and e.status in ('planned', 'in_progress')
+               and clinical.is_at(e.location, $2, $3))",
     )
     .bind(subjects)
     .bind(facilities)

@@ -56,6 +56,8 @@ pub struct VitalRow {
     /// `unknown_code`, `unknown_unit`.
     pub held: Option<String>,
     pub source_event: Uuid,
+    #[serde(with = "time::serde::rfc3339")]
+    pub received_at: OffsetDateTime,
 }
 
 impl VitalRow {
@@ -85,7 +87,7 @@ const COLUMNS: &str = "vital_key, version, superseded_at is null as current, obs
     matched_by, item_id, place, device, code, code_system, code_text, path, container, value_kind, comparator, value_text, \
     value_json, coalesce(raw_value, value_text) as raw_value, unit, loinc, loinc_display, ucum, \
     case when ucum is not null and value_kind = 'quantity' then coalesce(ucum_value, value_text) end as ucum_value, \
-    range_text, flags, status, method, site, held, source_event";
+    range_text, flags, status, method, site, held, source_event, received_at";
 
 /// Measurements of a patient, newest first.
 ///
@@ -118,6 +120,19 @@ pub async fn vitals_for_subjects(
         .bind(filter.to)
         .bind(filter.versions == Versions::All)
         .bind(filter.limit)
+        .fetch_all(conn)
+        .await
+}
+
+/// All versions of one measurement, oldest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn vital(conn: &mut PgConnection, key: Uuid) -> Result<Vec<VitalRow>, sqlx::Error> {
+    let query =
+        format!("select {COLUMNS} from clinical.vitals where vital_key = $1 order by version");
+    sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(key)
         .fetch_all(conn)
         .await
 }

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use hub_core::mappings::{Lookup, Mappings};
 use hub_core::{Envelope, Refusal};
 use schemas::care::HoldReason;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::incoming::{Observation, Report, said};
+use super::incoming::{Observation, Report, Text, said};
 use super::key::{self, Identity};
 use super::status;
 use crate::body;
@@ -96,6 +97,29 @@ impl<'a> Filing<'a> {
 
     pub(crate) fn specimen_number(&self) -> Option<&str> {
         key::specimen_number(&self.report)
+    }
+
+    /// Notes which results have a known code and an unknown unit. What waits for its patient says only that, and who maps it later
+    /// must not look for a code that is mapped.
+    pub(crate) fn ask_units(&mut self, maps: &Mappings) {
+        for result in &mut self.report.results {
+            result.asks_unit = match result.held {
+                Some(HoldReason::UnknownUnit) => true,
+                Some(HoldReason::NoPatient | HoldReason::PatientMismatch) => {
+                    let text = |text: Option<&Text<'_>>| said(text).unwrap_or_default().to_owned();
+                    result.mapped.is_none()
+                        && matches!(result.value.kind.as_str(), "quantity" | "range")
+                        && maps.code(
+                            &self.report.channel,
+                            &text(result.code.system.as_ref()),
+                            result.code.code.as_str(),
+                            &text(result.unit.as_ref()),
+                            true,
+                        ) == Lookup::UnknownUnit
+                }
+                _ => false,
+            };
+        }
     }
 
     /// The report goes where the orders on its specimen say, or waits for a person.

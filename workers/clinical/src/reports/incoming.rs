@@ -125,6 +125,9 @@ pub(crate) struct Observation<'a> {
     pub(crate) mapped: Option<Mapped<'a>>,
     #[serde(default)]
     pub(crate) held: Option<HoldReason>,
+    /// See [`super::Filing::ask_units`].
+    #[serde(skip)]
+    pub(crate) asks_unit: bool,
 }
 
 impl Observation<'_> {
@@ -133,7 +136,16 @@ impl Observation<'_> {
     pub(crate) fn without_question_of_patient(&self) -> Option<HoldReason> {
         let meant =
             self.mapped.is_some() || matches!(self.value.kind.as_str(), "attachment" | "absent");
-        (!meant).then_some(HoldReason::UnknownCode)
+        (!meant).then(|| self.meaning_asked())
+    }
+
+    /// What must be asked of it, where no table told what it means.
+    pub(crate) fn meaning_asked(&self) -> HoldReason {
+        if self.asks_unit {
+            HoldReason::UnknownUnit
+        } else {
+            HoldReason::UnknownCode
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Row<'r> {
     pub(crate) device: Option<&'r str>,
     pub(crate) notes: Option<Cow<'r, str>>,
     pub(crate) held: Option<HoldReason>,
+    /// What it waits for, if no table told what it means.
+    pub(crate) meaning_asked: HoldReason,
 }
 
 impl<'r> Row<'r> {
@@ -76,6 +78,7 @@ impl<'r> Row<'r> {
             device: said(observation.device.as_ref()),
             notes: joined(&observation.notes, "\n"),
             held: observation.held,
+            meaning_asked: observation.meaning_asked(),
         };
         if status.is_some_and(status::has_no_value) {
             row.value_kind = "absent";
@@ -139,7 +142,7 @@ impl<'r> Row<'r> {
     /// It is known whose it is: what is left to ask is what it means.
     pub(crate) fn has_patient(&mut self) {
         if self.waits_for_patient() {
-            self.held = self.waits_for_meaning().then_some(HoldReason::UnknownCode);
+            self.held = self.waits_for_meaning().then_some(self.meaning_asked);
         }
     }
 

@@ -99,7 +99,11 @@ async fn an_encounter_is_planned_admitted_moved_moved_back_discharged_and_taken_
     ];
     for (minute, (action, place, status, expected)) in steps.into_iter().enumerate() {
         let verdict = ward.apply_one(at(minute as i64, &adt(action, place))).await;
-        assert_eq!(said(&verdict), ["clinical.encounter.changed"], "{action:?}");
+        assert_eq!(
+            said(&verdict)[0],
+            "clinical.encounter.changed",
+            "{action:?}"
+        );
         let (row, stay) = seen(&ward).await;
         assert_eq!(row.status, status, "{action:?}");
         assert_eq!(places(&stay), expected, "{action:?}");
@@ -185,6 +189,105 @@ async fn what_is_delivered_out_of_order_overrules_nothing() {
     assert_eq!(places(&stay), ["A completed", "B completed", "C active"]);
     ward.apply_one(at(3, &adt(AdmitCancelled, None))).await;
     assert_eq!(seen(&ward).await.0.status, "in_progress");
+}
+
+/// `A 0..5 completed`, in minutes.
+fn stays(places: &[EncounterPlace]) -> Vec<String> {
+    let minute = |at: Option<time::OffsetDateTime>| {
+        at.map_or(String::new(), |at| {
+            (at - minutes(0)).whole_minutes().to_string()
+        })
+    };
+    places
+        .iter()
+        .map(|place| {
+            format!(
+                "{} {}..{} {}",
+                place.location["point_of_care"].as_str().unwrap(),
+                minute(place.from_at),
+                minute(place.to_at),
+                place.status
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_late_transfer_ends_the_place_before_and_nobody_is_in_two_places() {
+    let mut served = adt(Updated, Some("A"));
+    served.service = Patch::Set("CAR".into());
+    // what comes in this order, and where the patient was
+    let table: [(&[(i64, EncounterReported)], &[&str]); 6] = [
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (10, adt(Transferred, Some("C"))),
+                (5, adt(Transferred, Some("B"))),
+            ],
+            &["A 0..5 completed", "B 5..10 completed", "C 10.. active"],
+        ),
+        // after the discharge
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (20, adt(Discharged, None)),
+                (5, adt(Transferred, Some("B"))),
+            ],
+            &["A 0..5 completed", "B 5..20 completed"],
+        ),
+        // a newer word has the patient where he was: he went and came back
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (10, served),
+                (5, adt(Transferred, Some("B"))),
+            ],
+            &["A 0..5 completed", "B 5..10 completed", "A 10.. active"],
+        ),
+        // the place after is known from a later word only, and began earlier
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (10, adt(Transferred, Some("B"))),
+                (5, adt(Updated, Some("B"))),
+            ],
+            &["A 0..5 completed", "B 5.. active"],
+        ),
+        // nothing new: the patient was there
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (10, adt(Transferred, Some("B"))),
+                (5, adt(Updated, Some("A"))),
+            ],
+            &["A 0..10 completed", "B 10.. active"],
+        ),
+        // told again under another id
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (10, adt(Transferred, Some("C"))),
+                (5, adt(Transferred, Some("B"))),
+                (5, adt(Transferred, Some("B"))),
+            ],
+            &["A 0..5 completed", "B 5..10 completed", "C 10.. active"],
+        ),
+    ];
+    for (told, expected) in table {
+        let ward = Ward::new().await;
+        for (minute, body) in told {
+            ward.apply_one(at(*minute, body)).await;
+        }
+        let one_by_one = stays(&seen(&ward).await.1);
+        assert_eq!(one_by_one, expected);
+        let ward = Ward::new().await;
+        let batch: Vec<_> = told
+            .iter()
+            .map(|(minute, body)| at(*minute, body))
+            .collect();
+        ward.apply(&batch).await;
+        assert_eq!(stays(&seen(&ward).await.1), expected, "in one batch");
+    }
 }
 
 #[tokio::test]

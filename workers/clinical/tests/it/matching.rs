@@ -6,9 +6,10 @@ use hub_core::Verdict;
 use hub_core::mappings::MappingStore;
 use schemas::care::{HoldReason, Mapped, Observation, ResultReceived};
 use schemas::commands::{CancelOrder, ClaimReport, SecondIdentifier};
+use schemas::integration::ResultHeld;
 use uuid::Uuid;
 use worker_clinical::ClinicalWorker;
-use worker_clinical::queries::{UnmatchedFilter, UnmatchedRow, Versions, unmatched};
+use worker_clinical::queries::{ResultRow, UnmatchedFilter, UnmatchedRow, Versions, unmatched};
 
 use super::placing::{answer, place, tube};
 use super::support::{Ward, at, number, patient, report, said};
@@ -236,6 +237,62 @@ async fn a_result_without_patient_whose_code_is_unknown_asks_for_the_code_too() 
     };
     let held: serde_json::Value = serde_json::from_slice(&outgoing[1].body).unwrap();
     assert_eq!(held["reason"], "unknown_code");
+}
+
+#[tokio::test]
+async fn a_result_whose_code_is_known_waits_for_its_unit_whenever_its_patient_is_known() {
+    let folder = tempfile_with(
+        "[[unit]]\nucum = \"g/dL\"\nraw = [\"g/dl\"]\n[[code]]\nid = \"hgb\"\ncode = \"HGB\"\nloinc = \"718-7\"\nucum = \"g/dL\"\n",
+    );
+    let store = MappingStore::load(&folder).unwrap_or_else(|error| panic!("{error}"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    let mut ward = Ward::new().await;
+    ward.worker = ClinicalWorker::new(Arc::new(store));
+    let unknown = || {
+        let without_unit = |name| Observation {
+            unit: Some("furlong".into()),
+            held: Some(HoldReason::NoPatient),
+            ..number(name, "12", "F")
+        };
+        vec![without_unit("HGB"), without_unit("XYZ")]
+    };
+    let asked = ["unknown_unit", "unknown_code"];
+    let held = |rows: &[ResultRow]| -> Vec<String> {
+        rows.iter().filter_map(|row| row.held.clone()).collect()
+    };
+    // nobody knows whose it is: the questions are asked all the same
+    let early = nameless(Some("S1"), unknown());
+    let verdict = ward.apply_one(at(0, &early)).await;
+    let Verdict::Applied { outgoing, .. } = verdict else {
+        panic!()
+    };
+    let questions: Vec<String> = outgoing[1..]
+        .iter()
+        .map(|one| serde_json::from_slice::<ResultHeld>(&one.body).unwrap())
+        .map(|one| one.reason.as_str().to_owned())
+        .collect();
+    assert_eq!(questions, asked);
+    // an order comes; then a tube that was ordered before; then somebody claims one
+    ward.apply_one(at(1, &place(patient("1"), "718-7", "S1")))
+        .await;
+    assert_eq!(held(&ward.results(Versions::Current).await), asked);
+    ward.apply_one(at(2, &place(patient("1"), "718-7", "S2")))
+        .await;
+    let mut late = nameless(Some("S2"), unknown());
+    late.filler_number = Some("2".into());
+    ward.apply_one(at(3, &late)).await;
+    let mut claimed = nameless(Some("S3"), unknown());
+    claimed.filler_number = Some("3".into());
+    ward.apply_one(at(4, &claimed)).await;
+    let claim = ClaimReport {
+        report_id: waiting(&ward).await.remove(0).report_id,
+        subject: patient("1"),
+        second: SecondIdentifier::BirthDate,
+        actor: "user:mina".into(),
+    };
+    ward.apply_one(at(5, &claim)).await;
+    let all = held(&ward.results(Versions::Current).await);
+    assert_eq!(all, [asked, asked, asked].concat());
 }
 
 #[tokio::test]

@@ -66,6 +66,25 @@ pub async fn prune_outbox(
     .await
 }
 
+/// Deletes a tenant's answers to queries older than `age`; the query itself stays in the ledger.
+///
+/// # Errors
+/// The database is out of reach; what was deleted stays deleted.
+pub async fn prune_query_answers(
+    pool: &PgPool,
+    tenant: &TenantId,
+    age: Duration,
+) -> Result<Pruned, sqlx::Error> {
+    in_chunks(
+        pool,
+        tenant,
+        age,
+        "delete from integration.query_answers where ctid in
+             (select q.ctid from integration.query_answers q where q.at < $1 limit $2)",
+    )
+    .await
+}
+
 async fn in_chunks(
     pool: &PgPool,
     tenant: &TenantId,

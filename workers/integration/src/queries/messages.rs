@@ -29,6 +29,10 @@ pub struct Message {
     pub order_number: Option<String>,
     pub visit_number: Option<String>,
     pub bill_number: Option<String>,
+    /// The other patients of a message about several.
+    pub more_patients: Option<Vec<String>>,
+    /// The other specimens of a message about several.
+    pub more_accessions: Option<Vec<String>>,
     /// Types of the events made, in order.
     pub events: Vec<String>,
     pub unmapped: Vec<String>,
@@ -62,7 +66,7 @@ pub struct MessageSearch {
 
 const COLUMNS: &str = "select stream_seq || '.' || record_index as id, raw_id, stream_seq, record_index, received_at, channel,
         peer, size, outcome, message_type, control_id, patient_number, accession, order_number, visit_number, bill_number,
-        events, unmapped, notes, parent, recorded_at
+        more_patients, more_accessions, events, unmapped, notes, parent, recorded_at
     from integration.messages ";
 
 /// Newest first.

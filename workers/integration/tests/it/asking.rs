@@ -5,6 +5,7 @@ use schemas::sending::{QueryAnswered, QueryOutcome};
 use test_support::{TestDatabase, event, tenant};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
+use worker_integration::maintain::prune_query_answers;
 use worker_integration::queries::{MessageSearch, QueryAnswer, query_answers};
 
 use crate::house::*;
@@ -75,4 +76,41 @@ async fn an_answer_of_an_instrument_has_an_outcome_of_its_own() {
         ..MessageSearch::default()
     };
     assert_eq!(listed(&database, all).await.items[0].outcome, "answer");
+}
+
+#[tokio::test]
+async fn answers_of_long_ago_are_pruned_and_their_queries_stay() {
+    let database = TestDatabase::new().await;
+    let days = |days: i64| -days * 24 * 3600;
+    let mut query = translated("query", 5);
+    query.outcome = TranslationOutcome::Query;
+    query.events.clear();
+    apply(
+        &database,
+        &[
+            event(&query),
+            event(&answered(5, QueryOutcome::Found, days(91))),
+            event(&answered(9, QueryOutcome::Found, days(89))),
+        ],
+    )
+    .await;
+    let prune = |name| {
+        let (pool, tenant) = (database.pool(), tenant(name));
+        async move {
+            prune_query_answers(pool, &tenant, Duration::days(90))
+                .await
+                .unwrap()
+        }
+    };
+    assert_eq!(prune("other").await, 0, "another tenant's stay");
+    assert_eq!(prune("demo").await, 1);
+    assert_eq!(prune("demo").await, 0);
+    let left = of_query(&database).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].stream_seq, 9);
+    let mut tx = database.tx(&tenant("demo")).await;
+    let rows = worker_integration::queries::messages_of_raw(tx.conn(), raw("query").0)
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 1, "the query is in the ledger");
 }

@@ -42,6 +42,7 @@ pub(crate) fn translated(name: &str, seq: u64) -> MessageTranslated {
             bill_number: None,
             control_id: Some(format!("C{seq}")),
             message_type: Some("ORU^R01".into()),
+            ..SearchKeys::default()
         },
         events: vec![
             "patients.patient.reported".into(),
@@ -50,6 +51,7 @@ pub(crate) fn translated(name: &str, seq: u64) -> MessageTranslated {
         unmapped: vec!["PV1-18".into()],
         notes: Vec::new(),
         parent: None,
+        refused: None,
     }
 }
 
@@ -95,6 +97,7 @@ pub(crate) fn dead(name: &str) -> DeadLettered {
         stream_seq: 7,
         index: 0,
         attempts: 1,
+        in_ledger: false,
     }
 }
 

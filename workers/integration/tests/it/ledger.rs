@@ -1,5 +1,5 @@
 use hub_core::Verdict;
-use schemas::integration::TranslationOutcome;
+use schemas::integration::{MessageRefused, TranslationOutcome};
 use test_support::{TestDatabase, envelope, event, tenant};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -25,6 +25,12 @@ async fn every_arrival_is_a_row_with_all_it_was_searched_by() {
     body.keys.order_number = Some("O1".into());
     body.keys.visit_number = Some("V1".into());
     body.keys.bill_number = Some("B1".into());
+    for number in ["P7", "P8", "P7"] {
+        body.keys.about_patient(number);
+    }
+    for number in ["ACC-6", "ACC-5"] {
+        body.keys.about_specimen(number);
+    }
     body.notes = vec!["charset fallback".into(), "repaired MSH-2, twice".into()];
     body.parent = Some(raw("parent"));
     apply_one(&database, event(&body)).await;
@@ -34,6 +40,8 @@ async fn every_arrival_is_a_row_with_all_it_was_searched_by() {
     assert_eq!(row.raw_id, body.raw_id.0);
     assert_eq!(row.peer, body.peer);
     assert_eq!((row.size, row.outcome.as_str()), (1500, "translated"));
+    assert_eq!(row.more_patients.as_deref().unwrap(), ["P7", "P8"]);
+    assert_eq!(row.more_accessions.as_deref().unwrap(), ["ACC-6"]);
     assert_eq!(
         (&row.events, &row.unmapped, &row.notes),
         (&body.events, &body.unmapped, &body.notes)
@@ -301,4 +309,41 @@ async fn tenants_never_meet_and_a_query_without_one_sees_nothing() {
         seen, 0,
         "a partition asked by its own name is protected too"
     );
+}
+
+#[tokio::test]
+async fn a_dead_message_and_its_dead_letter_are_seen_together_and_counted_once() {
+    let database = TestDatabase::new().await;
+    let mut letter = dead("one");
+    letter.in_ledger = true;
+    // as the translator publishes it: the letter first
+    apply_one(&database, event(&letter)).await;
+    let letters = "select count(*) from integration.dead_letters";
+    assert_eq!(count(&database, letters).await, 0, "not before its message");
+    let mut body = translated("one", 5);
+    body.outcome = TranslationOutcome::Refused;
+    body.events.clear();
+    body.refused = Some(MessageRefused {
+        stage: letter.stage,
+        by: letter.by.clone(),
+        reason: letter.reason.clone(),
+        detail: letter.detail.clone(),
+    });
+    let arrived = event(&body);
+    apply_one(&database, arrived.clone()).await;
+    apply_one(&database, event(&letter)).await;
+    let mut tx = database.tx(&tenant("demo")).await;
+    let lineage = lineage(tx.conn(), raw("one").0).await.unwrap().unwrap();
+    assert_eq!(lineage.arrivals[0].outcome, "dead");
+    let [row] = lineage.dead.as_slice() else {
+        panic!("{:?}", lineage.dead);
+    };
+    assert_eq!(
+        (row.reason.as_str(), row.attempts, row.state.as_str()),
+        (letter.reason.as_str(), 1, "open")
+    );
+    drop(tx);
+    // a letter of a release before, whose event says nothing
+    apply_one(&database, event(&dead("two"))).await;
+    assert_eq!(count(&database, letters).await, 2);
 }

@@ -94,6 +94,31 @@ pub async fn record(conn: &mut PgConnection, id: Uuid) -> Result<Option<Patient>
     Ok(by_ids(conn, &[id]).await?.pop())
 }
 
+/// Records that lead to these standing ones, oldest first, each with the one that it leads to.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn merged_of(
+    conn: &mut PgConnection,
+    standing: &[Uuid],
+) -> Result<Vec<(Uuid, Patient)>, sqlx::Error> {
+    let pairs: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select p.id, f.id from unnest($1::uuid[]) as p(id)
+         cross join lateral patients.family_of(p.id) as f(id) where f.id <> p.id",
+    )
+    .bind(standing)
+    .fetch_all(&mut *conn)
+    .await?;
+    let leads_to: HashMap<Uuid, Uuid> = pairs.iter().map(|(to, id)| (*id, *to)).collect();
+    let ids: Vec<Uuid> = leads_to.keys().copied().collect();
+    let mut records = by_ids(conn, &ids).await?;
+    records.sort_by_key(|record| (record.created_at, record.id));
+    Ok(records
+        .into_iter()
+        .filter_map(|record| Some((*leads_to.get(&record.id)?, record)))
+        .collect())
+}
+
 /// Records with their identifiers, by id.
 pub(super) async fn by_ids(
     conn: &mut PgConnection,

@@ -91,6 +91,12 @@ pub(super) async fn answer(
     Ok(WorklistAnswer { specimens })
 }
 
+/// Whether something is ordered that no table names for the instrument.
+pub(super) fn lacks_a_name(answer: &WorklistAnswer) -> bool {
+    let mut tests = answer.specimens.iter().flat_map(|s| &s.tests);
+    tests.any(|test| test.instrument_codes.is_empty())
+}
+
 fn specimen(
     maps: &Mappings,
     question: &WorklistQuestion,

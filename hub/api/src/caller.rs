@@ -1,0 +1,146 @@
+//! Who asks, found out once for each request: his address behind the proxies that are trusted, his token, and whether he asks
+//! too often. Nothing is refused here for want of a token: routes know what they need.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use worker_identity::network::Network;
+
+use crate::auth::identity::{Identity, Known};
+use crate::limits::Left;
+use crate::problem::Problem;
+use crate::state::ApiState;
+
+/// The layer around all routes that people and programs call.
+pub(crate) async fn identify(
+    State(state): State<ApiState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let mut left = None;
+    let refused = admit(&state, &mut request, &mut left).await.err();
+    let mut response = match refused {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    };
+    if let Some(left) = left {
+        left.write(response.headers_mut());
+    }
+    response
+}
+
+/// Counts the request and looks at its token. What is wrong with the token is told by the route that needs one.
+async fn admit(
+    state: &ApiState,
+    request: &mut Request,
+    left: &mut Option<Left>,
+) -> Result<(), Problem> {
+    let rates = state.rates;
+    let mut count = |taken: Result<Left, crate::limits::Refused>| {
+        let (now, problem) = match taken {
+            Ok(now) => (now, None),
+            Err(refused) => (refused.left, Some(refused.problem())),
+        };
+        *left = Some(match *left {
+            Some(before) if problem.is_none() => before.tighter(now),
+            _ => now,
+        });
+        problem.map_or(Ok(()), Err)
+    };
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|ConnectInfo(peer)| *peer);
+    if let Some(peer) = peer {
+        let from = behind(&state.trusted_proxies, peer.ip(), request.headers());
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(SocketAddr::new(from, peer.port())));
+        count(state.counts.address(from, rates.per_address))?;
+    }
+    if !request.headers().contains_key(header::AUTHORIZATION) {
+        return Ok(());
+    }
+    let (parts, body) = std::mem::take(request).into_parts();
+    let found = Identity::of(&parts, state).await;
+    *request = Request::from_parts(parts, body);
+    if let Ok(who) = &found {
+        count(match who.rate() {
+            Some(rate) => state.counts.caller(who.id, "client", rate),
+            None => state.counts.caller(who.id, "user", rates.per_user),
+        })?;
+        count(state.counts.tenant(&who.tenant, rates.per_tenant))?;
+    }
+    request.extensions_mut().insert(Known(found));
+    Ok(())
+}
+
+/// The address that asks: the peer, or, when the peer is one of our proxies, the last address of `X-Forwarded-For` that is none
+/// of them. Whatever stands before it the caller may have written himself.
+fn behind(proxies: &[Network], peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let ours = |address: IpAddr| proxies.iter().any(|network| network.contains(address));
+    let mut from = peer;
+    let said: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
+        .map(str::trim)
+        .collect();
+    for hop in said.into_iter().rev() {
+        if !ours(from) {
+            break;
+        }
+        match address_of(hop) {
+            Some(address) => from = address,
+            None => break,
+        }
+    }
+    from
+}
+
+/// `10.0.0.7`, `10.0.0.7:4711`, `[2001:db8::1]:4711`, `2001:db8::1`.
+fn address_of(text: &str) -> Option<IpAddr> {
+    text.parse::<IpAddr>()
+        .ok()
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forwarded_address_counts_only_behind_a_trusted_proxy() {
+        let proxies = [
+            Network::parse("10.0.0.0/8").unwrap(),
+            Network::parse("192.0.2.1").unwrap(),
+        ];
+        let found = |peer: &str, said: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for one in said {
+                headers.append("x-forwarded-for", one.parse().unwrap());
+            }
+            behind(&proxies, peer.parse().unwrap(), &headers).to_string()
+        };
+        for (peer, said, expected) in [
+            ("203.0.113.9", &[][..], "203.0.113.9"),
+            // a stranger who claims another address
+            ("203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
+            ("10.0.0.2", &["198.51.100.1"], "198.51.100.1"),
+            // what the caller wrote stands to the left of what the proxy saw
+            ("10.0.0.2", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.2", &["1.1.1.1", "198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.2", &["198.51.100.1, 192.0.2.1"], "198.51.100.1"),
+            ("10.0.0.2", &["198.51.100.1:4711"], "198.51.100.1"),
+            ("10.0.0.2", &["[2001:db8::1]:80"], "2001:db8::1"),
+            ("10.0.0.2", &["10.0.0.3"], "10.0.0.3"),
+            ("10.0.0.2", &["unknown"], "10.0.0.2"),
+            ("10.0.0.2", &["1.1.1.1, nonsense"], "10.0.0.2"),
+        ] {
+            assert_eq!(found(peer, said), expected, "{peer} {said:?}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Which facts are told to whom. A new event of the catalogue that nobody consumes needs a row here, or a line in the list of
+//! those that are not told (`feed/tests.rs`).
+
+/// One fact of a topic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Topic {
+    /// Name in the catalogue.
+    pub(crate) event: &'static str,
+    pub(crate) name: &'static str,
+    /// Who may list such things in the whole hospital may follow them.
+    pub(crate) permission: &'static str,
+    /// Member of the body with the id of what changed.
+    pub(crate) id: &'static str,
+    /// The route that reads it, up to the id.
+    pub(crate) read_at: Option<&'static str>,
+    pub(crate) version: Option<&'static str>,
+    /// Members with ids of what changed with it.
+    pub(crate) also: &'static [&'static str],
+}
+
+const fn row(
+    event: &'static str,
+    name: &'static str,
+    permission: &'static str,
+    id: &'static str,
+    read_at: Option<&'static str>,
+) -> Topic {
+    Topic {
+        event,
+        name,
+        permission,
+        id,
+        read_at,
+        version: None,
+        also: &[],
+    }
+}
+
+const fn versioned(topic: Topic, version: &'static str) -> Topic {
+    Topic {
+        version: Some(version),
+        ..topic
+    }
+}
+
+const fn also(topic: Topic, also: &'static [&'static str]) -> Topic {
+    Topic { also, ..topic }
+}
+
+const PATIENT: Option<&str> = Some("/api/v1/patients/");
+const ENCOUNTER: Option<&str> = Some("/api/v1/encounters/");
+const ORDER: Option<&str> = Some("/api/v1/orders/");
+const REPORT: Option<&str> = Some("/api/v1/reports/");
+const ALARM: Option<&str> = Some("/api/v1/alarms/");
+const CHANNEL: Option<&str> = Some("/api/v1/channels/");
+const USER: Option<&str> = Some("/api/v1/users/");
+
+/// All of them. The members named are ids, numbers of versions, and nothing else: a test looks at each.
+#[rustfmt::skip]
+pub(crate) const TOPICS: &[Topic] = &[
+    row("patients.patient.registered", "patients", "patients:read", "patient_id", PATIENT),
+    versioned(row("patients.patient.updated", "patients", "patients:read", "patient_id", PATIENT), "version"),
+    also(row("patients.patient.merged", "patients", "patients:read", "survivor", PATIENT), &["retired"]),
+    also(row("patients.patient.unmerged", "patients", "patients:read", "survivor", PATIENT), &["restored"]),
+    row("clinical.encounter.changed", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
+    row("clinical.bed.changed", "beds", "encounters:read", "bed_key", None),
+    row("clinical.order.changed", "orders", "orders:read", "order_id", ORDER),
+    versioned(row("clinical.report.filed", "reports", "results:read", "report_id", REPORT), "version"),
+    versioned(row("clinical.report.amended", "reports", "results:read", "report_id", REPORT), "version"),
+    row("clinical.report.matched", "reports", "results:read", "report_id", REPORT),
+    versioned(row("clinical.report.released", "reports", "results:read", "report_id", REPORT), "release"),
+    versioned(row("clinical.report.reopened", "reports", "results:read", "report_id", REPORT), "release"),
+    also(row("clinical.critical.raised", "criticals", "worklists:read", "critical_id", None), &["report_id"]),
+    also(row("clinical.critical.overdue", "criticals", "worklists:read", "critical_id", None), &["report_id"]),
+    row("clinical.control.recorded", "controls", "worklists:read", "run_id", None),
+    row("clinical.alarm.changed", "alarms", "alarms:read", "alarm_id", ALARM),
+    row("lis.result.held", "held", "held:read", "report_id", None),
+    row("integration.channel.state_changed", "channels", "channels:read", "channel", CHANNEL),
+    also(row("auth.grant.changed", "users", "users:read", "user_id", USER), &["grant_id"]),
+    also(row("auth.glass.broken", "emergencies", "glass:review", "id", None), &["patient_id"]),
+];
+
+pub(crate) fn of(event: &str) -> Option<&'static Topic> {
+    TOPICS.iter().find(|topic| topic.event == event)
+}
+
+/// Names of all facts that are told.
+pub(crate) fn events() -> Vec<&'static str> {
+    TOPICS.iter().map(|topic| topic.event).collect()
+}

@@ -1,0 +1,554 @@
+//! `Idempotency-Key`: a POST that is sent again, because its answer was lost, is answered as it was and does nothing more.
+//!
+//! Two things together keep that promise. An entry in a bucket that all processes share (a day, on disk) is claimed before
+//! the handler runs and has the answer afterwards. And whatever the handler asks of the workers has ids that are made of the
+//! tenant, the caller, the route, the key and the body: a request that is run again, because the process that ran it died
+//! before the answer was on record, meets its own commands in the workers' inbox, which let them take effect once.
+//!
+//! The answer lies in the bucket sealed under `[api] token_secret`: it may hold what is shown once (a password) or a patient's
+//! data. This room writes no state of the hospital.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt as _;
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::auth::identity::{Identity, Known, Reach};
+use crate::backbone::Noted;
+use crate::command::accepted;
+use crate::operations;
+use crate::problem::Problem;
+use crate::state::ApiState;
+
+/// The header (draft-ietf-httpapi-idempotency-key-header).
+pub(crate) const KEY: &str = "idempotency-key";
+/// Says that an answer is that of an earlier request.
+const REPLAYED: &str = "idempotent-replayed";
+/// Longest key.
+const MAX_KEY: usize = 255;
+/// How much longer than a request may take its claim holds: then it is known to be dead.
+const GRACE: Duration = Duration::from_secs(5);
+/// Largest answer that is kept. Answers to writes are small.
+const MAX_ANSWER: usize = 384 * 1024;
+/// Commands that one request may send and a later run looks for.
+const COMMANDS: u32 = 16;
+/// Headers of an answer that belong to it; the others are of the day.
+const KEPT_HEADERS: [HeaderName; 5] = [
+    header::CONTENT_TYPE,
+    header::LOCATION,
+    header::ETAG,
+    header::CONTENT_LOCATION,
+    header::LAST_MODIFIED,
+];
+/// What ids of commands are made in.
+const NAMESPACE: Uuid = Uuid::from_u128(0x5b1f_9b63_6d0e_5c0a_9d0c_2f0f_7a64_11d4);
+
+tokio::task_local! {
+    static UNDER: Arc<Under>;
+}
+
+/// A request that runs under a key.
+#[derive(Debug)]
+struct Under {
+    root: Uuid,
+    /// It may have run before, and its process died.
+    again: bool,
+    asked: AtomicU32,
+}
+
+impl Under {
+    fn id(&self, place: u32) -> Uuid {
+        Uuid::new_v5(&self.root, &place.to_be_bytes())
+    }
+}
+
+/// The id of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CommandId {
+    pub(crate) id: Uuid,
+    /// An outcome of it may be on record already.
+    pub(crate) again: bool,
+}
+
+/// The id of the next command of this request: a new one, or, under a key, the one that it would have if it ran again.
+pub(crate) fn next_command() -> CommandId {
+    UNDER
+        .try_with(|under| CommandId {
+            id: under.id(under.asked.fetch_add(1, Ordering::Relaxed)),
+            again: under.again,
+        })
+        .unwrap_or_else(|_| CommandId {
+            id: Uuid::now_v7(),
+            again: false,
+        })
+}
+
+/// What stands in the bucket.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    /// Of the body, lower-case hex SHA-256; empty while nothing was asked under the key.
+    digest: String,
+    #[serde(flatten)]
+    state: EntryState,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum EntryState {
+    /// Whoever comes may run it.
+    Free,
+    /// Somebody runs it, until then (milliseconds since 1970) at most.
+    Running { until: i64 },
+    /// It was answered; base64 of the sealed answer.
+    Answered { sealed: String },
+}
+
+/// An answer, as it is sealed.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    /// base64
+    body: String,
+    /// A refusal: its code and its words. It is written anew, with the trace of who asks now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refusal: Option<(String, String)>,
+    /// The answer was too large to be kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    gone: bool,
+}
+
+/// A claim that is held: only this run may change the entry.
+struct Claim {
+    key: String,
+    digest: String,
+    revision: u64,
+    again: bool,
+}
+
+/// The layer around all POSTs of somebody who is signed in. Others have no key: tokens are not kept for anybody.
+pub(crate) async fn once(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    // a FHIR search by POST only reads: it is answered as things are now, and what it told is not kept
+    let only_reads = request.uri().path().ends_with("/_search");
+    if request.method() != Method::POST || only_reads || !request.headers().contains_key(KEY) {
+        return next.run(request).await;
+    }
+    let Some(Known(Ok(who))) = request.extensions().get::<Known>() else {
+        return next.run(request).await;
+    };
+    let who = who.clone();
+    let permission = operations::of(&request).and_then(|one| one.permission.as_deref());
+    // the route refuses him, now as then: no answer of the past is for who has lost the right
+    if permission.is_some_and(|name| who.reach(name) == Reach::Nowhere) {
+        return next.run(request).await;
+    }
+    match run(&state, who, request, next).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn run(
+    state: &ApiState,
+    who: Identity,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let key = key_of(&parts)?;
+    let body = to_bytes(body, state.limits.largest_body())
+        .await
+        .map_err(|_| too_large())?;
+    let digest = digest(&[&body]);
+    let route = format!("{} {}", parts.method, parts.uri);
+    let scope = digest_of_scope(&who, &route, key);
+    let claim = match claim(state, format!("{}.{scope}", who.tenant), digest).await? {
+        Found::Mine(claim) => claim,
+        Found::Answered(response) => return Ok(response),
+    };
+    let under = Arc::new(Under {
+        root: Uuid::new_v5(
+            &NAMESPACE,
+            format!("{} {}", claim.key, claim.digest).as_bytes(),
+        ),
+        again: claim.again,
+        asked: AtomicU32::new(0),
+    });
+    let request = Request::from_parts(parts, Body::from(body));
+    // Whoever hangs up is the one for whom the answer is kept: the run goes on without him, for as long as a request may.
+    let state = state.clone();
+    let work = async move {
+        let limit = state.limits.request_time;
+        let running = UNDER.scope(Arc::clone(&under), next.run(request));
+        // a defect of a handler must not leave its key claimed
+        let running = AssertUnwindSafe(running).catch_unwind();
+        let response = match tokio::time::timeout(limit, running).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(panic)) => crate::observe::on_panic(panic),
+            Err(_) => crate::observe::too_late(),
+        };
+        settle(&state, &who, claim, &under, response).await
+    };
+    tokio::spawn(work.in_current_span())
+        .await
+        .map_err(|_| Problem::internal())
+}
+
+/// One printable word; quotes of a structured field (RFC 9651) are taken off.
+fn key_of(parts: &Parts) -> Result<&str, Problem> {
+    let invalid = || {
+        Problem::invalid(
+            "Idempotency-Key",
+            format!(
+                "must be one key of 1 to {MAX_KEY} printable ASCII characters, a UUID for instance"
+            ),
+        )
+    };
+    let mut values = parts.headers.get_all(KEY).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(invalid());
+    };
+    let text = value.to_str().map_err(|_| invalid())?.trim();
+    let text = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(text);
+    if text.is_empty() || text.len() > MAX_KEY || !text.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return Err(invalid());
+    }
+    Ok(text)
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "request.too_large",
+        "the body is larger than this operation takes, or ended early",
+    )
+}
+
+fn digest(parts: &[&[u8]]) -> String {
+    use std::fmt::Write as _;
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        // lengths keep parts apart
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    context
+        .finish()
+        .as_ref()
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+fn digest_of_scope(who: &Identity, route: &str, key: &str) -> String {
+    digest(&[
+        who.tenant.as_str().as_bytes(),
+        who.id.as_bytes(),
+        route.as_bytes(),
+        key.as_bytes(),
+    ])
+}
+
+fn now() -> i64 {
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// What a request that comes with a key finds.
+enum Found {
+    Mine(Claim),
+    Answered(Response),
+}
+
+async fn claim(state: &ApiState, key: String, digest: String) -> Result<Found, Problem> {
+    let noted = state.backbone.noted(&key).await?;
+    let seen = noted.as_ref().map_or(0, |noted| noted.revision);
+    let entry = noted.and_then(|Noted { value, .. }| serde_json::from_slice::<Entry>(&value).ok());
+    let again = match entry {
+        None => false,
+        Some(entry) if !entry.digest.is_empty() && entry.digest != digest => {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency.reused",
+                "this key was used for another body; a new request needs a new key",
+            ));
+        }
+        Some(entry) => match entry.state {
+            EntryState::Free => !entry.digest.is_empty(),
+            EntryState::Running { until } if until > now() => return Err(in_flight(until)),
+            EntryState::Running { .. } => true,
+            EntryState::Answered { sealed } => {
+                return Ok(Found::Answered(replay(state, &key, &digest, &sealed)));
+            }
+        },
+    };
+    let until = now() + i64::try_from((state.limits.request_time + GRACE).as_millis()).unwrap_or(0);
+    let running = Entry {
+        digest: digest.clone(),
+        state: EntryState::Running { until },
+    };
+    match note(state, &key, seen, &running).await? {
+        Some(revision) => Ok(Found::Mine(Claim {
+            key,
+            digest,
+            revision,
+            again,
+        })),
+        // the same request, at the same moment, through another connection or process
+        None => Err(in_flight(until)),
+    }
+}
+
+fn in_flight(until: i64) -> Problem {
+    let mut problem = Problem::new(
+        StatusCode::CONFLICT,
+        "idempotency.in_flight",
+        "the request with this key has not been answered yet; ask again in a moment",
+    );
+    let seconds = u64::try_from((until - now()) / 1000).unwrap_or(0);
+    // hardly any takes longer than a second
+    problem.retry_after = Some(seconds.clamp(1, 2));
+    problem
+}
+
+async fn note(
+    state: &ApiState,
+    key: &str,
+    seen: u64,
+    entry: &Entry,
+) -> Result<Option<u64>, Problem> {
+    let value = serde_json::to_vec(entry).map_err(|_| Problem::internal())?;
+    Ok(state.backbone.note(key, seen, value.into()).await?)
+}
+
+/// Puts the answer on record, or the key free again when nothing came of it.
+async fn settle(
+    state: &ApiState,
+    who: &Identity,
+    claim: Claim,
+    under: &Under,
+    response: Response,
+) -> Response {
+    let asked = under.asked.load(Ordering::Relaxed);
+    let status = response.status();
+    let response = if claim.again && status.is_client_error() && asked == 0 {
+        // It asks for what it did itself when it ran first: what came of that is the answer.
+        match first_outcome(state, who, under).await {
+            Some(id) => accepted(id),
+            None => response,
+        }
+    } else {
+        response
+    };
+    let status = response.status();
+    let (response, entry) = if status.is_server_error()
+        || status == StatusCode::TOO_MANY_REQUESTS
+        || (asked == 0 && !status.is_success())
+    {
+        // Not an outcome. Where something was asked the key stays this body's, and a later run meets what was asked.
+        let digest = if asked > 0 || claim.again {
+            claim.digest.clone()
+        } else {
+            String::new()
+        };
+        let entry = Entry {
+            digest,
+            state: EntryState::Free,
+        };
+        (response, Ok(entry))
+    } else {
+        keep(state, &claim, response).await
+    };
+    let written = match entry {
+        Ok(entry) => note(state, &claim.key, claim.revision, &entry).await,
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = written {
+        // the claim runs out; whoever asks then runs it again, under the same ids
+        metrics::counter!("hub_api_answers_unkept_total").increment(1);
+        tracing::warn!(code = %problem.code, "an answer could not be kept for its Idempotency-Key");
+    }
+    response
+}
+
+/// The last command of a run before that has an outcome.
+async fn first_outcome(state: &ApiState, who: &Identity, under: &Under) -> Option<Uuid> {
+    let ids: Vec<Uuid> = (0..COMMANDS).map(|place| under.id(place)).collect();
+    let mut tx = state.read(&who.tenant).await.ok()?;
+    let found = worker_integration::queries::applied(tx.conn(), &ids)
+        .await
+        .ok()?;
+    ids.into_iter()
+        .rev()
+        .find(|id| found.iter().any(|one| one.event_id == *id))
+}
+
+/// The entry that has this answer, and the answer to send.
+async fn keep(
+    state: &ApiState,
+    claim: &Claim,
+    response: Response,
+) -> (Response, Result<Entry, Problem>) {
+    let (parts, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else {
+        let failed = Problem::internal();
+        return (failed.clone().into_response(), Err(failed));
+    };
+    let headers = KEPT_HEADERS
+        .iter()
+        .filter_map(|name| {
+            let value = parts.headers.get(name)?.to_str().ok()?;
+            Some((name.as_str().to_owned(), value.to_owned()))
+        })
+        .collect();
+    let fits = bytes.len() <= MAX_ANSWER;
+    let answer = Answer {
+        status: parts.status.as_u16(),
+        headers,
+        body: if fits {
+            STANDARD.encode(&bytes)
+        } else {
+            String::new()
+        },
+        refusal: parts
+            .extensions
+            .get::<Problem>()
+            .map(|problem| (problem.code.to_string(), problem.detail.clone())),
+        gone: !fits,
+    };
+    let sealed = serde_json::to_vec(&answer).ok().and_then(|plain| {
+        let belongs = belongs(&claim.key, &claim.digest);
+        state.answers.seal(&belongs, &plain).ok()
+    });
+    let entry = sealed
+        .map(|sealed| Entry {
+            digest: claim.digest.clone(),
+            state: EntryState::Answered {
+                sealed: STANDARD.encode(sealed),
+            },
+        })
+        .ok_or_else(Problem::internal);
+    (Response::from_parts(parts, Body::from(bytes)), entry)
+}
+
+fn belongs(key: &str, digest: &str) -> String {
+    format!("answer {key} {digest}")
+}
+
+/// The answer of the first time, as it was but for its trace.
+fn replay(state: &ApiState, key: &str, digest: &str, sealed: &str) -> Response {
+    let answer = STANDARD
+        .decode(sealed)
+        .ok()
+        .and_then(|sealed| state.answers.open(&belongs(key, digest), &sealed))
+        .and_then(|plain| serde_json::from_slice::<Answer>(&plain).ok())
+        .filter(|answer| !answer.gone);
+    let Some(answer) = answer else {
+        return Problem::new(
+            StatusCode::CONFLICT,
+            "idempotency.answer_gone",
+            "the request with this key was carried out; its answer is not kept any more (it was large, or the secret of the \
+             installation has changed): read what it made",
+        )
+        .into_response();
+    };
+    let mut response = rebuilt(answer);
+    response
+        .headers_mut()
+        .insert(REPLAYED, HeaderValue::from_static("true"));
+    metrics::counter!("hub_api_replayed_total").increment(1);
+    response
+}
+
+fn rebuilt(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Some((code, detail)) = answer.refusal {
+        return Problem::new(status, code, detail).into_response();
+    }
+    let body: Bytes = STANDARD.decode(answer.body).unwrap_or_default().into();
+    let mut response = (status, body).into_response();
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    for (name, value) in answer.headers {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::try_from(name.as_str()),
+            HeaderValue::from_str(&value),
+        ) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_printable_word_with_or_without_quotes() {
+        let read = |values: &[&str]| {
+            let mut request = Request::post("/");
+            for value in values {
+                request = request.header(KEY, *value);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            key_of(&parts).map(str::to_owned).ok()
+        };
+        assert_eq!(read(&["a-1"]).as_deref(), Some("a-1"));
+        assert_eq!(read(&["\"a-1\""]).as_deref(), Some("a-1"));
+        for bad in [
+            &[""][..],
+            &["\"\""],
+            &["a b"],
+            &["a", "b"],
+            &["é"],
+            &["x"; 0],
+        ] {
+            assert_eq!(read(bad), None, "{bad:?}");
+        }
+        assert_eq!(read(&["x".repeat(256).as_str()]), None);
+    }
+
+    #[test]
+    fn parts_of_a_digest_do_not_run_into_each_other() {
+        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
+        assert_eq!(digest(&[b"ab"]).len(), 64);
+    }
+
+    #[tokio::test]
+    async fn commands_of_a_request_that_runs_again_have_the_ids_of_before() {
+        let run = |again| {
+            let under = Arc::new(Under {
+                root: Uuid::from_u128(7),
+                again,
+                asked: AtomicU32::new(0),
+            });
+            UNDER.scope(under, async { (next_command(), next_command()) })
+        };
+        let (first, second) = run(false).await;
+        assert_ne!(first.id, second.id);
+        let (repeated, _) = run(true).await;
+        assert_eq!(first.id, repeated.id);
+        assert!(repeated.again && !first.again);
+        assert_ne!(next_command().id, next_command().id);
+    }
+}

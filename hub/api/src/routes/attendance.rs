@@ -1,0 +1,284 @@
+//! What happens to an appointment on its way: booked after it was held, confirmed, arrived, seen, or not.
+
+use axum::extract::State;
+use axum::response::Response;
+use schemas::scheduling::{AdvanceAppointment, AppointmentAction};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::desk::{answered, own};
+use crate::auth::identity::Identity;
+use crate::auth::permission::{AppointmentsBook, CanSomewhere, Permission as _, QueuesCall};
+use crate::command::{Accepted, Sender};
+use crate::extract::{Body, Segment};
+use crate::if_match::IfMatch;
+use crate::problem::Problem;
+use crate::state::ApiState;
+use crate::trace::Trace;
+use crate::views::appointments::AppointmentWritten;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(book))
+        .routes(routes!(confirm))
+        .routes(routes!(arrive))
+        .routes(routes!(start))
+        .routes(routes!(finish))
+        .routes(routes!(no_show))
+        .routes(routes!(cancel))
+}
+
+/// One step of one appointment, as the caller asked for it.
+struct Step<'a> {
+    who: &'a Identity,
+    permission: &'static str,
+    id: Uuid,
+    action: AppointmentAction,
+    version: Option<i32>,
+    reason: Option<String>,
+}
+
+async fn take(state: &ApiState, trace: &Trace, step: Step<'_>) -> Result<Response, Problem> {
+    let row = own(state, step.who, step.permission, step.id).await?;
+    let command = AdvanceAppointment {
+        appointment_id: step.id,
+        action: step.action,
+        version: step.version,
+        reason: step.reason,
+        actor: step.who.username.clone(),
+    };
+    let written = Sender::new(state, step.who, trace)
+        .send(worker_scheduling::aggregate(row.schedule_id), &command)
+        .await?;
+    Ok(answered(written))
+}
+
+/// Book a held appointment
+///
+/// Makes a hold a booking, while it stands; an offer of the waiting list is taken so too. With `If-Match` only when nobody changed it meanwhile.
+#[utoipa::path(post, path = "/appointments/{id}/book", tag = "appointments",
+    params(("id" = Uuid, Path, description = "the appointment"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
+    security(("bearer" = ["appointments:book"])),
+    responses(
+        (status = 200, description = "booked", body = AppointmentWritten),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
+        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or the hold is over (`appointments.hold_over_conflict`), or somebody changed it \
+            meanwhile (`appointments.stale`)")))]
+async fn book(
+    can: CanSomewhere<AppointmentsBook>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    IfMatch(version): IfMatch,
+) -> Result<Response, Problem> {
+    let step = Step {
+        who: &can.who,
+        permission: AppointmentsBook::NAME,
+        id,
+        action: AppointmentAction::Book,
+        version,
+        reason: None,
+    };
+    take(&state, &trace, step).await
+}
+
+/// Confirm an appointment
+///
+/// The patient said that he will come. With `If-Match` only when nobody changed it meanwhile.
+#[utoipa::path(post, path = "/appointments/{id}/confirm", tag = "appointments",
+    params(("id" = Uuid, Path, description = "the appointment"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
+    security(("bearer" = ["appointments:book"])),
+    responses(
+        (status = 200, description = "confirmed", body = AppointmentWritten),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
+        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or somebody changed it \
+            meanwhile (`appointments.stale`)")))]
+async fn confirm(
+    can: CanSomewhere<AppointmentsBook>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    IfMatch(version): IfMatch,
+) -> Result<Response, Problem> {
+    let step = Step {
+        who: &can.who,
+        permission: AppointmentsBook::NAME,
+        id,
+        action: AppointmentAction::Confirm,
+        version,
+        reason: None,
+    };
+    take(&state, &trace, step).await
+}
+
+/// Mark a patient arrived
+///
+/// On the day of the appointment; he gets the next number of the queue. With `If-Match` only when nobody changed it meanwhile.
+#[utoipa::path(post, path = "/appointments/{id}/arrive", tag = "appointments",
+    params(("id" = Uuid, Path, description = "the appointment"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
+    security(("bearer" = ["appointments:book"])),
+    responses(
+        (status = 200, description = "arrived; `token` is his number", body = AppointmentWritten),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
+        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it is on another day (`appointments.day_conflict`), or somebody changed it \
+            meanwhile (`appointments.stale`)")))]
+async fn arrive(
+    can: CanSomewhere<AppointmentsBook>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    IfMatch(version): IfMatch,
+) -> Result<Response, Problem> {
+    let step = Step {
+        who: &can.who,
+        permission: AppointmentsBook::NAME,
+        id,
+        action: AppointmentAction::Arrive,
+        version,
+        reason: None,
+    };
+    take(&state, &trace, step).await
+}
+
+/// Begin a consultation
+///
+/// Also without calling the number before. With `If-Match` only when nobody changed it meanwhile.
+#[utoipa::path(post, path = "/appointments/{id}/start", tag = "appointments",
+    params(("id" = Uuid, Path, description = "the appointment"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
+    security(("bearer" = ["queues:call"])),
+    responses(
+        (status = 200, description = "in consultation", body = AppointmentWritten),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
+        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or somebody changed it \
+            meanwhile (`appointments.stale`)")))]
+async fn start(
+    can: CanSomewhere<QueuesCall>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    IfMatch(version): IfMatch,
+) -> Result<Response, Problem> {
+    let step = Step {
+        who: &can.who,
+        permission: QueuesCall::NAME,
+        id,
+        action: AppointmentAction::Start,
+        version,
+        reason: None,
+    };
+    take(&state, &trace, step).await
+}
+
+/// End a consultation
+///
+/// The number is done. With `If-Match` only when nobody changed it meanwhile.
+#[utoipa::path(post, path = "/appointments/{id}/finish", tag = "appointments",
+    params(("id" = Uuid, Path, description = "the appointment"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
+    security(("bearer" = ["queues:call"])),
+    responses(
+        (status = 200, description = "done", body = AppointmentWritten),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
+        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or somebody changed it \
+            meanwhile (`appointments.stale`)")))]
+async fn finish(
+    can: CanSomewhere<QueuesCall>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    IfMatch(version): IfMatch,
+) -> Result<Response, Problem> {
+    let step = Step {
+        who: &can.who,
+        permission: QueuesCall::NAME,
+        id,
+        action: AppointmentAction::Finish,
+        version,
+        reason: None,
+    };
+    take(&state, &trace, step).await
+}
+
+/// Mark a patient as not come
+///
+/// Once its time has begun. The place is free again. With `If-Match` only when nobody changed it meanwhile.
+#[utoipa::path(post, path = "/appointments/{id}/no-show", tag = "appointments",
+    params(("id" = Uuid, Path, description = "the appointment"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
+    security(("bearer" = ["appointments:book"])),
+    responses(
+        (status = 200, description = "not come", body = AppointmentWritten),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
+        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it has not begun yet (`appointments.early_conflict`), or somebody changed it \
+            meanwhile (`appointments.stale`)")))]
+async fn no_show(
+    can: CanSomewhere<AppointmentsBook>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    IfMatch(version): IfMatch,
+) -> Result<Response, Problem> {
+    let step = Step {
+        who: &can.who,
+        permission: AppointmentsBook::NAME,
+        id,
+        action: AppointmentAction::NoShow,
+        version,
+        reason: None,
+    };
+    take(&state, &trace, step).await
+}
+
+/// Why it is cancelled.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason": "patient called off" }))]
+struct CancelAppointment {
+    reason: String,
+}
+
+/// Cancel an appointment
+///
+/// Its place is offered to the waiting list, and is free when nobody there wants it. With `If-Match` only when nobody changed
+/// it meanwhile.
+#[utoipa::path(post, path = "/appointments/{id}/cancel", tag = "appointments",
+    params(("id" = Uuid, Path, description = "the appointment"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
+    request_body = CancelAppointment, security(("bearer" = ["appointments:book"])),
+    responses(
+        (status = 200, description = "cancelled", body = AppointmentWritten),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
+        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or somebody changed it meanwhile \
+            (`appointments.stale`)")))]
+async fn cancel(
+    can: CanSomewhere<AppointmentsBook>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    IfMatch(version): IfMatch,
+    Body(why): Body<CancelAppointment>,
+) -> Result<Response, Problem> {
+    let step = Step {
+        who: &can.who,
+        permission: AppointmentsBook::NAME,
+        id,
+        action: AppointmentAction::Cancel,
+        version,
+        reason: Some(super::reason(why.reason)?),
+    };
+    take(&state, &trace, step).await
+}

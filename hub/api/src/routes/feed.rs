@@ -1,0 +1,168 @@
+//! What changed: as a page since a position, and as a stream.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use hub_core::Position;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::permission::{CanSomewhere, ChangesRead};
+use crate::extract::Params;
+use crate::feed::{self, Change, Followed, Session};
+use crate::page::Limit;
+use crate::problem::Problem;
+use crate::serve::Stopping;
+use crate::state::ApiState;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(changes))
+        .routes(routes!(stream))
+}
+
+/// What changed after a position.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "items": [{
+        "position": "20714.3", "topic": "orders", "type": "clinical.order.changed", "at": "2026-01-31T08:30:00Z",
+        "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "resource": "/api/v1/orders/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c"
+    }],
+    "position": "20714.3", "more": false
+}))]
+struct Changes {
+    /// Oldest first.
+    items: Vec<Change>,
+    /// The next `since`.
+    position: String,
+    /// True: there are more already.
+    more: bool,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Search {
+    /// `position` of the answer before, or of a change. Absent: from now on, to begin with. `0.0`: the oldest that is kept.
+    since: Option<String>,
+    /// Some topics, with commas. Absent: all that the caller may list in the whole hospital.
+    topics: Option<String>,
+    /// 1 to 500; some more may come.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500, default = 50)]
+    limit: Limit,
+}
+
+/// What changed since
+///
+/// For programs that keep a copy. A change names what changed and says nothing of it: read it at `resource`, with your own
+/// rights. Topics: `patients`, `encounters`, `beds`, `orders`, `reports`, `criticals`, `controls`, `alarms`, `held`,
+/// `channels`, `users`, `emergencies`; each needs the permission to list such things. A change may be told twice, none is
+/// left out; changes are kept as long as events are (90 days, as configured).
+#[utoipa::path(get, path = "/changes", tag = "changes", params(Search), security(("bearer" = ["changes:read"])),
+    responses(
+        (status = 200, description = "oldest first", body = Changes),
+        (status = 403, description = "the permission is missing (`auth.permission`), of the topic too"),
+        (status = 410, description = "what changed since then is no longer kept (`changes.gone`)")))]
+async fn changes(
+    can: CanSomewhere<ChangesRead>,
+    State(state): State<ApiState>,
+    Params(search): Params<Search>,
+) -> Result<Json<Changes>, Problem> {
+    let followed = Followed::of(&state, &can.who, search.topics.as_deref())?;
+    let after = match search.since.as_deref() {
+        Some(text) => position("since", text)?,
+        None => {
+            let newest = state.backbone.newest_fact().await?;
+            return Ok(Json(Changes {
+                items: Vec::new(),
+                position: feed::write(newest),
+                more: false,
+            }));
+        }
+    };
+    let names: Vec<&'static str> = feed::TOPICS
+        .iter()
+        .filter(|topic| followed.names(topic.name))
+        .map(|topic| topic.event)
+        .collect();
+    let limit = usize::from(search.limit.count());
+    let page = state
+        .backbone
+        .facts(&can.who.tenant, &names, after, limit)
+        .await
+        .map_err(feed::gone)?;
+    Ok(Json(Changes {
+        items: page.facts.iter().filter_map(Change::of).collect(),
+        position: feed::write(page.reached),
+        more: !page.is_last,
+    }))
+}
+
+fn position(field: &'static str, text: &str) -> Result<Position, Problem> {
+    feed::read(text.trim())
+        .ok_or_else(|| Problem::invalid(field, "is no position that this hub gave"))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Following {
+    /// Where to go on; the header `Last-Event-ID`, which browsers send, comes first. Absent: from now on.
+    since: Option<String>,
+    /// Some topics, with commas. Absent: all that the caller may list in the whole hospital.
+    topics: Option<String>,
+}
+
+/// Follow what changes
+///
+/// Server-sent events (WHATWG HTML §9.2): `event` is the topic, `data` a change as `GET /api/v1/changes` has it, `id` its
+/// position. First comes `hello` with the position of the beginning. A caller who comes back with `Last-Event-ID` (or
+/// `since`) is told what he missed. A comment comes every ten seconds. `end` with a code comes when the token has expired or
+/// the right is gone: come back with a new one. Who takes nothing for thirty seconds is let go.
+#[utoipa::path(get, path = "/stream", tag = "changes",
+    params(Following, ("Last-Event-ID" = Option<String>, Header, description = "id of the last event that was seen")),
+    security(("bearer" = ["changes:read"])),
+    responses(
+        (status = 200, description = "without end", body = String, content_type = "text/event-stream",
+            example = "id: 20714.3\nevent: orders\ndata: {\"position\":\"20714.3\",\"topic\":\"orders\",\"type\":\"clinical.order.changed\"}\n\n"),
+        (status = 403, description = "the permission is missing (`auth.permission`), of the topic too"),
+        (status = 410, description = "what changed since then is no longer kept (`changes.gone`)"),
+        (status = 503, description = "as many streams as this process serves are open (`stream.full`), or something is away")))]
+async fn stream(
+    can: CanSomewhere<ChangesRead>,
+    State(state): State<ApiState>,
+    Params(following): Params<Following>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    let since = match parts.headers.get("last-event-id") {
+        Some(value) => Some(position("Last-Event-ID", value.to_str().unwrap_or("?"))?),
+        None => following
+            .since
+            .as_deref()
+            .map(|text| position("since", text))
+            .transpose()?,
+    };
+    let stopping = parts
+        .extensions
+        .get::<Stopping>()
+        .map_or_else(CancellationToken::new, |Stopping(token)| token.clone());
+    let session = Session::open(state, parts, can.who, following.topics, since, stopping).await?;
+    let frames = futures::stream::unfold(session, Session::next);
+    Ok((
+        [
+            (header::CONTENT_TYPE, "text/event-stream"),
+            (header::CACHE_CONTROL, "no-store"),
+            // proxies that gather answers would tell nobody anything
+            (header::HeaderName::from_static("x-accel-buffering"), "no"),
+        ],
+        Body::from_stream(frames),
+    )
+        .into_response())
+}

@@ -1,0 +1,214 @@
+//! Who may see what: as in REST, and no other way in.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::json;
+use test_support::tenant;
+
+use super::super::backbone::Mood;
+use super::super::house::House;
+use super::{matches, of_mode, order, outcome, patient_on, pulse, resource};
+
+const PARTS: [&str; 5] = [
+    "Encounter",
+    "ServiceRequest",
+    "Specimen",
+    "DiagnosticReport",
+    "Observation",
+];
+
+async fn nurse(house: &House, name: &str, department: &str) -> String {
+    let (id, tokens) = house.staff(name).await;
+    house
+        .grant(
+            &id,
+            &json!({ "role": "nurse", "facility": "MAIN", "department": department }),
+        )
+        .await;
+    tokens["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_chart_opens_by_the_caller_s_places_and_an_emergency_is_on_record() {
+    let house = House::new().await;
+    let hers = patient_on(&house, "1001", 1, "WARD-A").await;
+    let other = patient_on(&house, "1002", 2, "WARD-B").await;
+    let mut ids = Vec::new();
+    for kind in PARTS {
+        order(&house, "1002", &format!("T-{kind}")).await;
+        let found = house.get(&format!("/fhir/{kind}?patient={other}")).await;
+        ids.push(format!(
+            "/fhir/{kind}/{}",
+            matches(&found)[0]["id"].as_str().unwrap()
+        ));
+    }
+    let token = nurse(&house, "asha", "WARD-A").await;
+    for (kind, id) in PARTS.iter().zip(&ids) {
+        let own = house
+            .get_as(&token, &format!("/fhir/{kind}?patient={hers}"))
+            .await;
+        resource(&own);
+        for path in [
+            format!("/fhir/{kind}?patient={other}"),
+            id.clone(),
+            format!("{id}/_history"),
+        ] {
+            let refused = house.get_as(&token, &path).await;
+            assert_eq!(outcome(&refused, 403), "auth.relationship", "{path}");
+            assert_eq!(refused.json["issue"][0]["code"], "forbidden");
+        }
+        // a search by number shows of the charts that are not hers nothing
+        let by_id = house
+            .get_as(
+                &token,
+                &format!("/fhir/{kind}?_id={}", id.rsplit('/').next().unwrap()),
+            )
+            .await;
+        assert!(matches(&by_id).is_empty(), "{kind}");
+    }
+    let both = house
+        .get_as(&token, "/fhir/Encounter?identifier=V-1,V-2")
+        .await;
+    assert_eq!(matches(&both).len(), 1);
+    let everything = house
+        .get_as(&token, &format!("/fhir/Patient/{other}/$everything"))
+        .await;
+    assert_eq!(outcome(&everything, 403), "auth.relationship");
+    let provenance = house
+        .get_as(
+            &token,
+            &format!("/fhir/Provenance?target={}", &ids[0]["/fhir/".len()..]),
+        )
+        .await;
+    assert!(matches(&provenance).is_empty());
+    for path in ["/fhir/AuditEvent", "/fhir/Practitioner"] {
+        let code = outcome(&house.get_as(&token, path).await, 403).to_owned();
+        assert!(code.starts_with("auth."), "{path}: {code}");
+    }
+
+    let emergency = json!({ "patient_id": other, "reason": "unconscious, allergies unknown" });
+    let broken = house
+        .post_as(&token, "/api/v1/break-glass", &emergency)
+        .await;
+    assert_eq!(broken.status.as_u16(), 201, "{}", broken.json);
+    let path = format!("/fhir/Observation?patient={other}&category=laboratory");
+    assert_eq!(matches(&house.get_as(&token, &path).await).len(), 2);
+    let rows = house
+        .get("/fhir/AuditEvent?subtype=chart.read_in_emergency")
+        .await;
+    let row = matches(&rows)[0];
+    assert_eq!(row["agent"][0]["who"]["identifier"]["value"], "asha");
+    assert_eq!(row["purposeOfEvent"][0]["coding"][0]["code"], "BTG");
+    house.backbone.be(Mood::Down);
+    assert_eq!(
+        outcome(&house.get_as(&token, &path).await, 503),
+        "audit.unavailable"
+    );
+}
+
+#[tokio::test]
+async fn what_one_permission_does_not_show_is_left_out_aloud() {
+    // what a user may do is believed for some seconds: a house for each
+    for (permission, found) in [("results:read", 2), ("vitals:read", 1)] {
+        let house = House::new().await;
+        let patient = patient_on(&house, "1001", 1, "ICU").await;
+        pulse(&house, "1001", "72", "2026-03-01T09:00:00Z").await;
+        let path = format!("/fhir/Observation?patient={patient}&_include=Observation:patient");
+        let token = house.user(&house.tenant, &[permission]).await;
+        let answer = house.get_as(&token, &path).await;
+        assert_eq!(matches(&answer).len(), found, "{permission}");
+        assert_eq!(
+            of_mode(&answer, "outcome")[0]["issue"][0]["code"],
+            "suppressed"
+        );
+        assert!(
+            of_mode(&answer, "include").is_empty(),
+            "patients:read is missing"
+        );
+        let refused = house.get_as(&token, "/fhir/Patient").await;
+        assert_eq!(outcome(&refused, 403), "auth.permission");
+    }
+    let house = House::new().await;
+    let patient = patient_on(&house, "1001", 1, "ICU").await;
+    let path = format!("/fhir/Observation?patient={patient}");
+    let token = house.user(&house.tenant, &["patients:read"]).await;
+    assert_eq!(
+        outcome(&house.get_as(&token, &path).await, 403),
+        "auth.permission"
+    );
+    let everything = house
+        .get_as(&token, &format!("/fhir/Patient/{patient}/$everything"))
+        .await;
+    assert_eq!(matches(&everything).len(), 1);
+    assert!(!of_mode(&everything, "outcome").is_empty());
+}
+
+#[tokio::test]
+async fn another_tenant_s_ids_are_unknown_and_his_lists_are_empty() {
+    let house = House::new().await;
+    let patient = patient_on(&house, "1001", 1, "ICU").await;
+    let order = order(&house, "1001", "T-9").await;
+    let other = tenant("other");
+    let token = house.user(&other, &["*"]).await;
+    let mut paths = vec![
+        format!("/fhir/Patient/{patient}"),
+        format!("/fhir/ServiceRequest/{order}"),
+        format!("/fhir/Provenance/ServiceRequest.{order}"),
+        format!("/fhir/Patient/{patient}/$everything"),
+    ];
+    for kind in ["Encounter", "Specimen", "DiagnosticReport", "Observation"] {
+        let found = house.get(&format!("/fhir/{kind}?patient={patient}")).await;
+        paths.push(format!(
+            "/fhir/{kind}/{}",
+            matches(&found)[0]["id"].as_str().unwrap()
+        ));
+        let none = house
+            .get_as(&token, &format!("/fhir/{kind}?patient={patient}"))
+            .await;
+        assert!(matches(&none).is_empty(), "{kind}");
+    }
+    for kind in ["Organization", "Location", "Practitioner", "AuditEvent"] {
+        let found = house.get(&format!("/fhir/{kind}?_count=1")).await;
+        paths.push(format!(
+            "/fhir/{kind}/{}",
+            matches(&found)[0]["id"].as_str().unwrap()
+        ));
+    }
+    for path in &paths {
+        assert_eq!(
+            outcome(&house.get_as(&token, path).await, 404),
+            "fhir.unknown",
+            "{path}"
+        );
+    }
+    let none = house.get_as(&token, "/fhir/Patient?identifier=1001").await;
+    assert!(matches(&none).is_empty());
+    let body = json!({ "resourceType": "ServiceRequest", "status": "active", "intent": "order",
+        "code": { "coding": [{ "code": "X" }] }, "subject": { "reference": format!("Patient/{patient}") } });
+    let refused = house.post_as(&token, "/fhir/ServiceRequest", &body).await;
+    assert_eq!(outcome(&refused, 422), "orders.no_patient");
+}
+
+#[tokio::test]
+async fn without_a_token_only_the_capability_statement_is_shown() {
+    let house = House::new().await;
+    let plain = |path: &str| Request::get(path.to_owned()).body(Body::empty()).unwrap();
+    for path in [
+        "/fhir/Patient",
+        "/fhir/Patient/x",
+        "/fhir/Observation?patient=x",
+        "/fhir/Patient/x/$everything",
+    ] {
+        let refused = house.send(plain(path)).await;
+        assert_eq!(outcome(&refused, 401), "auth.token", "{path}");
+        assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"hub\"");
+        assert_eq!(refused.json["issue"][0]["code"], "login");
+    }
+    let batch = Request::post("/fhir")
+        .header("content-type", "application/fhir+json")
+        .body(Body::from("{}"))
+        .unwrap();
+    assert_eq!(outcome(&house.send(batch).await, 401), "auth.token");
+    let open = house.send(plain("/fhir/metadata")).await;
+    assert_eq!(resource(&open)["resourceType"], "CapabilityStatement");
+}

@@ -1,0 +1,53 @@
+//! FHIR R4: from our own plain structs to resources and back, and a check of both with the types of fhir-sdk.
+//!
+//! The one place that knows fhir-sdk. Pure: no clock, no I/O, no Postgres; it knows `schemas` and nothing else of ours.
+//! Resources are built as JSON by the small grammar of [`element`], because the numbers of a laboratory must keep the digits
+//! that were sent (`5.10`) and fhir-sdk holds an `f64`; [`check`] then reads each with fhir-sdk's types, and refuses what
+//! they can't hold or would silently drop (specs/hl7-fhir.md §2). No profile is claimed.
+
+mod audit;
+mod bundle;
+mod capability;
+mod chart;
+mod check;
+mod document;
+mod element;
+mod encounter;
+mod laboratory;
+mod medication;
+mod observation;
+mod order;
+mod outcome;
+mod patient;
+mod place;
+mod provenance;
+mod resource;
+mod schedule;
+mod systems;
+mod wire;
+
+pub use audit::AuditEvent;
+pub use bundle::{Bundle, BundleKind, Entry, Mode};
+pub use capability::{Capability, Served, ServedParam};
+pub use chart::{Allergy, Condition, Reaction};
+pub use check::{Unfit, check};
+pub use document::Document;
+pub use element::Written;
+pub use encounter::{Encounter, Stay};
+pub use laboratory::{Report, Specimen};
+pub use medication::{Dosage, Prescription};
+pub use observation::{Category, Measured, Observation, Range, result_status, verified_status};
+pub use order::{Order, OrderRequest, Subject, Tube, read_order};
+pub use outcome::{Issue, Outcome, Severity};
+pub use patient::{Patient, PatientIdentifier};
+pub use place::{Location, LocationKind, Organization, Practitioner};
+pub use provenance::Provenance;
+pub use resource::{Kind, Meta, Resource, is_id};
+pub use schedule::{Appointment, Participant};
+pub use systems::{identifier_asked, identifier_system, system_asked};
+pub use wire::{kept, to_bytes};
+
+/// The version of FHIR that is spoken. The types that check it are those of R4B, which are equal for what is used.
+pub const FHIR_VERSION: &str = "4.0.1";
+/// Media type of every body.
+pub const MEDIA_TYPE: &str = "application/fhir+json";

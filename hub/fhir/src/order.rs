@@ -1,0 +1,317 @@
+//! ServiceRequest, out and in.
+
+use schemas::care::{Code, Practitioner};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::element::{
+    concept, list, maybe_moment, maybe_reference, named, notes, number, reference,
+};
+use crate::outcome::Issue;
+use crate::resource::{Kind, Meta, Resource};
+use crate::systems::{identifier_asked, system_asked};
+
+/// A test that was ordered.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub id: Uuid,
+    pub meta: Meta,
+    pub patient: Option<Uuid>,
+    pub encounter: Option<Uuid>,
+    pub placer_number: Option<String>,
+    pub filler_number: Option<String>,
+    pub group_number: Option<String>,
+    pub code: Code,
+    /// `active`, `on_hold`, `cancel_requested`, `revoked`, `completed`, `entered_in_error`, `unknown`.
+    pub status: String,
+    /// `routine`, `urgent`, `stat`, `asap`.
+    pub priority: Option<String>,
+    pub ordered_by: Option<Practitioner>,
+    pub ordered_at: Option<OffsetDateTime>,
+    pub notes: Vec<String>,
+    pub specimens: Vec<Uuid>,
+}
+
+impl Order {
+    #[must_use]
+    pub fn resource(&self) -> Resource {
+        // a request to cancel is none yet: the order stands until it is revoked (specs/hl7-fhir.md §3.2)
+        let status = match self.status.as_str() {
+            "active" | "cancel_requested" => "active",
+            "on_hold" => "on-hold",
+            "revoked" => "revoked",
+            "completed" => "completed",
+            "entered_in_error" => "entered-in-error",
+            _ => "unknown",
+        };
+        let priority = self
+            .priority
+            .as_deref()
+            .filter(|priority| ["routine", "urgent", "asap", "stat"].contains(priority));
+        let subject = match self.patient {
+            Some(id) => reference(Kind::Patient, id),
+            // the element is mandatory: whose it is, the source did not say
+            None => json!({ "display": "not known" }),
+        };
+        Resource::new(
+            Kind::ServiceRequest,
+            self.id,
+            self.meta.clone(),
+            [
+                (
+                    "identifier",
+                    list([
+                        number("PLAC", "Placer Identifier", self.placer_number.as_ref()),
+                        number("FILL", "Filler Identifier", self.filler_number.as_ref()),
+                    ]),
+                ),
+                (
+                    "requisition",
+                    number("PGN", "Placer Group Number", self.group_number.as_ref()),
+                ),
+                ("status", json!(status)),
+                ("intent", json!("order")),
+                ("priority", priority.map_or(Value::Null, Value::from)),
+                ("code", concept(&self.code)),
+                ("subject", subject),
+                (
+                    "encounter",
+                    maybe_reference(Kind::Encounter, self.encounter),
+                ),
+                ("authoredOn", maybe_moment(self.ordered_at)),
+                ("requester", named(self.ordered_by.as_ref())),
+                (
+                    "specimen",
+                    list(
+                        self.specimens
+                            .iter()
+                            .map(|id| reference(Kind::Specimen, id)),
+                    ),
+                ),
+                ("note", notes(&self.notes)),
+            ],
+        )
+    }
+}
+
+/// What somebody asks for with a ServiceRequest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderRequest {
+    pub subject: Subject,
+    pub code: Code,
+    pub placer_number: Option<String>,
+    pub priority: Option<String>,
+    pub ordered_at: Option<String>,
+    pub ordered_by: Option<Practitioner>,
+    pub encounter: Option<Uuid>,
+    pub tubes: Vec<Tube>,
+    pub notes: Vec<String>,
+}
+
+/// For whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    Patient(Uuid),
+    /// `system|value`, or a value.
+    Identifier(String),
+}
+
+/// From which tube.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tube {
+    /// A Specimen that the hub has.
+    Known(Uuid),
+    /// One that is contained in the request.
+    New {
+        number: String,
+        kind: Option<Code>,
+        collected_at: Option<String>,
+    },
+}
+
+/// Elements that are understood. Anything else is refused by name: what is left out of an order may be what mattered.
+const TAKEN: [&str; 16] = [
+    "resourceType",
+    "id",
+    "meta",
+    "text",
+    "contained",
+    "identifier",
+    "status",
+    "intent",
+    "priority",
+    "code",
+    "subject",
+    "encounter",
+    "authoredOn",
+    "requester",
+    "specimen",
+    "note",
+];
+
+/// Reads a ServiceRequest that [`crate::check`] found well-formed.
+///
+/// # Errors
+/// Everything in it that the hub can't do, each with its place.
+pub fn read_order(json: &Value) -> Result<OrderRequest, Vec<Issue>> {
+    let mut wrong = Vec::new();
+    let place = |name: &str| format!("ServiceRequest.{name}");
+    for name in json
+        .as_object()
+        .into_iter()
+        .flat_map(|fields| fields.keys())
+    {
+        if !TAKEN.contains(&name.as_str()) {
+            wrong.push(Issue::not_supported(
+                place(name),
+                "the hub would not keep this element, so it does not take the order",
+            ));
+        }
+    }
+    for (name, value) in [("status", "active"), ("intent", "order")] {
+        if json[name] != value {
+            wrong.push(Issue::value(
+                place(name),
+                format!("a new order has the {name} `{value}`"),
+            ));
+        }
+    }
+    let subject = subject(&json["subject"]);
+    if subject.is_none() {
+        wrong.push(Issue::value(
+            place("subject"),
+            "must be a reference to a Patient of this server, or an identifier",
+        ));
+    }
+    let code = code(&json["code"]);
+    if code.is_none() {
+        wrong.push(Issue::value(
+            place("code"),
+            "must have a coding with a code",
+        ));
+    }
+    let tubes: Vec<Option<Tube>> = items(&json["specimen"])
+        .map(|reference| tube(json, reference))
+        .collect();
+    for (index, _) in tubes.iter().enumerate().filter(|(_, tube)| tube.is_none()) {
+        wrong.push(Issue::value(
+            format!("ServiceRequest.specimen[{index}]"),
+            "must be a Specimen of this server, or a contained one with an identifier or accessionIdentifier",
+        ));
+    }
+    let encounter = &json["encounter"];
+    let encounter_id = local(encounter, Kind::Encounter);
+    if !encounter.is_null() && encounter_id.is_none() {
+        wrong.push(Issue::value(
+            place("encounter"),
+            "must be an Encounter of this server",
+        ));
+    }
+    let ordered_at = json["authoredOn"].as_str();
+    if ordered_at.is_some_and(|at| OffsetDateTime::parse(at, &Rfc3339).is_err()) {
+        wrong.push(Issue::value(
+            place("authoredOn"),
+            "must have a time and an offset",
+        ));
+    }
+    let (Some(subject), Some(code), true) = (subject, code, wrong.is_empty()) else {
+        return Err(wrong);
+    };
+    Ok(OrderRequest {
+        subject,
+        code,
+        placer_number: placer(&json["identifier"]),
+        priority: owned(&json["priority"]),
+        ordered_at: ordered_at.map(str::to_owned),
+        ordered_by: practitioner(&json["requester"]),
+        encounter: encounter_id,
+        tubes: tubes.into_iter().flatten().collect(),
+        notes: items(&json["note"])
+            .filter_map(|note| owned(&note["text"]))
+            .collect(),
+    })
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn owned(value: &Value) -> Option<String> {
+    value
+        .as_str()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+}
+
+/// The id behind `Patient/018f…`.
+fn local(reference: &Value, kind: Kind) -> Option<Uuid> {
+    let text = reference["reference"].as_str()?;
+    let (found, id) = text.rsplit_once('/')?;
+    (found.rsplit('/').next() == Some(kind.as_str()))
+        .then(|| id.parse().ok())
+        .flatten()
+}
+
+fn subject(reference: &Value) -> Option<Subject> {
+    if let Some(id) = local(reference, Kind::Patient) {
+        return Some(Subject::Patient(id));
+    }
+    let identifier = &reference["identifier"];
+    let value = owned(&identifier["value"])?;
+    Some(Subject::Identifier(match owned(&identifier["system"]) {
+        Some(system) => format!("{}|{value}", identifier_asked(&system)),
+        None => value,
+    }))
+}
+
+/// The first coding that has a code.
+fn code(concept: &Value) -> Option<Code> {
+    items(&concept["coding"]).find_map(|coding| {
+        Some(Code {
+            code: owned(&coding["code"])?,
+            text: owned(&coding["display"]).or_else(|| owned(&concept["text"])),
+            system: owned(&coding["system"]).map(|system| system_asked(&system)),
+        })
+    })
+}
+
+/// The identifier that is marked as the placer's, else the only one.
+fn placer(identifiers: &Value) -> Option<String> {
+    let is_placer = |identifier: &&Value| {
+        items(&identifier["type"]["coding"]).any(|coding| coding["code"] == "PLAC")
+    };
+    let marked = items(identifiers).find(is_placer);
+    let only = (items(identifiers).count() == 1)
+        .then(|| items(identifiers).next())
+        .flatten();
+    owned(&marked.or(only)?["value"])
+}
+
+fn practitioner(reference: &Value) -> Option<Practitioner> {
+    let person = Practitioner {
+        id: owned(&reference["identifier"]["value"]).or_else(|| owned(&reference["reference"])),
+        name: owned(&reference["display"]),
+    };
+    (person != Practitioner::default()).then_some(person)
+}
+
+fn tube(order: &Value, reference: &Value) -> Option<Tube> {
+    let text = reference["reference"].as_str()?;
+    let Some(inside) = text.strip_prefix('#') else {
+        return local(reference, Kind::Specimen).map(Tube::Known);
+    };
+    let specimen = items(&order["contained"]).find(|contained| {
+        contained["id"] == inside && contained["resourceType"] == Kind::Specimen.as_str()
+    })?;
+    let number = owned(&specimen["accessionIdentifier"]["value"]).or_else(|| {
+        items(&specimen["identifier"]).find_map(|identifier| owned(&identifier["value"]))
+    })?;
+    Some(Tube::New {
+        number,
+        kind: code(&specimen["type"]),
+        collected_at: owned(&specimen["collection"]["collectedDateTime"]),
+    })
+}

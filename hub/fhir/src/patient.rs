@@ -1,0 +1,237 @@
+//! Patient.
+
+use schemas::patients::{Address, HumanName, Telecom};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::element::{
+    coding, concept_of, date, element, list, maybe, moment, reference, text, token,
+};
+use crate::resource::{Kind, Meta, Resource};
+use crate::systems::{IDENTIFIER_TYPE, identifier_system};
+
+/// A person as the patient index knows him.
+#[derive(Debug, Clone)]
+pub struct Patient {
+    pub id: Uuid,
+    pub meta: Meta,
+    /// False: merged into another record, or entered in error.
+    pub active: bool,
+    pub identifiers: Vec<PatientIdentifier>,
+    pub name: Option<HumanName>,
+    pub other_names: Vec<HumanName>,
+    pub telecoms: Vec<Telecom>,
+    /// `male`, `female`, `other`, `unknown`.
+    pub sex: Option<String>,
+    /// ISO 8601, possibly partial.
+    pub birth_date: Option<String>,
+    /// RFC 3339, or empty when only the fact is known.
+    pub deceased: Option<String>,
+    pub addresses: Vec<Address>,
+    /// HL7 table 0002.
+    pub marital_status: Option<String>,
+    pub mother_maiden_name: Option<String>,
+    /// The record that stands for this one.
+    pub merged_into: Option<Uuid>,
+    /// Records that lead to this one.
+    pub merged: Vec<Uuid>,
+    /// The customer.
+    pub organization: Option<Uuid>,
+}
+
+/// An identifier of a person.
+#[derive(Debug, Clone)]
+pub struct PatientIdentifier {
+    /// Assigning authority.
+    pub system: String,
+    pub value: String,
+    /// HL7 table 0203.
+    pub kind: Option<String>,
+    /// It was registered on a record that leads to this one.
+    pub old: bool,
+}
+
+impl Patient {
+    #[must_use]
+    pub fn resource(&self) -> Resource {
+        let links = self
+            .merged_into
+            .iter()
+            .map(|id| ("replaced-by", id))
+            .chain(self.merged.iter().map(|id| ("replaces", id)))
+            .map(|(kind, id)| {
+                element([
+                    ("other", reference(Kind::Patient, id)),
+                    ("type", Value::from(kind)),
+                ])
+            });
+        let (deceased, died) = match self.deceased.as_deref() {
+            None => (Value::Null, Value::Null),
+            Some(at) => match OffsetDateTime::parse(at, &Rfc3339) {
+                Ok(at) => (Value::Null, moment(at)),
+                Err(_) => (json!(true), Value::Null),
+            },
+        };
+        Resource::new(
+            Kind::Patient,
+            self.id,
+            self.meta.clone(),
+            [
+                ("extension", list([self.maiden_name()])),
+                ("identifier", list(self.identifiers.iter().map(identifier))),
+                ("active", json!(self.active)),
+                (
+                    "name",
+                    list(self.name.iter().chain(&self.other_names).map(human_name)),
+                ),
+                ("telecom", list(self.telecoms.iter().map(telecom))),
+                ("gender", self.sex.as_deref().map_or(Value::Null, token)),
+                (
+                    "birthDate",
+                    self.birth_date.as_deref().map_or(Value::Null, date),
+                ),
+                ("_birthDate", self.birth_time()),
+                ("deceasedBoolean", deceased),
+                ("deceasedDateTime", died),
+                ("address", list(self.addresses.iter().map(address))),
+                (
+                    "maritalStatus",
+                    self.marital_status
+                        .as_deref()
+                        .map_or(Value::Null, marital_status),
+                ),
+                (
+                    "managingOrganization",
+                    crate::element::maybe_reference(Kind::Organization, self.organization),
+                ),
+                ("link", list(links)),
+            ],
+        )
+    }
+
+    fn maiden_name(&self) -> Value {
+        match maybe(self.mother_maiden_name.as_ref()) {
+            Value::Null => Value::Null,
+            name => json!({
+                "url": "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName",
+                "valueString": name,
+            }),
+        }
+    }
+
+    /// The hour of birth, where it was sent.
+    fn birth_time(&self) -> Value {
+        let at = self
+            .birth_date
+            .as_deref()
+            .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+        at.map_or(Value::Null, |at| {
+            json!({ "extension": [{
+                "url": "http://hl7.org/fhir/StructureDefinition/patient-birthTime",
+                "valueDateTime": moment(at),
+            }] })
+        })
+    }
+}
+
+fn identifier(one: &PatientIdentifier) -> Value {
+    let kind = one.kind.as_deref().map_or(Value::Null, |kind| {
+        concept_of([coding(IDENTIFIER_TYPE, kind, None)], None)
+    });
+    let value = text(&one.value);
+    if value.is_null() {
+        return Value::Null;
+    }
+    element([
+        ("use", if one.old { json!("old") } else { Value::Null }),
+        ("type", kind),
+        ("system", text(&identifier_system(&one.system))),
+        ("value", value),
+    ])
+}
+
+fn human_name(name: &HumanName) -> Value {
+    let used = match name.use_code.as_deref() {
+        Some("L") => json!("official"),
+        Some("D") => json!("usual"),
+        Some("M") => json!("maiden"),
+        Some("N") => json!("nickname"),
+        Some("S") => json!("anonymous"),
+        Some("T" | "TEMP") => json!("temp"),
+        Some("BAD" | "NOUSE") => json!("old"),
+        _ => Value::Null,
+    };
+    element([
+        ("use", used),
+        ("text", text(&name.display())),
+        ("family", maybe(name.family.as_ref())),
+        ("given", list(name.given.iter().map(|given| text(given)))),
+        ("prefix", list([maybe(name.prefix.as_ref())])),
+        ("suffix", list([maybe(name.suffix.as_ref())])),
+    ])
+}
+
+fn telecom(one: &Telecom) -> Value {
+    let system = match one.system.as_str() {
+        "phone" | "mobile" => "phone",
+        "email" => "email",
+        _ => "other",
+    };
+    let used = match (one.system.as_str(), one.use_code.as_deref()) {
+        ("mobile", _) => json!("mobile"),
+        (_, Some("PRN" | "ORN" | "VHN" | "PRS")) => json!("home"),
+        (_, Some("WPN")) => json!("work"),
+        _ => Value::Null,
+    };
+    let value = text(&one.value);
+    if value.is_null() {
+        return Value::Null;
+    }
+    element([("system", json!(system)), ("value", value), ("use", used)])
+}
+
+fn address(one: &Address) -> Value {
+    element([
+        ("line", list(one.lines.iter().map(|line| text(line)))),
+        ("city", maybe(one.city.as_ref())),
+        ("district", maybe(one.district.as_ref())),
+        ("state", maybe(one.state.as_ref())),
+        ("postalCode", maybe(one.postal_code.as_ref())),
+        ("country", maybe(one.country.as_ref())),
+    ])
+}
+
+/// Table 0002 in FHIR's words (HL7 v2-to-FHIR IG, ConceptMap 0002); others keep their own.
+fn marital_status(code: &str) -> Value {
+    let known = match code {
+        "A" => Some(("L", "Legally Separated")),
+        "D" => Some(("D", "Divorced")),
+        "I" => Some(("I", "Interlocutory")),
+        "M" => Some(("M", "Married")),
+        "S" => Some(("S", "Never Married")),
+        "W" => Some(("W", "Widowed")),
+        "P" => Some(("T", "Domestic partner")),
+        "U" => Some(("U", "unmarried")),
+        _ => None,
+    };
+    match known {
+        Some((code, display)) => concept_of(
+            [coding(
+                "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus",
+                code,
+                Some(display),
+            )],
+            None,
+        ),
+        None => concept_of(
+            [coding(
+                "http://terminology.hl7.org/CodeSystem/v2-0002",
+                code,
+                None,
+            )],
+            None,
+        ),
+    }
+}
