@@ -73,6 +73,9 @@ async fn admit(
             None => state.counts.caller(who.id, "user", rates.per_user),
         })?;
         count(state.counts.tenant(&who.tenant, rates.per_tenant))?;
+        if let Some(rate) = who.plan_rate() {
+            count(state.counts.plan(&who.tenant, rate))?;
+        }
     }
     request.extensions_mut().insert(Known(found));
     Ok(())

@@ -45,6 +45,7 @@ pub(crate) struct Limits {
     addresses: Table<IpAddr>,
     callers: Table<Uuid>,
     tenants: Table<TenantId>,
+    plans: Table<TenantId>,
 }
 
 impl Limits {
@@ -68,6 +69,12 @@ impl Limits {
     pub(crate) fn tenant(&self, tenant: &TenantId, per_minute: u32) -> Result<Left, Refused> {
         self.tenants
             .take(tenant.clone(), "tenant", per_minute, Instant::now())
+    }
+
+    /// One request of a tenant, as its plan has it. Nothing a minute is next to nothing, not everything.
+    pub(crate) fn plan(&self, tenant: &TenantId, per_minute: u32) -> Result<Left, Refused> {
+        self.plans
+            .take(tenant.clone(), "plan", per_minute.max(1), Instant::now())
     }
 }
 
@@ -148,6 +155,7 @@ impl Refused {
         let (code, whose) = match self.left.policy {
             "address" => ("rate.address", "this address asks"),
             "tenant" => ("rate.tenant", "this hospital asks"),
+            "plan" => ("limit.api_per_minute", "for its plan this hospital asks"),
             "user" => ("rate.user", "you ask"),
             _ => ("auth.rate", "this client asks"),
         };

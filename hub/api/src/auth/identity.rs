@@ -28,8 +28,7 @@ pub(crate) struct Identity {
     pub(crate) session: Option<Uuid>,
     /// RFC 8176: how he proved who he is.
     pub(crate) amr: Vec<String>,
-    /// The tenant is suspended.
-    read_only: bool,
+    admitted: Admitted,
     rights: Rights,
 }
 
@@ -76,12 +75,12 @@ impl Identity {
         let bearer = tokens::verify(&state.keys, &state.pool, token, Purpose::Access)
             .await?
             .ok_or_else(not_valid)?;
-        let read_only = admitted(state, &bearer.tenant).await?;
+        let admitted = admitted(state, &bearer.tenant).await?;
         let mut identity = match bearer.kind {
             Kind::User => Self::of_user(state, bearer).await?,
             Kind::Client => Self::of_client(state, bearer, peer_of(parts)).await?,
         };
-        identity.read_only = read_only;
+        identity.admitted = admitted;
         if let Some(slot) = parts.extensions.get::<ActorSlot>() {
             let _ = slot.0.set(identity.username.clone());
         }
@@ -105,7 +104,7 @@ impl Identity {
             id: bearer.id,
             session: bearer.session,
             amr: bearer.amr,
-            read_only: false,
+            admitted: Admitted::default(),
             rights: Rights::User(standing),
         })
     }
@@ -132,7 +131,7 @@ impl Identity {
             id: bearer.id,
             session: None,
             amr: bearer.amr,
-            read_only: false,
+            admitted: Admitted::default(),
             rights: Rights::Client {
                 row,
                 scope: bearer.scope,
@@ -142,7 +141,12 @@ impl Identity {
 
     /// Nothing may be written: the tenant is suspended.
     pub(crate) fn is_read_only(&self) -> bool {
-        self.read_only
+        self.admitted.read_only
+    }
+
+    /// Requests a minute that the tenant's plan has.
+    pub(crate) fn plan_rate(&self) -> Option<u32> {
+        self.admitted.plan_rate
     }
 
     /// The user's id; programs have none.
@@ -267,12 +271,19 @@ impl Identity {
     }
 }
 
-/// May people of this tenant come in, and does it stay within its rate? Says whether it may read only. A tenant that is on no
-/// list is one of the configuration that the start has not written down yet.
-async fn admitted(state: &ApiState, tenant: &TenantId) -> Result<bool, Problem> {
+/// What holds for all who come from a tenant.
+#[derive(Debug, Clone, Copy, Default)]
+struct Admitted {
+    read_only: bool,
+    plan_rate: Option<u32>,
+}
+
+/// May people of this tenant come in, and under which conditions? A tenant that is on no list is one of the configuration that
+/// the start has not written down yet.
+async fn admitted(state: &ApiState, tenant: &TenantId) -> Result<Admitted, Problem> {
     let found = Access::tenant(state, tenant).await?;
     let Some(row) = &*found else {
-        return Ok(false);
+        return Ok(Admitted::default());
     };
     if !row.state().is_open() {
         return Err(Problem::new(
@@ -281,21 +292,10 @@ async fn admitted(state: &ApiState, tenant: &TenantId) -> Result<bool, Problem> 
             format!("the tenant is {}", row.state().as_str()),
         ));
     }
-    if let Some(rate) = row.limit("api_per_minute") {
-        let of_tenant = Uuid::new_v5(&Uuid::NAMESPACE_URL, tenant.as_str().as_bytes());
-        state
-            .rates
-            .take(of_tenant, rate, Instant::now())
-            .map_err(|seconds| {
-                let mut problem = too_often(seconds);
-                problem.code = "limit.api_per_minute".into();
-                problem.detail = format!(
-                    "the tenant's plan has {rate} requests a minute; try again in {seconds} seconds"
-                );
-                problem
-            })?;
-    }
-    Ok(!row.state().takes_writes())
+    Ok(Admitted {
+        read_only: !row.state().takes_writes(),
+        plan_rate: row.limit("api_per_minute"),
+    })
 }
 
 fn in_force(standing: &Standing, now: OffsetDateTime) -> impl Iterator<Item = &HeldGrant> {
