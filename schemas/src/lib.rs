@@ -5,6 +5,7 @@
 
 pub mod care;
 pub mod catalogue;
+pub mod chart;
 pub mod commands;
 pub mod controls;
 pub mod criticals;
@@ -14,6 +15,8 @@ pub mod ids;
 pub mod integration;
 pub mod patch;
 pub mod patients;
+pub mod registration;
+pub mod rounds;
 pub mod sending;
 pub mod sql;
 pub mod verification;

@@ -70,6 +70,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "identity",
         sql: include_str!("../sql/0012_identity.sql"),
     },
+    Migration {
+        version: 16,
+        name: "chart",
+        sql: include_str!("../sql/0016_chart.sql"),
+    },
 ];
 
 #[cfg(test)]
