@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Body;
 use crate::care::Code;
 use crate::patients::Identifier;
+use crate::{Body, IdentifierKey};
 
 macro_rules! bodies {
     ($($name:ident = $wire:literal),+ $(,)?) => {
@@ -352,7 +352,8 @@ pub struct ChangeEntry {
 pub struct AllergyRecorded {
     /// The entry, or the statement.
     pub entry_id: Uuid,
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     /// `active`, `resolved`, `refuted`, `entered_in_error`; `none_known`, `none_known_ended`.
     pub state: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -367,7 +368,8 @@ pub struct AllergyRecorded {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConditionRecorded {
     pub entry_id: Uuid,
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     /// `provisional`, `confirmed`, `resolved`, `refuted`, `entered_in_error`.
     pub state: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -378,7 +380,8 @@ pub struct ConditionRecorded {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NoteSigned {
     pub entry_id: Uuid,
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     pub note_kind: String,
     pub sha256: String,
 }
@@ -387,7 +390,8 @@ pub struct NoteSigned {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NoteAddended {
     pub entry_id: Uuid,
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     pub addendum_id: Uuid,
     pub note_kind: String,
 }
@@ -396,7 +400,8 @@ pub struct NoteAddended {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PrescriptionSigned {
     pub entry_id: Uuid,
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     pub lines: Vec<PrescriptionLine>,
     /// Done and not done.
     pub checks: Vec<DrugCheck>,
@@ -406,7 +411,8 @@ pub struct PrescriptionSigned {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PrescriptionStopped {
     pub entry_id: Uuid,
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     /// `cancelled`, `stopped`, `entered_in_error`.
     pub state: String,
     pub reason: String,
@@ -416,7 +422,8 @@ pub struct PrescriptionStopped {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DocumentFiled {
     pub entry_id: Uuid,
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     pub document_kind: String,
     pub media_type: String,
     pub sha256: String,
@@ -426,7 +433,8 @@ pub struct DocumentFiled {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryRetracted {
     pub entry_id: Uuid,
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     /// `note`, `document`.
     pub kind: String,
 }

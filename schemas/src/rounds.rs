@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Body;
 use crate::patients::Identifier;
+use crate::{Body, IdentifierKey};
 
 macro_rules! bodies {
     ($($name:ident = $wire:literal),+ $(,)?) => {
@@ -70,6 +70,9 @@ pub struct RecordObservations {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CorrectObservation {
     pub observation_id: Uuid,
+    /// Keys of all the person's identifiers, as in [`RecordObservations::keys`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<i32>,
     /// Absent: entered in error.
@@ -136,7 +139,8 @@ pub struct AmendResult {
 /// `clinical.vitals.recorded`: what a person entered is on the chart. No values: readers fetch them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VitalsRecorded {
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     /// RFC 3339.
     pub observed_at: String,
     /// Observations that are new or corrected.
@@ -150,7 +154,8 @@ pub struct VitalsRecorded {
 pub struct ScoreComputed {
     pub score_id: Uuid,
     pub version: i16,
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     /// `news2`
     pub pack: String,
     pub pack_version: String,
@@ -168,10 +173,13 @@ pub struct ScoreComputed {
 pub struct DeteriorationFlagged {
     pub task_id: Uuid,
     pub score_id: Uuid,
-    pub subject: Identifier,
+    /// Key of the patient identifier that the row carries.
+    pub subject_key: IdentifierKey,
     /// The response of the pack: `emergency`, `urgent`, `urgent_single`.
     pub trigger: String,
-    pub total: i16,
+    /// Absent when a part is missing: then what is known is enough to ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<i16>,
     /// RFC 3339.
     pub due_at: String,
 }

@@ -6,6 +6,7 @@
 //! however much is on file.
 
 mod alarms;
+mod chart;
 mod controls;
 mod criticals;
 mod cursor;
@@ -15,6 +16,7 @@ mod orders;
 mod relationship;
 mod reports;
 mod results;
+mod rounds;
 mod sendings;
 mod unmatched;
 mod verification;
@@ -22,6 +24,10 @@ mod vitals;
 mod worklist;
 
 pub use alarms::{AlarmEventRow, AlarmFilter, AlarmRow, alarm_events, alarms};
+pub use chart::{
+    ChartFilter, ChartRow, ChartVersion, NoKnownAllergies, chart_entries, chart_entry,
+    chart_history, no_known_allergies,
+};
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
 pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
 pub use cursor::{Cursor, InvalidCursor, Page};
@@ -39,6 +45,10 @@ pub use results::{
     ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,
     results_of_report,
 };
+pub use rounds::{
+    OxygenTarget, ScoreRow, TaskFilter, TaskRow, oxygen_target, oxygen_targets, score_versions,
+    scores_for_subjects, task, tasks,
+};
 pub use sendings::{SendingRow, sendings};
 pub use unmatched::{UnmatchedFilter, UnmatchedRow, unmatched, unmatched_report};
 pub use verification::{
@@ -47,6 +57,6 @@ pub use verification::{
 };
 pub use vitals::{
     UnmatchedVitalsFilter, UnmatchedVitalsRow, VitalFilter, VitalRow, latest_vitals,
-    unmatched_vitals, vitals_for_subjects, vitals_of_item,
+    unmatched_vitals, vital, vitals_for_subjects, vitals_of_item,
 };
 pub use worklist::{PendingTest, known_numbers, oldest_pending, oldest_untold, pending_on};

@@ -5,6 +5,7 @@
 mod it {
     mod alarms;
     mod beds;
+    mod charts;
     mod codes;
     mod controls;
     mod criticals;
@@ -15,6 +16,7 @@ mod it {
     mod queries;
     mod receipts;
     mod results;
+    mod rounds;
     mod runs;
     mod sendings;
     mod support;

@@ -21,7 +21,7 @@ pub struct VitalRow {
     pub timed_by: String,
     pub channel: String,
     pub subject_key: Option<Uuid>,
-    /// `message`, `bed`, `claim`.
+    /// `message`, `bed`, `claim`, `entry` (a person entered it).
     pub matched_by: Option<String>,
     /// The worklist's item where it waits or waited.
     pub item_id: Option<i64>,
@@ -56,6 +56,10 @@ pub struct VitalRow {
     /// `unknown_code`, `unknown_unit`.
     pub held: Option<String>,
     pub source_event: Uuid,
+    /// Who entered this version, where a person did.
+    pub entered_by: Option<String>,
+    /// Why it is another than the version before.
+    pub change_reason: Option<String>,
 }
 
 impl VitalRow {
@@ -85,7 +89,7 @@ const COLUMNS: &str = "vital_key, version, superseded_at is null as current, obs
     matched_by, item_id, place, device, code, code_system, code_text, path, container, value_kind, comparator, value_text, \
     value_json, coalesce(raw_value, value_text) as raw_value, unit, loinc, loinc_display, ucum, \
     case when ucum is not null and value_kind = 'quantity' then coalesce(ucum_value, value_text) end as ucum_value, \
-    range_text, flags, status, method, site, held, source_event";
+    range_text, flags, status, method, site, held, source_event, entered_by, change_reason";
 
 /// Measurements of a patient, newest first.
 ///
@@ -119,6 +123,20 @@ pub async fn vitals_for_subjects(
         .bind(filter.versions == Versions::All)
         .bind(filter.limit)
         .fetch_all(conn)
+        .await
+}
+
+/// The current version of one measurement.
+///
+/// # Errors
+/// The database failed.
+pub async fn vital(conn: &mut PgConnection, id: Uuid) -> Result<Option<VitalRow>, sqlx::Error> {
+    let query = format!(
+        "select {COLUMNS} from clinical.vitals where vital_key = $1 and superseded_at is null"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(id)
+        .fetch_optional(conn)
         .await
 }
 
