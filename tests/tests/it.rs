@@ -8,6 +8,7 @@
 mod it {
     mod astm;
     mod bad_input;
+    mod charts;
     mod contract;
     mod devices;
     mod guarantees;

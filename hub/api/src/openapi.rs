@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::PartialSchema as _;
 use utoipa::openapi::OpenApi;
 
-use crate::problem::{FieldProblem, PROBLEM_JSON, ProblemDocument};
+use crate::problem::{FieldProblem, Lookalike, PROBLEM_JSON, ProblemDocument};
 use crate::{ApiLimits, routes};
 
 const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `POST /api/v1/auth/login` (programs: \
@@ -19,7 +19,7 @@ const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `P
     left out. Times are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code` and a `trace_id`. A W3C \
     `traceparent` is continued and returned.";
 
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 15] = [
     ("sign-in", "Tokens, and one's own affairs."),
     (
         "users",
@@ -32,6 +32,10 @@ const TAGS: [(&str, &str); 14] = [
     (
         "patients",
         "Who people are, and which records are one person.",
+    ),
+    (
+        "charts",
+        "What staff write: allergies, conditions, notes, prescriptions, documents, observations with their score, tasks.",
     ),
     ("results", "Encounters, orders, reports and results."),
     (
@@ -139,6 +143,8 @@ fn problem_schema() -> Value {
     // RFC 9457 names the members; the list of fields is ours
     schema["properties"]["errors"]["items"] =
         serde_json::to_value(FieldProblem::schema()).unwrap_or_default();
+    schema["properties"]["lookalikes"]["items"] =
+        serde_json::to_value(Lookalike::schema()).unwrap_or_default();
     schema
 }
 

@@ -24,6 +24,18 @@ pub struct Problem {
     pub permission: Option<&'static str>,
     /// Seconds after which another try can help.
     pub retry_after: Option<u64>,
+    /// People on file who look like the one to be registered.
+    pub lookalikes: Vec<Lookalike>,
+}
+
+/// Somebody on file who may be the person that is to be registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Lookalike {
+    pub patient_id: uuid::Uuid,
+    /// 1 to 100.
+    pub score: i16,
+    /// `same_abha`, `same_name_and_birth_date`, `same_mobile`, `similar_name`.
+    pub reasons: Vec<String>,
 }
 
 /// What is wrong with one parameter or one member of the body.
@@ -69,6 +81,9 @@ pub struct ProblemDocument {
     /// The permission that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission: Option<String>,
+    /// At registration: people on file who look like it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookalikes: Vec<Lookalike>,
     /// At the token endpoint: the error of RFC 6749 §5.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -90,6 +105,7 @@ impl Problem {
             fields: Vec::new(),
             permission: None,
             retry_after: None,
+            lookalikes: Vec::new(),
         }
     }
 
@@ -139,6 +155,13 @@ impl Problem {
         self
     }
 
+    /// Names the people on file who look like it.
+    #[must_use]
+    pub(crate) fn alike(mut self, lookalikes: Vec<Lookalike>) -> Self {
+        self.lookalikes = lookalikes;
+        self
+    }
+
     /// Something the hub stands on is away.
     pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
@@ -167,6 +190,7 @@ impl Problem {
             trace_id: trace_id.to_owned(),
             errors: self.fields.clone(),
             permission: self.permission.map(str::to_owned),
+            lookalikes: self.lookalikes.clone(),
             // codes of the token endpoint are the standard's
             error: self.code.strip_prefix("oauth.").map(str::to_owned),
         }

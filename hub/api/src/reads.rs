@@ -2,9 +2,11 @@
 //! Everything runs inside a read-only transaction of one tenant.
 
 pub(crate) mod care;
+pub(crate) mod chart;
 pub(crate) mod devices;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod patients;
+pub(crate) mod registration;
 pub(crate) mod verification;
 pub(crate) mod worklists;

@@ -15,24 +15,34 @@ use crate::state::ApiState;
 use crate::{ApiLimits, docs_page, openapi};
 
 mod alarms;
+mod allergies;
+mod amending;
 mod auth;
 mod care;
 mod channels;
+mod charting;
 mod clients;
+mod conditions;
 mod controls;
 mod criticals;
 mod dead;
+mod documents;
 mod glass;
 mod health;
 mod held;
 mod me;
 mod messages;
+mod notes;
 mod oauth;
 mod orders;
 mod patients;
+mod prescriptions;
 mod records;
+mod registration;
 mod roles;
+mod rounds;
 mod second_factor;
+mod tasks;
 mod unmatched;
 mod users;
 mod verification;
@@ -76,6 +86,15 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(oauth::routes())
             .merge(glass::routes())
             .merge(patients::routes())
+            .merge(registration::routes())
+            .merge(allergies::routes())
+            .merge(conditions::routes())
+            .merge(notes::routes())
+            .merge(prescriptions::routes())
+            .merge(documents::routes(limits))
+            .merge(rounds::routes())
+            .merge(tasks::routes())
+            .merge(amending::routes())
             .merge(care::routes())
             .merge(orders::routes())
             .merge(messages::routes())

@@ -3,11 +3,14 @@
 
 pub(crate) mod canonical;
 pub(crate) mod care;
+pub(crate) mod chart;
 pub(crate) mod devices;
 pub(crate) mod identity;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod of_care;
 pub(crate) mod patients;
+pub(crate) mod registration;
+pub(crate) mod rounds;
 pub(crate) mod verification;
 pub(crate) mod worklists;

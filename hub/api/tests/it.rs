@@ -10,6 +10,7 @@
 mod it {
     mod backbone;
     mod care;
+    mod charts;
     mod clients;
     mod contract;
     mod controls;

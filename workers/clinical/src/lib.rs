@@ -40,7 +40,8 @@ use schemas::controls::{DecideControl, DefineControl};
 use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
 use schemas::devices::{AlarmReported, BedChanged, ClaimVitals, DiscardVitals, VitalsObserved};
 use schemas::rounds::{
-    AdvanceTask, CorrectObservation, EndOxygenTarget, OrderOxygenTarget, RecordObservations,
+    AdvanceTask, AmendResult, CorrectObservation, EndOxygenTarget, OrderOxygenTarget,
+    RecordObservations,
 };
 use schemas::sending::OrderSent;
 use schemas::verification::{CommentResult, DecideResults, RerunResult};
@@ -164,6 +165,7 @@ impl Worker for ClinicalWorker {
         OrderOxygenTarget::NAME,
         EndOxygenTarget::NAME,
         AdvanceTask::NAME,
+        AmendResult::NAME,
     ];
 
     /// Messages of one kind keep their order; kinds are independent, so each is applied set by set. Mappings go
@@ -189,6 +191,7 @@ impl Worker for ClinicalWorker {
             to_verify,
         };
         reports::file(tx, &mut batch, &rules).await?;
+        reports::by_hand::amend(tx, &mut batch, &packs.critical).await?;
         unmatched::claim(tx, &mut batch, &maps).await?;
         vitals::apply(tx, &mut batch).await?;
         alarms::apply(tx, &mut batch).await?;

@@ -25,8 +25,8 @@ mod worklist;
 
 pub use alarms::{AlarmEventRow, AlarmFilter, AlarmRow, alarm_events, alarms};
 pub use chart::{
-    ChartFilter, ChartRow, ChartVersion, NoKnownAllergies, chart_entries, chart_entry,
-    chart_history, no_known_allergies,
+    ChartCounts, ChartFilter, ChartRow, ChartVersion, NoKnownAllergies, chart_counts,
+    chart_entries, chart_entry, chart_history, no_known_allergies,
 };
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
 pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
@@ -40,7 +40,9 @@ pub use orders::{
     specimens_by_number, specimens_of_order,
 };
 pub use relationship::is_in_care_at;
-pub use reports::{ReportFilter, ReportRow, report, reports_for_subjects};
+pub use reports::{
+    AmendmentRow, ReportFilter, ReportRow, report, reports_for_subjects, result_amendments,
+};
 pub use results::{
     ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,
     results_of_report,

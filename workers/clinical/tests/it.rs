@@ -4,6 +4,7 @@
 
 mod it {
     mod alarms;
+    mod amending;
     mod beds;
     mod charts;
     mod codes;

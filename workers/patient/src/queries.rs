@@ -16,6 +16,6 @@ pub use patients::{Patient, PatientIdentifier, Person, get, record};
 pub use search::{Search, search};
 pub use series::{NumberSeries, number_series};
 pub use subjects::{
-    NamedIdentifier, PersonOfKey, SubjectKey, identifiers_named, patients_of_keys, people_of_keys,
-    subject_keys_for_identifier, subject_keys_for_patient,
+    NamedIdentifier, PersonOfKey, SubjectKey, identifiers_named, is_restricted, patients_of_keys,
+    people_of_keys, subject_keys_for_identifier, subject_keys_for_patient,
 };

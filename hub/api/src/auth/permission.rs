@@ -17,7 +17,7 @@ pub(crate) trait Permission: Send + Sync + 'static {
     /// sees it by the patient and not by lists.
     const CHART: bool = matches!(
         Self::NAME.as_bytes(),
-        b"encounters:read" | b"orders:read" | b"results:read"
+        b"encounters:read" | b"orders:read" | b"results:read" | b"charts:read" | b"tasks:read"
     );
 }
 
@@ -109,6 +109,34 @@ permissions! {
     ClientsRead = "clients:read",
     /// Make and change API clients and their secrets.
     ClientsManage = "clients:manage",
+    /// Register and correct patients, add and end their identifiers.
+    PatientsWrite = "patients:write",
+    /// Restrict a patient's chart to who cares for him, lift that, and open restricted charts.
+    PatientsRestrict = "patients:restrict",
+    /// Say how facilities number their patients.
+    NumberSeriesDefine = "number_series:define",
+    /// See allergies, conditions, notes, prescriptions and documents.
+    ChartsRead = "charts:read",
+    /// Record allergies, and that none are known.
+    AllergiesWrite = "allergies:write",
+    /// Record conditions.
+    ConditionsWrite = "conditions:write",
+    /// Write and sign notes.
+    NotesWrite = "notes:write",
+    /// Write, sign and cancel prescriptions.
+    PrescriptionsWrite = "prescriptions:write",
+    /// File documents.
+    DocumentsWrite = "documents:write",
+    /// Enter and correct observations.
+    VitalsRecord = "vitals:record",
+    /// Order that oxygen saturation is kept at 88 to 92 %.
+    OxygenTargetsOrder = "oxygen_targets:order",
+    /// See tasks.
+    TasksRead = "tasks:read",
+    /// Say that a task was seen, and what came of it.
+    TasksAct = "tasks:act",
+    /// Correct results of reports by hand.
+    ResultsAmend = "results:amend",
 }
 
 /// Stands for every permission, present and to come.

@@ -41,6 +41,8 @@ pub(crate) struct FakeBackbone {
     pub(crate) kept: Mutex<HashMap<(String, u64), Bytes>>,
     pub(crate) injected: Mutex<Vec<(ChannelId, Bytes, RawId)>>,
     pub(crate) replayed: Mutex<Vec<ReplayRequest>>,
+    /// The object store.
+    objects: Mutex<HashMap<String, Bytes>>,
 }
 
 impl FakeBackbone {
@@ -52,6 +54,7 @@ impl FakeBackbone {
             kept: Mutex::default(),
             injected: Mutex::default(),
             replayed: Mutex::default(),
+            objects: Mutex::default(),
         }
     }
 
@@ -226,7 +229,14 @@ impl Backbone for FakeBackbone {
     }
 
     async fn attachment(&self, _: &TenantId, sha256: &str) -> Result<Option<Bytes>, BackboneError> {
-        Ok((sha256 == ATTACHMENT).then(|| Bytes::from_static(b"%PDF-1.7")))
+        let stored = self.objects.lock().unwrap().get(sha256).cloned();
+        Ok(stored.or_else(|| (sha256 == ATTACHMENT).then(|| Bytes::from_static(b"%PDF-1.7"))))
+    }
+
+    async fn keep(&self, _: &TenantId, bytes: Bytes) -> Result<String, BackboneError> {
+        let name = hub_core::claim::digest(&bytes);
+        self.objects.lock().unwrap().insert(name.clone(), bytes);
+        Ok(name)
     }
 
     async fn readiness(&self) -> Readiness {

@@ -77,8 +77,57 @@ fn shown(code: &Code) -> &str {
     code.text.as_deref().unwrap_or(&code.code)
 }
 
+/// Words that a member may have; others are a caller's mistake, and would never be found again.
+fn known(member: &str, word: &str, words: &[&str]) -> Result<(), Refusal> {
+    if words.contains(&word) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "clinical.entry_word",
+        format!("`{member}` is one of: {}", words.join(", ")),
+    ))
+}
+
+/// Kinds of notes, and of documents.
+const NOTES: &[&str] = &[
+    "progress",
+    "admission",
+    "consultation",
+    "nursing",
+    "procedure",
+    "discharge_summary",
+    "other",
+];
+const DOCUMENTS: &[&str] = &["referral", "consent", "scan", "photo", "report", "other"];
+
+fn words(content: &Content) -> Result<(), Refusal> {
+    match content {
+        Content::Allergy(allergy) => {
+            known(
+                "category",
+                &allergy.category,
+                &["drug", "food", "environment", "other"],
+            )?;
+            known(
+                "severity",
+                &allergy.severity,
+                &["mild", "moderate", "severe", "unknown"],
+            )?;
+            known(
+                "certainty",
+                &allergy.certainty,
+                &["confirmed", "unconfirmed"],
+            )
+        }
+        Content::Note(note) => known("note_kind", &note.note_kind, NOTES),
+        Content::Document(document) => known("document_kind", &document.document_kind, DOCUMENTS),
+        Content::Condition(_) | Content::Prescription(_) => Ok(()),
+    }
+}
+
 /// What makes no sense on a chart, whoever sends it.
 pub(super) fn checked(content: &Content) -> Result<(), Refusal> {
+    words(content)?;
     let empty = |what: &str| {
         Err(Refusal::new(
             "clinical.entry_empty",

@@ -149,3 +149,36 @@ pub async fn no_known_allergies(
     .fetch_optional(conn)
     .await
 }
+
+/// How much stands in a chart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, FromRow)]
+pub struct ChartCounts {
+    pub encounters: i64,
+    pub orders: i64,
+    pub reports: i64,
+    pub vitals: i64,
+    pub entries: i64,
+    pub scores: i64,
+}
+
+/// Counts what stands in a person's chart; of measurements at most ten thousand.
+///
+/// # Errors
+/// The database failed.
+pub async fn chart_counts(
+    conn: &mut PgConnection,
+    subjects: &[Uuid],
+) -> Result<ChartCounts, sqlx::Error> {
+    sqlx::query_as(
+        "select (select count(*) from clinical.encounters where subject_key = any($1)) as encounters, \
+         (select count(*) from clinical.orders where subject_key = any($1)) as orders, \
+         (select count(*) from clinical.reports where subject_key = any($1)) as reports, \
+         (select count(*) from (select from clinical.vitals where subject_key = any($1) and superseded_at is null \
+             limit 10000) as some) as vitals, \
+         (select count(*) from clinical.chart_entries where subject_key = any($1)) as entries, \
+         (select count(*) from clinical.scores where subject_key = any($1) and superseded_at is null) as scores",
+    )
+    .bind(subjects)
+    .fetch_one(conn)
+    .await
+}
