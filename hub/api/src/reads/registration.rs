@@ -8,7 +8,7 @@ use worker_clinical::queries::{self, ChartFilter};
 use crate::problem::Problem;
 use crate::reads::patients::keys_of_patient;
 use crate::views::patients::Patient;
-use crate::views::registration::{Charts, Difference, MergePreview};
+use crate::views::registration::{Charts, MergePreview};
 
 pub(crate) async fn merge(
     tx: &mut Tx<'_>,
@@ -86,7 +86,7 @@ async fn allergic(tx: &mut Tx<'_>, keys: &[Uuid]) -> Result<bool, Problem> {
         .is_empty())
 }
 
-fn differences(survivor: &Patient, retired: &Patient) -> Vec<Difference> {
+fn differences(survivor: &Patient, retired: &Patient) -> Vec<&'static str> {
     let shown = |record: &Patient| -> Vec<(&'static str, Value)> {
         vec![
             ("name", json!(record.name)),
@@ -104,11 +104,7 @@ fn differences(survivor: &Patient, retired: &Patient) -> Vec<Difference> {
         .into_iter()
         .zip(shown(retired))
         .filter(|((_, mine), (_, theirs))| mine != theirs)
-        .map(|((field, survivor), (_, retired))| Difference {
-            field,
-            survivor,
-            retired,
-        })
+        .map(|((field, _), _)| field)
         .collect()
 }
 

@@ -15,7 +15,7 @@ use super::patients::Patient;
                   "birth_date": "1980-05-17", "version": 3, "updated_at": "2026-01-31T08:30:00Z" },
     "retired": { "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d", "status": "active", "provisional": false, "identifiers": [],
                  "birth_date": "1980", "version": 1, "updated_at": "2026-01-31T08:30:00Z" },
-    "differences": [{ "field": "birth_date", "survivor": "1980-05-17", "retired": "1980" }],
+    "differences": ["birth_date"],
     "identifiers": 3,
     "charts": { "survivor": { "encounters": 2, "orders": 4, "reports": 3, "vitals": 120, "entries": 5, "scores": 2 },
                 "retired": { "encounters": 1, "orders": 0, "reports": 1, "vitals": 0, "entries": 0, "scores": 0 } },
@@ -29,21 +29,13 @@ pub(crate) struct MergePreview {
     pub refusal: Option<&'static str>,
     pub survivor: Patient,
     pub retired: Patient,
-    /// What readers would see no more of the retired record, beside what they would see instead.
-    pub differences: Vec<Difference>,
+    /// Fields that differ: readers would see the survivor's.
+    pub differences: Vec<&'static str>,
     /// How many identifiers would lead to the one person.
     pub identifiers: usize,
     pub charts: Charts,
     /// `different_sex`, `different_birth_date`, `no_known_allergies_against_allergies`, `deceased_against_alive`, `restricted`.
     pub warnings: Vec<&'static str>,
-}
-
-/// One field that differs.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct Difference {
-    pub field: &'static str,
-    pub survivor: serde_json::Value,
-    pub retired: serde_json::Value,
 }
 
 /// What stands in both charts.

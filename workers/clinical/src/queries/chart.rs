@@ -174,7 +174,7 @@ pub async fn chart_counts(
          (select count(*) from clinical.orders where subject_key = any($1)) as orders, \
          (select count(*) from clinical.reports where subject_key = any($1)) as reports, \
          (select count(*) from (select from clinical.vitals where subject_key = any($1) and superseded_at is null \
-             limit 10000) as some) as vitals, \
+             limit 10000) as counted) as vitals, \
          (select count(*) from clinical.chart_entries where subject_key = any($1)) as entries, \
          (select count(*) from clinical.scores where subject_key = any($1) and superseded_at is null) as scores",
     )
