@@ -5,6 +5,7 @@
 
 pub mod care;
 pub mod catalogue;
+pub mod chart;
 pub mod commands;
 pub mod controls;
 pub mod criticals;
@@ -17,6 +18,8 @@ pub mod patch;
 pub mod patients;
 pub mod platform;
 pub mod privacy;
+pub mod registration;
+pub mod rounds;
 pub mod scheduling;
 pub mod sending;
 pub mod sql;

@@ -86,6 +86,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../sql/0015_ledger_numbers.sql"),
     },
     Migration {
+        version: 16,
+        name: "chart",
+        sql: include_str!("../sql/0016_chart.sql"),
+    },
+    Migration {
         version: 17,
         name: "tenancy",
         sql: include_str!("../sql/0017_tenancy.sql"),

@@ -11,6 +11,7 @@ mod it {
     mod audit;
     mod astm_orders;
     mod bad_input;
+    mod charts;
     mod contract;
     mod devices;
     mod encryption;

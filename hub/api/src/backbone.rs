@@ -103,6 +103,14 @@ pub trait Backbone: Send + Sync + 'static {
     fn follow(&self, tenant: &TenantId, names: &[&'static str], after: Position)
     -> Box<dyn Follow>;
 
+
+    /// Stores the bytes of a document; returns their lower-case hex SHA-256 when they are on disk. Storing the same twice is
+    /// storing it once.
+    ///
+    /// # Errors
+    /// Not known to be stored.
+    async fn keep(&self, tenant: &TenantId, bytes: Bytes) -> Result<String, BackboneError>;
+
     /// What the hub stands on, asked now and within two seconds.
     async fn readiness(&self) -> Readiness;
 }

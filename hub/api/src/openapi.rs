@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use utoipa::PartialSchema as _;
 use utoipa::openapi::OpenApi;
 
-use crate::problem::{Alternative, FieldProblem, PROBLEM_JSON, ProblemDocument};
+use crate::problem::{Alternative, FieldProblem, Lookalike, PROBLEM_JSON, ProblemDocument};
 use crate::views::canonical;
 use crate::{ApiLimits, routes, shape};
 
@@ -45,6 +45,10 @@ const TAGS: &[(&str, &str)] = &[
         "stays",
         "Visits from token to done, stays from request to closed: whether a hospital system reported them or staff lead them here. \
          Which step is possible stands with each encounter; anything else is 409 and names from, to and what is allowed.",
+    ),
+    (
+        "charts",
+        "What staff write: allergies, conditions, notes, prescriptions, documents, observations with their score, tasks.",
     ),
     ("results", "Encounters, orders, reports and results."),
     (
@@ -231,6 +235,8 @@ fn problem_schema() -> Value {
         serde_json::to_value(FieldProblem::schema()).unwrap_or_default();
     schema["properties"]["alternatives"]["items"] =
         serde_json::to_value(Alternative::schema()).unwrap_or_default();
+    schema["properties"]["lookalikes"]["items"] =
+        serde_json::to_value(Lookalike::schema()).unwrap_or_default();
     schema
 }
 

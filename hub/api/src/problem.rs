@@ -33,6 +33,8 @@ pub struct Problem {
 pub struct Extension {
     /// What could be had instead.
     pub alternatives: Vec<Alternative>,
+    /// People on file who look like the one to be registered.
+    pub lookalikes: Vec<Lookalike>,
 }
 
 /// A slot that is free, in place of one that is not.
@@ -46,6 +48,16 @@ pub struct Alternative {
     pub starts_at: String,
     #[schema(example = "2026-01-31T08:40:00Z")]
     pub ends_at: String,
+}
+
+/// Somebody on file who may be the person that is to be registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Lookalike {
+    pub patient_id: uuid::Uuid,
+    /// 1 to 100.
+    pub score: i16,
+    /// `same_abha`, `same_name_and_birth_date`, `same_mobile`, `similar_name`.
+    pub reasons: Vec<String>,
 }
 
 /// What is wrong with one parameter or one member of the body.
@@ -94,6 +106,9 @@ pub struct ProblemDocument {
     /// Free slots, where the one that was asked for is not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Alternative>,
+    /// At registration: people on file who look like it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookalikes: Vec<Lookalike>,
     /// At the token endpoint: the error of RFC 6749 §5.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -165,6 +180,13 @@ impl Problem {
         self
     }
 
+    /// Names the people on file who look like it.
+    #[must_use]
+    pub(crate) fn alike(mut self, lookalikes: Vec<Lookalike>) -> Self {
+        self.extension.get_or_insert_default().lookalikes = lookalikes;
+        self
+    }
+
     /// Something the hub stands on is away.
     pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
@@ -197,6 +219,11 @@ impl Problem {
                 .extension
                 .as_ref()
                 .map(|extension| extension.alternatives.clone())
+                .unwrap_or_default(),
+            lookalikes: self
+                .extension
+                .as_ref()
+                .map(|extension| extension.lookalikes.clone())
                 .unwrap_or_default(),
             // codes of the token endpoint are the standard's
             error: self.code.strip_prefix("oauth.").map(str::to_owned),

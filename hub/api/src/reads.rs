@@ -2,10 +2,12 @@
 //! Everything runs inside a read-only transaction of one tenant.
 
 pub(crate) mod care;
+pub(crate) mod chart;
 pub(crate) mod devices;
 pub(crate) mod integration;
 pub(crate) mod messages;
 pub(crate) mod patients;
+pub(crate) mod registration;
 pub(crate) mod scheduling;
 pub(crate) mod stays;
 pub(crate) mod verification;

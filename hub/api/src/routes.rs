@@ -20,6 +20,8 @@ use crate::{ApiLimits, caller, docs_page, idempotency, openapi, shape};
 
 mod admissions;
 mod alarms;
+mod allergies;
+mod amending;
 mod appointments;
 mod attendance;
 mod audit;
@@ -27,12 +29,15 @@ mod auth;
 mod beds;
 mod care;
 mod channels;
+mod charting;
 mod clients;
+mod conditions;
 mod controls;
 mod criticals;
 mod dead;
 mod desk;
 mod differences;
+mod documents;
 mod feed;
 mod gates;
 mod glass;
@@ -41,18 +46,23 @@ mod held;
 mod house;
 mod me;
 mod messages;
+mod notes;
 mod oauth;
 pub(crate) mod orders;
 mod patients;
+mod prescriptions;
 mod privacy;
 mod queues;
 mod records;
+mod registration;
 mod roles;
+mod rounds;
 mod schedules;
 mod second_factor;
 mod slots;
 mod stay_steps;
 mod stays;
+mod tasks;
 mod tenants;
 mod unmatched;
 mod users;
@@ -154,6 +164,15 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(oauth::routes())
             .merge(glass::routes())
             .merge(patients::routes())
+            .merge(registration::routes())
+            .merge(allergies::routes())
+            .merge(conditions::routes())
+            .merge(notes::routes())
+            .merge(prescriptions::routes())
+            .merge(documents::routes(limits))
+            .merge(rounds::routes())
+            .merge(tasks::routes())
+            .merge(amending::routes())
             .merge(care::routes())
             .merge(orders::routes())
             .merge(house::routes())

@@ -4,6 +4,7 @@
 pub(crate) mod appointments;
 pub(crate) mod canonical;
 pub(crate) mod care;
+pub(crate) mod chart;
 pub(crate) mod devices;
 pub(crate) mod house;
 pub(crate) mod identity;
@@ -13,6 +14,8 @@ pub(crate) mod of_care;
 pub(crate) mod patients;
 pub(crate) mod privacy;
 pub(crate) mod queues;
+pub(crate) mod registration;
+pub(crate) mod rounds;
 pub(crate) mod scheduling;
 pub(crate) mod stays;
 pub(crate) mod tenants;

@@ -12,6 +12,7 @@ mod it {
     mod backbone;
     mod calls;
     mod care;
+    mod charts;
     mod clients;
     mod contract;
     mod controls;

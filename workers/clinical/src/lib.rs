@@ -9,6 +9,7 @@ mod audit;
 mod batch;
 mod beds;
 mod body;
+mod chart;
 mod code_maps;
 mod controls;
 mod criticals;
@@ -18,6 +19,7 @@ mod orders;
 mod packs;
 pub mod queries;
 mod reports;
+mod rounds;
 mod specimens;
 mod stays;
 mod tubes;
@@ -30,11 +32,19 @@ use std::sync::Arc;
 use hub_core::mappings::MappingStore;
 use hub_core::{Envelope, Tx, Verdict, Worker, WorkerError};
 use schemas::care::{EncounterReported, OrderReported, ResultReceived};
+use schemas::chart::{
+    AddToNote, ChangeEntry, DraftNote, DraftPrescription, EndNoAllergies, FileDocument,
+    RecordAllergy, RecordCondition, SignPrescription, StateNoAllergies,
+};
 use schemas::commands::{CancelOrder, ClaimReport, MapCode, PlaceOrder};
 use schemas::controls::{DecideControl, DefineControl};
 use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
 use schemas::devices::{AlarmReported, BedChanged, ClaimVitals, DiscardVitals, VitalsObserved};
 use schemas::house::{DefineBed, DefineDepartment, DefineFacility, DefineWard, SetBedState};
+use schemas::rounds::{
+    AdvanceTask, AmendResult, CorrectObservation, EndOxygenTarget, OrderOxygenTarget,
+    RecordObservations,
+};
 use schemas::sending::OrderSent;
 use schemas::stays::{
     ChangeEncounter, MoveEncounter, OpenEncounter, RequestAdmission, ResolveDifference,
@@ -47,6 +57,7 @@ pub use controls::westgard::Westgard;
 pub use criticals::limits::CriticalLimits;
 pub use packs::{InvalidPack, RulePacks, RuleStore};
 use reports::Rules;
+pub use rounds::news2::News2;
 pub use stays::bed_days;
 use verification::Channels;
 pub use verification::pack::{Approval, Autoverify, Standing};
@@ -89,6 +100,12 @@ impl ClinicalWorker {
     #[must_use]
     pub fn with_critical_limits(self, pack: CriticalLimits) -> Self {
         self.with_packs(|packs| packs.critical = pack)
+    }
+
+    /// With this early warning score.
+    #[must_use]
+    pub fn with_news2(self, pack: News2) -> Self {
+        self.with_packs(|packs| packs.news2 = pack)
     }
 
     /// With these rules of what the machine may verify.
@@ -149,6 +166,22 @@ impl Worker for ClinicalWorker {
         MoveEncounter::NAME,
         ChangeEncounter::NAME,
         ResolveDifference::NAME,
+        RecordAllergy::NAME,
+        StateNoAllergies::NAME,
+        EndNoAllergies::NAME,
+        RecordCondition::NAME,
+        DraftNote::NAME,
+        AddToNote::NAME,
+        DraftPrescription::NAME,
+        SignPrescription::NAME,
+        FileDocument::NAME,
+        ChangeEntry::NAME,
+        RecordObservations::NAME,
+        CorrectObservation::NAME,
+        OrderOxygenTarget::NAME,
+        EndOxygenTarget::NAME,
+        AdvanceTask::NAME,
+        AmendResult::NAME,
     ];
 
     /// Messages of one kind keep their order; kinds are independent, so each is applied set by set. Mappings go
@@ -176,11 +209,14 @@ impl Worker for ClinicalWorker {
             to_verify,
         };
         reports::file(tx, &mut batch, &rules).await?;
+        reports::by_hand::amend(tx, &mut batch, &packs.critical).await?;
         unmatched::claim(tx, &mut batch, &maps).await?;
         vitals::apply(tx, &mut batch).await?;
         alarms::apply(tx, &mut batch).await?;
         verification::judge(tx, &mut batch, to_verify, &packs).await?;
         verification::decide::command(tx, &mut batch, &packs, &maps).await?;
+        chart::command(tx, &mut batch).await?;
+        rounds::command(tx, &mut batch, &packs.news2).await?;
         batch.audit(tx).await?;
         Ok(batch.verdicts())
     }

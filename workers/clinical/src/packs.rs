@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use crate::controls::westgard::Westgard;
 use crate::criticals::limits::CriticalLimits;
+use crate::rounds::news2::News2;
 use crate::verification::pack::Autoverify;
 
 /// A pack that can't be used: what is wrong with it, and where.
@@ -74,6 +75,8 @@ pub struct RulePacks {
     pub critical: CriticalLimits,
     /// Results that the machine may verify.
     pub autoverify: Autoverify,
+    /// The early warning score of rounds that staff enter.
+    pub news2: News2,
 }
 
 /// The packs in force. A batch takes them once; they do not change under it.

@@ -7,6 +7,7 @@
 
 mod alarms;
 mod beds;
+mod chart;
 mod controls;
 mod criticals;
 mod cursor;
@@ -19,6 +20,7 @@ mod orders;
 mod relationship;
 mod reports;
 mod results;
+mod rounds;
 mod sendings;
 mod specimens;
 mod stays;
@@ -30,6 +32,10 @@ mod worklist;
 pub use crate::stays::gates::Blocking;
 pub use alarms::{AlarmEventRow, AlarmFilter, AlarmRow, alarm_events, alarms};
 pub use beds::{NamedBed, named_beds};
+pub use chart::{
+    ChartCounts, ChartFilter, ChartRow, ChartVersion, NoKnownAllergies, chart_counts,
+    chart_entries, chart_entry, chart_history, no_known_allergies,
+};
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
 pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
 pub use cursor::{Cursor, InvalidCursor, Page};
@@ -52,10 +58,16 @@ pub use orders::{
     specimens_by_number, specimens_of_order,
 };
 pub use relationship::is_in_care_at;
-pub use reports::{ReportFilter, ReportRow, report, reports_for_subjects};
+pub use reports::{
+    AmendmentRow, ReportFilter, ReportRow, report, reports_for_subjects, result_amendments,
+};
 pub use results::{
     ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,
     results_of_report,
+};
+pub use rounds::{
+    OxygenTarget, ScoreRow, TaskFilter, TaskRow, oxygen_target, oxygen_targets, score_versions,
+    scores_for_subjects, task, tasks,
 };
 pub use sendings::{SendingRow, sendings};
 pub use specimens::{KeptSpecimen, specimens, specimens_for_subjects, specimens_numbered};
@@ -69,7 +81,7 @@ pub use verification::{
     verification, verification_comments, verification_runs, verifications,
 };
 pub use vitals::{
-    UnmatchedVitalsFilter, UnmatchedVitalsRow, VitalFilter, VitalRow, latest_vitals,
+    UnmatchedVitalsFilter, UnmatchedVitalsRow, VitalFilter, VitalRow, current_vital, latest_vitals,
     unmatched_vitals, vital, vitals_for_subjects, vitals_of_item,
 };
 pub use worklist::{PendingTest, known_numbers, oldest_pending, oldest_untold, pending_on};

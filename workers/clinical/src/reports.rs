@@ -23,6 +23,7 @@ use crate::specimens::{self, SpecimenRow};
 use crate::unmatched::{self, Waiting};
 
 mod amend;
+pub(crate) mod by_hand;
 mod columns;
 mod filing;
 mod find;

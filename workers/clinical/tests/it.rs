@@ -4,7 +4,9 @@
 
 mod it {
     mod alarms;
+    mod amending;
     mod beds;
+    mod charts;
     mod codes;
     mod controls;
     mod criticals;
@@ -15,6 +17,7 @@ mod it {
     mod queries;
     mod receipts;
     mod results;
+    mod rounds;
     mod runs;
     mod sendings;
     mod stays;

@@ -2,6 +2,7 @@
 
 use schemas::Patch;
 use schemas::patients::{Address, HumanName, PatientReported, Sex, Telecom};
+use schemas::registration::Stated;
 
 /// Demographics of one record. An empty list is the absence of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,6 +59,35 @@ impl Demographics {
             &report.marital_status,
         );
         pass.field("deceased", &mut self.deceased, &report.deceased);
+        pass.changed
+    }
+}
+
+impl Demographics {
+    /// Applies what a person says, and returns the names of the fields that changed.
+    pub(crate) fn state(&mut self, stated: &Stated) -> Vec<String> {
+        let mut pass = Pass {
+            reach: Reach::Overwrite,
+            cleared: &mut self.cleared,
+            changed: Vec::new(),
+        };
+        pass.field("name", &mut self.name, &stated.name);
+        pass.list("other_names", &mut self.other_names, &stated.other_names);
+        pass.field("birth_date", &mut self.birth_date, &stated.birth_date);
+        pass.field("sex", &mut self.sex, &stated.sex);
+        pass.list("telecoms", &mut self.telecoms, &stated.telecoms);
+        pass.list("addresses", &mut self.addresses, &stated.addresses);
+        pass.field(
+            "mother_maiden_name",
+            &mut self.mother_maiden_name,
+            &stated.mother_maiden_name,
+        );
+        pass.field(
+            "marital_status",
+            &mut self.marital_status,
+            &stated.marital_status,
+        );
+        pass.field("deceased", &mut self.deceased, &stated.deceased);
         pass.changed
     }
 }

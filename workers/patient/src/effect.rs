@@ -53,12 +53,24 @@ impl Effect {
             Self::None => Verdict::Unchanged,
             Self::Confirmed => Verdict::applied(),
             Self::Refused(refusal) => Verdict::Refused(refusal),
-            Self::Changed { changes, answer } => Verdict::Applied {
+            Self::Changed {
+                changes,
+                mut answer,
+            } => Verdict::Applied {
+                answer: {
+                    let registered = changes.iter().find_map(|change| match change {
+                        Change::Registered { patient_id, .. } => Some(*patient_id),
+                        _ => None,
+                    });
+                    if let (Some(answer), Some(id)) = (&mut answer, registered) {
+                        answer["possible_duplicates"] = serde_json::json!(candidates.of(id));
+                    }
+                    answer
+                },
                 outgoing: (0..)
                     .zip(changes)
                     .map(|(n, change)| change.into_outgoing(cause, n, candidates))
                     .collect(),
-                answer,
             },
         }
     }

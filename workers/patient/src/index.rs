@@ -1,8 +1,9 @@
 //! The part of the index that a batch is about, in memory: messages are applied to it in order, then it is stored whole.
 
+mod desk;
 mod merging;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hub_core::Envelope;
 use schemas::IdentifierKey;
@@ -51,6 +52,26 @@ pub(crate) struct Index {
     pub(crate) links: Vec<Link>,
     /// New records in the order of their registration.
     pub(crate) registered: Vec<Uuid>,
+    /// Identifiers that are not to be used any more.
+    pub(crate) ended: HashSet<IdentifierKey>,
+    /// How many identifiers a record has in use, where somebody wants to end one.
+    pub(crate) in_use: HashMap<Uuid, i64>,
+    /// Identifiers whose use a person ended (by whom, why) or began again.
+    pub(crate) usage: Vec<(IdentifierKey, Option<(String, String)>)>,
+    /// What people at desks did, for the audit trail.
+    pub(crate) acts: Vec<Act>,
+}
+
+/// What a person at a desk did.
+#[derive(Debug)]
+pub(crate) struct Act {
+    pub(crate) actor: String,
+    pub(crate) action: &'static str,
+    pub(crate) patient: Uuid,
+    pub(crate) reason: Option<String>,
+    pub(crate) event: Uuid,
+    /// Names of fields, never their values.
+    pub(crate) detail: serde_json::Value,
 }
 
 impl Index {
@@ -61,6 +82,13 @@ impl Index {
             Message::MergeReported(merge) => self.merge_reported(merge, envelope),
             Message::Merge(command) => self.merge_command(command, envelope),
             Message::Unmerge(command) => self.unmerge_command(command, envelope),
+            Message::Register(command) => self.register_command(command, envelope),
+            Message::Change(command) => self.change_command(command, envelope),
+            Message::Restrict(command) => self.restrict_command(command, envelope),
+            Message::AddIdentifier(command) => self.add_identifier_command(command, envelope),
+            Message::EndIdentifier(command) => self.end_identifier_command(command, envelope),
+            // touches no record
+            Message::DefineSeries(_) => Effect::None,
         }
     }
 

@@ -7,6 +7,7 @@
 //! - an identifier that another record has already is a suggestion of a duplicate, and nothing more.
 
 mod demographics;
+mod desk;
 mod effect;
 mod index;
 mod mention;

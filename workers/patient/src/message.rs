@@ -3,15 +3,25 @@
 use hub_core::{Envelope, Refusal};
 use schemas::commands::{MergePatients, UnmergePatient};
 use schemas::patients::{Identifier, PatientMergeReported, PatientReported};
+use schemas::registration::{
+    AddIdentifier, ChangePatient, DefineSeries, EndIdentifier, RegisterPatient, RestrictPatient,
+};
 use schemas::{Body, IdentifierKey};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
 
 pub(crate) enum Message {
     Reported(Box<PatientReported>),
     MergeReported(PatientMergeReported),
     Merge(MergePatients),
     Unmerge(UnmergePatient),
+    Register(Box<RegisterPatient>),
+    Change(Box<ChangePatient>),
+    Restrict(RestrictPatient),
+    AddIdentifier(AddIdentifier),
+    EndIdentifier(EndIdentifier),
+    DefineSeries(DefineSeries),
 }
 
 impl Message {
@@ -21,6 +31,12 @@ impl Message {
             PatientMergeReported::NAME => Self::MergeReported(envelope.decode()?),
             MergePatients::NAME => Self::Merge(envelope.decode()?),
             UnmergePatient::NAME => Self::Unmerge(envelope.decode()?),
+            RegisterPatient::NAME => Self::Register(Box::new(envelope.decode()?)),
+            ChangePatient::NAME => Self::Change(Box::new(envelope.decode()?)),
+            RestrictPatient::NAME => Self::Restrict(envelope.decode()?),
+            AddIdentifier::NAME => Self::AddIdentifier(envelope.decode()?),
+            EndIdentifier::NAME => Self::EndIdentifier(envelope.decode()?),
+            DefineSeries::NAME => Self::DefineSeries(envelope.decode()?),
             other => {
                 return Err(Refusal::new(
                     "envelope.type",
@@ -37,16 +53,53 @@ impl Message {
         let (first, second): (&[Identifier], &[Identifier]) = match self {
             Self::Reported(report) => (&report.identifiers, &[]),
             Self::MergeReported(merge) => (&merge.survivor, &merge.retired),
-            Self::Merge(_) | Self::Unmerge(_) => (&[], &[]),
+            Self::Register(command) => (&command.identifiers, &[]),
+            Self::AddIdentifier(command) => (std::slice::from_ref(&command.identifier), &[]),
+            Self::EndIdentifier(command) => (std::slice::from_ref(&command.identifier), &[]),
+            Self::Merge(_)
+            | Self::Unmerge(_)
+            | Self::Change(_)
+            | Self::Restrict(_)
+            | Self::DefineSeries(_) => (&[], &[]),
         };
         first.iter().chain(second)
+    }
+
+    /// A person at a desk says it: applied by itself, because what is on file decides about it.
+    pub(crate) fn is_of_desk(&self) -> bool {
+        matches!(
+            self,
+            Self::Register(_)
+                | Self::Change(_)
+                | Self::Restrict(_)
+                | Self::AddIdentifier(_)
+                | Self::EndIdentifier(_)
+                | Self::DefineSeries(_)
+        )
+    }
+
+    /// Records that the message names by their ids.
+    pub(crate) fn records(&self) -> Vec<Uuid> {
+        match self {
+            Self::Merge(command) => vec![command.survivor, command.retired],
+            Self::Unmerge(command) => vec![command.retired],
+            Self::Change(command) => vec![command.patient_id],
+            Self::Restrict(command) => vec![command.patient_id],
+            Self::AddIdentifier(command) => vec![command.patient_id],
+            Self::EndIdentifier(command) => vec![command.patient_id],
+            Self::Reported(_)
+            | Self::MergeReported(_)
+            | Self::Register(_)
+            | Self::DefineSeries(_) => Vec::new(),
+        }
     }
 
     fn check(&self, envelope: &Envelope) -> Result<(), Refusal> {
         let complete = match self {
             Self::Reported(report) => !report.identifiers.is_empty(),
             Self::MergeReported(merge) => !merge.survivor.is_empty() && !merge.retired.is_empty(),
-            Self::Merge(_) | Self::Unmerge(_) => true,
+            // a desk may leave the number to the facility's series
+            _ => true,
         };
         if !complete {
             return Err(Refusal::new(

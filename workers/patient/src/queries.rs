@@ -3,12 +3,15 @@
 //! Every function wants a connection inside a tenant's transaction (`hub_core::Tx`); without one it sees nothing.
 //! Readers are shown the *standing* record of a person; the ones merged into it stand beside it as they were.
 
+mod alike;
 mod duplicates;
 mod patients;
 mod privacy;
 mod search;
+mod series;
 mod subjects;
 
+pub use alike::{Alike, WARNING, alike};
 pub use duplicates::{Duplicate, Merge, duplicates, merges};
 pub use patients::{Patient, PatientIdentifier, Person, get, merged_of, record};
 pub use privacy::{
@@ -16,7 +19,8 @@ pub use privacy::{
     privacy_requests,
 };
 pub use search::{Search, search};
+pub use series::{NumberSeries, number_series};
 pub use subjects::{
-    NamedIdentifier, PersonOfKey, SubjectKey, identifiers_named, patients_of_keys, people_of_keys,
-    subject_keys_for_identifier, subject_keys_for_patient,
+    NamedIdentifier, PersonOfKey, SubjectKey, identifiers_named, is_restricted, patients_of_keys,
+    people_of_keys, subject_keys_for_identifier, subject_keys_for_patient,
 };

@@ -36,6 +36,8 @@ pub(crate) struct Record {
     pub(crate) status: Status,
     pub(crate) merged_into: Option<Uuid>,
     pub(crate) provisional: bool,
+    /// The chart is open to those who care for the patient only.
+    pub(crate) restricted: bool,
     pub(crate) demographics: Demographics,
     pub(crate) version: i32,
     pub(crate) fact_at: Option<OffsetDateTime>,
@@ -55,6 +57,7 @@ impl Record {
             status: Status::Active,
             merged_into: None,
             provisional: true,
+            restricted: false,
             demographics: Demographics::default(),
             version: 1,
             fact_at: None,

@@ -33,6 +33,8 @@ pub(crate) enum Likeness {
     SameAbha,
     SameNameAndBirthDate,
     SameMobile,
+    /// Beside a mobile that both have: a given name.
+    SimilarName,
 }
 
 impl Likeness {
@@ -42,15 +44,17 @@ impl Likeness {
             Self::SameAbha => "same_abha",
             Self::SameNameAndBirthDate => "same_name_and_birth_date",
             Self::SameMobile => "same_mobile",
+            Self::SimilarName => "similar_name",
         }
     }
 
     /// Families share a mobile, so that alone counts least.
-    fn weight(self) -> i16 {
+    pub(crate) fn weight(self) -> i16 {
         match self {
             Self::SharedIdentifier | Self::SameAbha => 90,
             Self::SameNameAndBirthDate => 70,
             Self::SameMobile => 40,
+            Self::SimilarName => 35,
         }
     }
 
@@ -156,6 +160,21 @@ fn words(name: &HumanName) -> impl Iterator<Item = String> {
         .flat_map(|part| words_of(part))
 }
 
+/// Whether two names may be one person's who gave the same mobile: families share a mobile and a family name, so given names
+/// count where both have one.
+pub(crate) fn similar_names(one: &HumanName, other: &HumanName) -> bool {
+    let given = |name: &HumanName| -> Vec<String> {
+        name.given.iter().flat_map(|part| words_of(part)).collect()
+    };
+    let (mine, theirs) = match (given(one), given(other)) {
+        (mine, theirs) if mine.is_empty() || theirs.is_empty() => {
+            (words(one).collect::<Vec<_>>(), words(other).collect())
+        }
+        both => both,
+    };
+    mine.iter().any(|word| theirs.contains(word))
+}
+
 fn name_birth(name: &HumanName, date: &str) -> Option<String> {
     // a year alone would pair namesakes of a whole year
     let is_full = date.len() >= 10;
@@ -210,6 +229,26 @@ mod tests {
         );
         assert_eq!(name_birth(&one, "1980"), None);
         assert_eq!(words_of("आशा राव").collect::<Vec<_>>(), ["आशा", "राव"]);
+    }
+
+    #[test]
+    fn a_family_that_shares_mobile_and_name_is_not_one_person() {
+        let name = |given: &str, family: &str| HumanName {
+            family: Some(family.to_owned()).filter(|text| !text.is_empty()),
+            given: [given.to_owned()]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect(),
+            ..HumanName::default()
+        };
+        for (one, other, similar) in [
+            (name("Asha", "Rao"), name("asha", "Rao-Sharma"), true),
+            (name("Asha", "Rao"), name("Ravi", "Rao"), false),
+            (name("", "Asha"), name("Asha", "Rao"), true),
+            (name("Asha Devi", ""), name("Devi", ""), true),
+        ] {
+            assert_eq!(similar_names(&one, &other), similar, "{one:?} {other:?}");
+        }
     }
 
     #[test]

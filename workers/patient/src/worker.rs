@@ -5,9 +5,13 @@ use schemas::Body;
 use schemas::commands::{MergePatients, UnmergePatient};
 use schemas::patients::{PatientMergeReported, PatientReported};
 use schemas::privacy::{MovePrivacyRequest, OpenPrivacyRequest, RecordConsent, WithdrawConsent};
+use schemas::registration::{
+    AddIdentifier, ChangePatient, DefineSeries, EndIdentifier, RegisterPatient, RestrictPatient,
+};
 use sqlx::Connection;
 use uuid::Uuid;
 
+use crate::desk::{self, Ready};
 use crate::effect::Effect;
 use crate::mention;
 use crate::message::Message;
@@ -33,6 +37,12 @@ impl Worker for PatientWorker {
         WithdrawConsent::NAME,
         OpenPrivacyRequest::NAME,
         MovePrivacyRequest::NAME,
+        RegisterPatient::NAME,
+        ChangePatient::NAME,
+        RestrictPatient::NAME,
+        AddIdentifier::NAME,
+        EndIdentifier::NAME,
+        DefineSeries::NAME,
     ];
 
     async fn apply(
@@ -64,17 +74,39 @@ impl Worker for PatientWorker {
                 }
             });
         }
-        let mut others = if rest.is_empty() {
-            Vec::new()
-        } else {
-            change(tx, &rest).await?
-        }
-        .into_iter();
+        let mut others = apply_rest(tx, &mut rest).await?.into_iter();
         Ok(verdicts
             .into_iter()
             .filter_map(|verdict| verdict.or_else(|| others.next()))
             .collect())
     }
+}
+
+/// Runs of what sources say as one change each; what a desk says by itself, because what is on file decides about it.
+async fn apply_rest(
+    tx: &mut Tx<'_>,
+    rest: &mut [(&Envelope, Message)],
+) -> Result<Vec<Verdict>, WorkerError> {
+    let mut verdicts = Vec::with_capacity(rest.len());
+    let mut start = 0;
+    while start < rest.len() {
+        if rest[start].1.is_of_desk() {
+            let (envelope, message) = &mut rest[start];
+            match desk::prepare(tx, envelope, message).await? {
+                Ready::Go => verdicts.extend(change(tx, &rest[start..=start]).await?),
+                Ready::Done(verdict) => verdicts.push(verdict),
+            }
+            start += 1;
+        } else {
+            let end = rest[start..]
+                .iter()
+                .position(|(_, message)| message.is_of_desk())
+                .map_or(rest.len(), |run| start + run);
+            verdicts.extend(change(tx, &rest[start..end]).await?);
+            start = end;
+        }
+    }
+    Ok(verdicts)
 }
 
 async fn change(

@@ -6,6 +6,8 @@
     reason = "a test says what is wrong by failing"
 )]
 
+#[path = "it/desk.rs"]
+mod desk;
 #[path = "it/house.rs"]
 mod house;
 #[path = "it/merging.rs"]

@@ -6,7 +6,7 @@ use schemas::commands::RecordAccess;
 use uuid::Uuid;
 
 use super::identity::{Identity, Place, Reach};
-use super::permission::no_relationship;
+use super::permission::{PatientsRestrict, Permission as _, no_relationship};
 use crate::command::Sender;
 use crate::problem::Problem;
 use crate::reads::patients::Keys;
@@ -27,7 +27,10 @@ pub(crate) async fn open(
     patient: Uuid,
     keys: &Keys,
 ) -> Result<(), Problem> {
-    if who.reach(permission) == Reach::Everywhere && !state.demands_relationship(who) {
+    if who.reach(permission) == Reach::Everywhere
+        && !state.demands_relationship(who)
+        && (who.may(PatientsRestrict::NAME) || !is_restricted(tx, keys).await?)
+    {
         return Ok(());
     }
     if is_at(tx, who.places(permission), keys).await? {
@@ -45,6 +48,34 @@ pub(crate) async fn open(
         reason: None,
     };
     Sender::new(state, who, trace).record(&access).await
+}
+
+/// The same for a list that is asked for by an identifier, whose permission holds in the whole hospital: a restricted chart is
+/// as closed there as anywhere.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_if_restricted(
+    state: &ApiState,
+    trace: &Trace,
+    who: &Identity,
+    permission: &str,
+    tx: &mut Tx<'_>,
+    keys: &Keys,
+) -> Result<(), Problem> {
+    match keys.values().flatten().next() {
+        Some(patient) if !who.may(PatientsRestrict::NAME) => {
+            open(state, trace, who, permission, tx, *patient, keys).await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn is_restricted(tx: &mut Tx<'_>, keys: &Keys) -> Result<bool, Problem> {
+    let mut patients: Vec<Uuid> = keys.values().copied().flatten().collect();
+    patients.sort_unstable();
+    patients.dedup();
+    Ok(worker_patient::queries::is_restricted(tx.conn(), &patients).await?)
 }
 
 async fn is_at(tx: &mut Tx<'_>, places: Vec<Place>, keys: &Keys) -> Result<bool, Problem> {

@@ -23,7 +23,7 @@ pub(crate) trait Permission: Send + Sync + 'static {
 pub(crate) const fn is_chart(permission: &str) -> bool {
     matches!(
         permission.as_bytes(),
-        b"encounters:read" | b"orders:read" | b"results:read"
+        b"encounters:read" | b"orders:read" | b"results:read" | b"charts:read" | b"tasks:read"
     )
 }
 
@@ -161,6 +161,34 @@ permissions! {
     PrivacyRead = "privacy:read",
     /// Put consents, withdrawals and requests about data on record, and answer them.
     PrivacyManage = "privacy:manage",
+    /// Register and correct patients, add and end their identifiers.
+    PatientsWrite = "patients:write",
+    /// Restrict a patient's chart to who cares for him, lift that, and open restricted charts.
+    PatientsRestrict = "patients:restrict",
+    /// Say how facilities number their patients.
+    NumberSeriesDefine = "number_series:define",
+    /// See allergies, conditions, notes, prescriptions and documents.
+    ChartsRead = "charts:read",
+    /// Record allergies, and that none are known.
+    AllergiesWrite = "allergies:write",
+    /// Record conditions.
+    ConditionsWrite = "conditions:write",
+    /// Write and sign notes.
+    NotesWrite = "notes:write",
+    /// Write, sign and cancel prescriptions.
+    PrescriptionsWrite = "prescriptions:write",
+    /// File documents.
+    DocumentsWrite = "documents:write",
+    /// Enter and correct observations.
+    VitalsRecord = "vitals:record",
+    /// Order that oxygen saturation is kept at 88 to 92 %.
+    OxygenTargetsOrder = "oxygen_targets:order",
+    /// See tasks.
+    TasksRead = "tasks:read",
+    /// Say that a task was seen, and what came of it.
+    TasksAct = "tasks:act",
+    /// Correct results of reports by hand.
+    ResultsAmend = "results:amend",
 }
 
 /// Stands for every permission, present and to come.

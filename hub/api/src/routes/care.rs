@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::auth::chart;
 use crate::auth::permission::{
     Can, CanSomewhere, EncountersRead, OrdersRead, Permission as _, ResultsRead,
 };
@@ -102,12 +103,16 @@ struct ResultSearch {
 async fn results(
     can: Can<ResultsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<ResultSearch>,
 ) -> Result<Json<Page<LabResult>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let scope = match (search.patient_identifier, search.specimen) {
         (Some(identifier), None) => {
-            Scope::Person(patients::keys_of_identifier(&mut tx, &identifier).await?)
+            let keys = patients::keys_of_identifier(&mut tx, &identifier).await?;
+            chart::open_if_restricted(&state, &trace, &can.who, ResultsRead::NAME, &mut tx, &keys)
+                .await?;
+            Scope::Person(keys)
         }
         (None, Some(number)) => Scope::Specimen(number),
         (Some(_), Some(_)) => {
@@ -162,10 +167,15 @@ struct OrderSearch {
 async fn orders(
     can: Can<OrdersRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<OrderSearch>,
 ) -> Result<Json<Page<Order>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = keys(&mut tx, search.patient_identifier.as_deref()).await?;
+    if let Some(keys) = &keys {
+        chart::open_if_restricted(&state, &trace, &can.who, OrdersRead::NAME, &mut tx, keys)
+            .await?;
+    }
     let listing = Listing {
         cursor: search.cursor,
         limit: search.limit,
@@ -201,10 +211,22 @@ struct EncounterSearch {
 async fn encounters(
     can: Can<EncountersRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<EncounterSearch>,
 ) -> Result<Json<Page<Encounter>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = keys(&mut tx, search.patient_identifier.as_deref()).await?;
+    if let Some(keys) = &keys {
+        chart::open_if_restricted(
+            &state,
+            &trace,
+            &can.who,
+            EncountersRead::NAME,
+            &mut tx,
+            keys,
+        )
+        .await?;
+    }
     let listing = Listing {
         cursor: search.cursor,
         limit: search.limit,
@@ -235,10 +257,15 @@ struct ReportSearch {
 async fn reports(
     can: Can<ResultsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<ReportSearch>,
 ) -> Result<Json<Page<Report>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = keys(&mut tx, search.patient_identifier.as_deref()).await?;
+    if let Some(keys) = &keys {
+        chart::open_if_restricted(&state, &trace, &can.who, ResultsRead::NAME, &mut tx, keys)
+            .await?;
+    }
     let listing = Listing {
         cursor: search.cursor,
         limit: search.limit,

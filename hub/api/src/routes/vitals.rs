@@ -13,8 +13,9 @@ use worker_clinical::queries::{self, UnmatchedVitalsFilter, UnmatchedVitalsRow, 
 
 use super::care::Listing;
 use super::unmatched;
+use crate::auth::chart;
 use crate::auth::identity::Identity;
-use crate::auth::permission::{Can, VitalsRead, VitalsResolve, WorklistsRead};
+use crate::auth::permission::{Can, Permission as _, VitalsRead, VitalsResolve, WorklistsRead};
 use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
@@ -74,10 +75,12 @@ struct Search {
 async fn list(
     can: Can<VitalsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Vital>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = patients::keys_of_identifier(&mut tx, &search.patient_identifier).await?;
+    chart::open_if_restricted(&state, &trace, &can.who, VitalsRead::NAME, &mut tx, &keys).await?;
     let filter = VitalFilter {
         code: search.code,
         held: search.held,
@@ -113,10 +116,12 @@ struct Latest {
 async fn latest(
     can: Can<VitalsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<Latest>,
 ) -> Result<Json<Page<Vital>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = patients::keys_of_identifier(&mut tx, &search.patient_identifier).await?;
+    chart::open_if_restricted(&state, &trace, &can.who, VitalsRead::NAME, &mut tx, &keys).await?;
     reads::latest(&mut tx, &keys, search.since.map(|moment| moment.0))
         .await
         .map(Json)

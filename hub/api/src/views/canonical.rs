@@ -3,6 +3,7 @@
 
 use schemars::generate::SchemaSettings;
 use schemas::care::{Attachment, Code, Location, Practitioner, Value};
+use schemas::chart::{Allergy, Condition, Document, Note, Prescription, PrescriptionLine};
 use schemas::devices::AlarmValue;
 use schemas::patients::{Address, HumanName, Telecom};
 use utoipa::openapi::RefOr;
@@ -33,6 +34,12 @@ descriptions! {
     human_names: Vec<HumanName>,
     telecoms: Vec<Telecom>,
     addresses: Vec<Address>,
+    allergy: Allergy,
+    condition: Condition,
+    note: Note,
+    prescription: Prescription,
+    prescription_lines: Vec<PrescriptionLine>,
+    document: Document,
 }
 
 /// Each canonical type as it is described wherever it stands, without its title.

@@ -11,7 +11,7 @@ use worker_clinical::queries::{AlarmEventRow, AlarmRow, UnmatchedVitalsRow, Vita
 use super::canonical;
 use super::of_care::{canonical, code, parted, value_from};
 
-/// One measurement of a bedside device.
+/// One measurement, of a bedside device or of a person (`channel` is `staff` and `matched_by` is `entry`).
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "5f0c1b9e-2f1d-5f0a-8a56-1c2d3e4f5a6b", "version": 1, "current": true,
@@ -30,7 +30,8 @@ pub(crate) struct Vital {
     pub current: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient_id: Option<Uuid>,
-    /// `message`: it names the patient; `bed`: exactly one patient was in the bed; `claim`: a person said so. Absent while it is
+    /// `message`: it names the patient; `bed`: exactly one patient was in the bed; `claim`: a person said so;
+    /// `entry`: a person measured it. Absent while it is
     /// nobody's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matched_by: Option<String>,
@@ -90,6 +91,12 @@ pub(crate) struct Vital {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = canonical::location)]
     pub location: Option<Location>,
+    /// Who entered this version, where a person did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entered_by: Option<String>,
+    /// Why it was corrected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change_reason: Option<String>,
     pub source_event: Uuid,
 }
 
@@ -127,6 +134,8 @@ impl Vital {
             method: row.method,
             site: canonical(row.site),
             location: canonical(row.place),
+            entered_by: row.entered_by,
+            change_reason: row.change_reason,
             source_event: row.source_event,
         }
     }

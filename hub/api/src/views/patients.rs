@@ -27,6 +27,10 @@ pub(crate) struct Patient {
     pub merged_into: Option<Uuid>,
     /// True when only an order or a result has named the person so far.
     pub provisional: bool,
+    /// The chart is open to those who care for the patient only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub restricted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = canonical::human_name)]
     pub name: Option<HumanName>,
@@ -72,6 +76,7 @@ impl Patient {
             status: row.status,
             merged_into: row.merged_into,
             provisional: row.provisional,
+            restricted: row.restricted,
             name: row.name,
             other_names: row.other_names,
             birth_date: row.birth_date,
@@ -83,6 +88,7 @@ impl Patient {
                     value: one.value,
                     kind: one.kind,
                     patient_id: elsewhere.then_some(one.patient_id),
+                    ended_at: one.ended_at,
                 })
                 .collect(),
             merged: merged.iter().map(|record| record.id).collect(),
@@ -110,6 +116,12 @@ pub(crate) struct PatientIdentifier {
     /// The record it was registered on, when that is another (merged) one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient_id: Option<Uuid>,
+    /// Not to be used any more since then; it still leads here.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ended_at: Option<OffsetDateTime>,
 }
 
 /// A record that may be the same person.

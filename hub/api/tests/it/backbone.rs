@@ -50,6 +50,8 @@ pub(crate) struct FakeBackbone {
     told: Arc<tokio::sync::Notify>,
     /// Facts up to this sequence have aged out.
     pub(crate) aged_out: Mutex<u64>,
+    /// The object store.
+    objects: Mutex<HashMap<String, Bytes>>,
 }
 
 impl FakeBackbone {
@@ -65,6 +67,7 @@ impl FakeBackbone {
             facts: Arc::default(),
             told: Arc::default(),
             aged_out: Mutex::default(),
+            objects: Mutex::default(),
         }
     }
 
@@ -294,7 +297,14 @@ impl Backbone for FakeBackbone {
     }
 
     async fn attachment(&self, _: &TenantId, sha256: &str) -> Result<Option<Bytes>, BackboneError> {
-        Ok((sha256 == ATTACHMENT).then(|| Bytes::from_static(b"%PDF-1.7")))
+        let stored = self.objects.lock().unwrap().get(sha256).cloned();
+        Ok(stored.or_else(|| (sha256 == ATTACHMENT).then(|| Bytes::from_static(b"%PDF-1.7"))))
+    }
+
+    async fn keep(&self, _: &TenantId, bytes: Bytes) -> Result<String, BackboneError> {
+        let name = hub_core::claim::digest(&bytes);
+        self.objects.lock().unwrap().insert(name.clone(), bytes);
+        Ok(name)
     }
 
     async fn noted(&self, key: &str) -> Result<Option<Noted>, BackboneError> {

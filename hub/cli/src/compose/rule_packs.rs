@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 use hub_core::config::Problem;
 use tokio_util::sync::CancellationToken;
 use worker_clinical::{
-    Approval, Autoverify, CriticalLimits, InvalidPack, RulePacks, RuleStore, Standing, Westgard,
+    Approval, Autoverify, CriticalLimits, InvalidPack, News2, RulePacks, RuleStore, Standing,
+    Westgard,
 };
 
 /// How often the files are looked at.
@@ -48,6 +49,9 @@ pub(crate) fn load(mappings: &Path) -> Result<RulePacks, Faults> {
         &mut faults,
     ) {
         packs.critical = pack;
+    }
+    if let Some(pack) = pack(mappings, "news2.toml", News2::parse, &mut faults) {
+        packs.news2 = pack;
     }
     if let Some(pack) = pack(mappings, "autoverify.toml", Autoverify::parse, &mut faults) {
         packs.autoverify = pack;

@@ -129,3 +129,31 @@ pub async fn report(
     };
     Ok(Some((row, results_of_report(conn, id).await?)))
 }
+
+/// A correction that a person made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct AmendmentRow {
+    pub item: i16,
+    /// The version that it made.
+    pub version: i16,
+    pub actor: String,
+    pub reason: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// Corrections by hand of one report, oldest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn result_amendments(
+    conn: &mut PgConnection,
+    report: Uuid,
+) -> Result<Vec<AmendmentRow>, sqlx::Error> {
+    sqlx::query_as(
+        "select item, version, actor, reason, at from clinical.result_amendments where report_id = $1 order by at, item",
+    )
+    .bind(report)
+    .fetch_all(conn)
+    .await
+}

@@ -21,7 +21,7 @@ pub struct VitalRow {
     pub timed_by: String,
     pub channel: String,
     pub subject_key: Option<Uuid>,
-    /// `message`, `bed`, `claim`.
+    /// `message`, `bed`, `claim`, `entry` (a person entered it).
     pub matched_by: Option<String>,
     /// The worklist's item where it waits or waited.
     pub item_id: Option<i64>,
@@ -58,6 +58,10 @@ pub struct VitalRow {
     pub source_event: Uuid,
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
+    /// Who entered this version, where a person did.
+    pub entered_by: Option<String>,
+    /// Why it is another than the version before.
+    pub change_reason: Option<String>,
 }
 
 impl VitalRow {
@@ -87,7 +91,7 @@ const COLUMNS: &str = "vital_key, version, superseded_at is null as current, obs
     matched_by, item_id, place, device, code, code_system, code_text, path, container, value_kind, comparator, value_text, \
     value_json, coalesce(raw_value, value_text) as raw_value, unit, loinc, loinc_display, ucum, \
     case when ucum is not null and value_kind = 'quantity' then coalesce(ucum_value, value_text) end as ucum_value, \
-    range_text, flags, status, method, site, held, source_event, received_at";
+    range_text, flags, status, method, site, held, source_event, received_at, entered_by, change_reason";
 
 /// Measurements of a patient, newest first.
 ///
@@ -134,6 +138,23 @@ pub async fn vital(conn: &mut PgConnection, key: Uuid) -> Result<Vec<VitalRow>, 
     sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(key)
         .fetch_all(conn)
+        .await
+}
+
+/// The current version of one measurement.
+///
+/// # Errors
+/// The database failed.
+pub async fn current_vital(
+    conn: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<VitalRow>, sqlx::Error> {
+    let query = format!(
+        "select {COLUMNS} from clinical.vitals where vital_key = $1 and superseded_at is null"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(id)
+        .fetch_optional(conn)
         .await
 }
 

@@ -19,6 +19,8 @@ pub struct Patient {
     pub merged_into: Option<Uuid>,
     /// Only an order, a result or a merge has named this person so far.
     pub provisional: bool,
+    /// The chart is open to those who care for the patient only.
+    pub restricted: bool,
     pub name: Option<HumanName>,
     /// The name as one line.
     pub display_name: Option<String>,
@@ -56,6 +58,9 @@ pub struct PatientIdentifier {
     pub kind: Option<String>,
     #[serde(skip)]
     pub patient_id: Uuid,
+    /// Not to be used any more since then; it still leads here.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub ended_at: Option<OffsetDateTime>,
 }
 
 /// A person: what readers are shown when they ask for any of the records.
@@ -128,7 +133,7 @@ pub(super) async fn by_ids(
         return Ok(Vec::new());
     }
     let rows: Vec<Row> = sqlx::query_as(
-        "select id, status, merged_into, provisional, name, other_names, birth_date, sex, telecoms, addresses,
+        "select id, status, merged_into, provisional, restricted, name, other_names, birth_date, sex, telecoms, addresses,
                 mother_maiden_name, marital_status, deceased, version, fact_at, created_at, updated_at, source_event
          from patients.patients where id = any($1) order by id",
     )
@@ -136,7 +141,7 @@ pub(super) async fn by_ids(
     .fetch_all(&mut *conn)
     .await?;
     let identifiers: Vec<PatientIdentifier> = sqlx::query_as(
-        "select key, system, value, kind, patient_id from patients.identifiers
+        "select key, system, value, kind, patient_id, ended_at from patients.identifiers
          where patient_id = any($1) order by created_at, system, value",
     )
     .bind(ids)
@@ -164,6 +169,7 @@ struct Row {
     status: String,
     merged_into: Option<Uuid>,
     provisional: bool,
+    restricted: bool,
     name: Option<Json<HumanName>>,
     other_names: Json<Vec<HumanName>>,
     birth_date: Option<String>,
@@ -188,6 +194,7 @@ impl Row {
             status: self.status,
             merged_into: self.merged_into,
             provisional: self.provisional,
+            restricted: self.restricted,
             display_name: name.as_ref().map(HumanName::display),
             name,
             other_names: self.other_names.0,

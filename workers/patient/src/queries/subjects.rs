@@ -154,3 +154,24 @@ fn asked(identifier: &str) -> (Option<&str>, &str) {
         None => (None, identifier.trim()),
     }
 }
+
+/// Whether the chart of one of these persons is restricted; records merged into them count.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn is_restricted(
+    conn: &mut PgConnection,
+    patients: &[Uuid],
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (
+             select from unnest($1::uuid[]) as asked(id)
+             cross join lateral patients.family_of(asked.id) as family(id)
+             join patients.patients p on p.id = family.id
+             where p.restricted
+         )",
+    )
+    .bind(patients)
+    .fetch_one(conn)
+    .await
+}

@@ -48,26 +48,22 @@ pub(crate) async fn load(
         .map(|identifier| identifier.key.0)
         .collect();
     if !keys.is_empty() {
-        let owners: Vec<(Uuid, Uuid)> =
-            sqlx::query_as("select key, patient_id from patients.identifiers where key = any($1)")
-                .bind(keys)
-                .fetch_all(&mut *conn)
-                .await?;
-        index.owners = owners
-            .into_iter()
-            .map(|(key, owner)| (IdentifierKey(key), owner))
-            .collect();
-    }
-    let mut wanted: HashSet<Uuid> = index.owners.values().copied().collect();
-    for message in messages {
-        match message {
-            Message::Merge(command) => wanted.extend([command.survivor, command.retired]),
-            Message::Unmerge(command) => {
-                wanted.insert(command.retired);
+        let owners: Vec<(Uuid, Uuid, bool)> = sqlx::query_as(
+            "select key, patient_id, ended_at is not null from patients.identifiers where key = any($1)",
+        )
+        .bind(keys)
+        .fetch_all(&mut *conn)
+        .await?;
+        for (key, owner, ended) in owners {
+            let key = IdentifierKey(key);
+            index.owners.insert(key, owner);
+            if ended {
+                index.ended.insert(key);
             }
-            Message::Reported(_) | Message::MergeReported(_) => {}
         }
     }
+    let mut wanted: HashSet<Uuid> = index.owners.values().copied().collect();
+    wanted.extend(messages.iter().flat_map(|message| message.records()));
     while !wanted.is_empty() {
         let ids: Vec<Uuid> = wanted.drain().collect();
         if locked {
@@ -77,7 +73,7 @@ pub(crate) async fn load(
                 .await?;
         }
         let rows: Vec<Row> = sqlx::query_as(
-            "select id, status, merged_into, provisional, name, other_names, birth_date, sex, telecoms, addresses,
+            "select id, status, merged_into, provisional, restricted, name, other_names, birth_date, sex, telecoms, addresses,
                     mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event
              from patients.patients where id = any($1)",
         )
@@ -90,6 +86,23 @@ pub(crate) async fn load(
             index.records.insert(record.id, record);
         }
         wanted.retain(|id| !index.records.contains_key(id));
+    }
+    let ending: Vec<Uuid> = messages
+        .iter()
+        .filter_map(|message| match message {
+            Message::EndIdentifier(command) => Some(command.patient_id),
+            _ => None,
+        })
+        .collect();
+    if !ending.is_empty() {
+        let counts: Vec<(Uuid, i64)> = sqlx::query_as(
+            "select patient_id, count(*) from patients.identifiers
+             where patient_id = any($1) and ended_at is null group by patient_id",
+        )
+        .bind(ending)
+        .fetch_all(&mut *conn)
+        .await?;
+        index.in_use = counts.into_iter().collect();
     }
     if messages
         .iter()
@@ -114,6 +127,7 @@ struct Row {
     status: String,
     merged_into: Option<Uuid>,
     provisional: bool,
+    restricted: bool,
     name: Option<Json<HumanName>>,
     other_names: Json<Vec<HumanName>>,
     birth_date: Option<String>,
@@ -136,6 +150,7 @@ impl Row {
             status: Status::from_stored(&self.status),
             merged_into: self.merged_into,
             provisional: self.provisional,
+            restricted: self.restricted,
             demographics: Demographics {
                 name: self.name.map(|Json(name)| name),
                 other_names: self.other_names.0,

@@ -45,6 +45,7 @@ pub(crate) async fn save(
         return Ok(Saved::LostRace);
     }
     confirm_records(conn, index).await?;
+    identifiers_in_use(conn, index).await?;
     links::save(conn, tenant, index).await?;
     let candidates = likenesses::save(conn, tenant, index).await?;
     trail::save(conn, tenant, index, effects).await?;
@@ -58,6 +59,7 @@ struct Columns<'r> {
     statuses: Vec<&'static str>,
     merged_into: Vec<Option<Uuid>>,
     provisional: Vec<bool>,
+    restricted: Vec<bool>,
     names: Vec<Option<Json<&'r schemas::patients::HumanName>>>,
     other_names: Vec<Json<&'r [schemas::patients::HumanName]>>,
     birth_dates: Vec<Option<&'r str>>,
@@ -84,6 +86,7 @@ impl<'r> Columns<'r> {
             columns.statuses.push(record.status.as_str());
             columns.merged_into.push(record.merged_into);
             columns.provisional.push(record.provisional);
+            columns.restricted.push(record.restricted);
             columns.names.push(known.name.as_ref().map(Json));
             columns.other_names.push(Json(&known.other_names));
             columns.birth_dates.push(known.birth_date.as_deref());
@@ -122,15 +125,15 @@ async fn insert_records(
     let done = sqlx::query(
         "insert into patients.patients
              (tenant_id, id, status, merged_into, provisional, name, other_names, birth_date, sex, telecoms, addresses,
-              mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event)
+              mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event, restricted)
          select $1, r.id, r.status, r.merged_into, r.provisional, r.name, r.other_names, r.birth_date, r.sex, r.telecoms,
                 r.addresses, r.mother_maiden_name, r.marital_status, r.deceased, string_to_array(r.cleared, ','),
-                r.version, r.fact_at, r.source_event
+                r.version, r.fact_at, r.source_event, r.restricted
          from unnest($2::uuid[], $3::text[], $4::uuid[], $5::boolean[], $6::jsonb[], $7::jsonb[], $8::text[], $9::text[],
                      $10::jsonb[], $11::jsonb[], $12::text[], $13::text[], $14::text[], $15::text[], $16::integer[],
-                     $17::timestamptz[], $18::uuid[])
+                     $17::timestamptz[], $18::uuid[], $19::boolean[])
               as r(id, status, merged_into, provisional, name, other_names, birth_date, sex, telecoms, addresses,
-                   mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event)
+                   mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event, restricted)
          order by r.id
          on conflict (id) do nothing",
     )
@@ -152,6 +155,7 @@ async fn insert_records(
     .bind(columns.versions)
     .bind(columns.fact_at)
     .bind(columns.source_events)
+    .bind(columns.restricted)
     .execute(conn)
     .await?;
     Ok(usize::try_from(done.rows_affected()).is_ok_and(|rows| rows == records.len()))
@@ -168,12 +172,13 @@ async fn update_records(conn: &mut PgConnection, records: &[&Record]) -> Result<
              other_names = r.other_names, birth_date = r.birth_date, sex = r.sex, telecoms = r.telecoms,
              addresses = r.addresses, mother_maiden_name = r.mother_maiden_name, marital_status = r.marital_status,
              deceased = r.deceased, cleared = string_to_array(r.cleared, ','), version = r.version, fact_at = r.fact_at,
-             source_event = r.source_event, updated_at = now()
+             source_event = r.source_event, restricted = r.restricted, updated_at = now()
          from unnest($1::uuid[], $2::text[], $3::uuid[], $4::boolean[], $5::jsonb[], $6::jsonb[], $7::text[], $8::text[],
                      $9::jsonb[], $10::jsonb[], $11::text[], $12::text[], $13::text[], $14::text[], $15::integer[],
-                     $16::timestamptz[], $17::uuid[], $18::integer[])
+                     $16::timestamptz[], $17::uuid[], $18::integer[], $19::boolean[])
               as r(id, status, merged_into, provisional, name, other_names, birth_date, sex, telecoms, addresses,
-                   mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event, stored_version)
+                   mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event, stored_version,
+                   restricted)
          where p.id = r.id and p.version = r.stored_version",
     )
     .bind(columns.ids)
@@ -194,6 +199,7 @@ async fn update_records(conn: &mut PgConnection, records: &[&Record]) -> Result<
     .bind(columns.fact_at)
     .bind(columns.source_events)
     .bind(columns.stored_versions)
+    .bind(columns.restricted)
     .execute(conn)
     .await?;
     Ok(usize::try_from(done.rows_affected()).is_ok_and(|rows| rows == records.len()))
@@ -254,5 +260,25 @@ async fn confirm_records(conn: &mut PgConnection, index: &Index) -> Result<(), s
     .bind(times)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Identifiers that a person ended, or took into use again. They lead where they led.
+async fn identifiers_in_use(conn: &mut PgConnection, index: &Index) -> Result<(), sqlx::Error> {
+    for (key, ending) in &index.usage {
+        let (by, reason) = match ending {
+            Some((by, reason)) => (Some(by), Some(reason)),
+            None => (None, None),
+        };
+        sqlx::query(
+            "update patients.identifiers set ended_at = case when $2::text is null then null else now() end, ended_by = $2,
+                    end_reason = $3 where key = $1",
+        )
+        .bind(key.0)
+        .bind(by)
+        .bind(reason)
+        .execute(&mut *conn)
+        .await?;
+    }
     Ok(())
 }

@@ -45,6 +45,18 @@ pub(super) async fn save(
             entry.insert(conn, tenant).await?;
         }
     }
+    for act in &index.acts {
+        let entry = Entry {
+            actor: &act.actor,
+            action: act.action,
+            object: act.patient.to_string(),
+            objects: vec![act.patient],
+            reason: act.reason.as_deref(),
+            causes: vec![act.event],
+            detail: act.detail.clone(),
+        };
+        entry.insert(conn, tenant).await?;
+    }
     if let Some(entry) = by_machine(effects) {
         entry.insert(conn, tenant).await?;
     }

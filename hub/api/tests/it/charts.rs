@@ -1,0 +1,520 @@
+//! Charts over REST: what staff write, who may, and what conflicts look like.
+
+use axum::body::Body;
+use axum::http::{Request, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::house::{Answer, House};
+use super::samples::person;
+
+struct Chart {
+    house: House,
+    patient: String,
+}
+
+impl Chart {
+    async fn new() -> Self {
+        let house = House::new().await;
+        house.event(&person(&house.tenant, "12345")).await;
+        let found = house.get("/api/v1/patients?mrn=12345").await;
+        let patient = found.items()[0]["id"].as_str().unwrap().to_owned();
+        Self { house, patient }
+    }
+
+    fn of(&self, part: &str) -> String {
+        format!("/api/v1/patients/{}/{part}", self.patient)
+    }
+
+    /// Makes an entry; its path.
+    async fn made(&self, part: &str, body: &Value) -> String {
+        let answer = self.house.post(&self.of(part), body).await;
+        assert_eq!(answer.status.as_u16(), 201, "{}", answer.json);
+        answer.header("location").to_owned()
+    }
+
+    async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.house
+            .write_as(self.house.token(), "PATCH", path, body)
+            .await
+    }
+
+    async fn patch_if(&self, path: &str, tag: &str, body: &Value) -> Answer {
+        self.house
+            .send(
+                Request::patch(path)
+                    .header(
+                        header::AUTHORIZATION,
+                        format!("Bearer {}", self.house.token()),
+                    )
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .header(header::IF_MATCH, tag)
+                    .body(Body::from(body.to_string()))
+                    .unwrap(),
+            )
+            .await
+    }
+}
+
+fn allergy(substance: &str) -> Value {
+    json!({ "content": {
+        "substance": { "text": substance }, "category": "drug", "severity": "severe", "certainty": "confirmed",
+    } })
+}
+
+#[tokio::test]
+async fn not_asked_none_known_and_listed_are_told_apart() {
+    let chart = Chart::new().await;
+    let list = chart.of("allergies");
+    assert_eq!(chart.house.get(&list).await.ok()["status"], "not_asked");
+    let none = chart.of("allergies/none-known");
+    chart.house.post(&none, &json!({})).await.ok();
+    let known = chart.house.get(&list).await;
+    assert_eq!(known.ok()["status"], "none_known");
+    assert_eq!(known.json["stated_by"], "admin");
+
+    let path = chart.made("allergies", &allergy("Penicillin")).await;
+    let listed = chart.house.get(&list).await;
+    assert_eq!(listed.ok()["status"], "listed");
+    assert!(listed.json["stated_by"].is_null());
+    assert_eq!(
+        listed.json["items"][0]["content"]["substance"]["text"],
+        "Penicillin"
+    );
+    assert_eq!(
+        chart.house.post(&none, &json!({})).await.problem(409),
+        "clinical.allergies_conflict"
+    );
+    assert_eq!(
+        chart
+            .house
+            .post(&list, &allergy("penicillin"))
+            .await
+            .problem(409),
+        "clinical.allergy_exists"
+    );
+    let read = chart.house.get(&path).await;
+    assert_eq!(read.header("etag"), "\"1\"");
+    let refute = json!({ "action": "refute", "reason": "tolerated amoxicillin" });
+    assert_eq!(
+        chart.patch_if(&path, "\"4\"", &refute).await.problem(409),
+        "clinical.entry_stale"
+    );
+    chart.patch_if(&path, "\"1\"", &refute).await.ok();
+    let again = chart.patch(&path, &refute).await;
+    assert_eq!(again.problem(409), "clinical.state_conflict");
+    let detail = again.json["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("refuted") && detail.contains("allowed: reactivate, retract"),
+        "{detail}"
+    );
+    let id = path.rsplit('/').next().unwrap();
+    let versions = chart
+        .house
+        .get(&format!("/api/v1/chart-entries/{id}/versions"))
+        .await;
+    let actions: Vec<&str> = versions
+        .items()
+        .iter()
+        .map(|one| one["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions, ["record", "refute"]);
+    let strange = json!({ "content": {
+        "substance": { "text": "X" }, "category": "poison", "severity": "mild", "certainty": "confirmed" } });
+    assert_eq!(
+        chart.house.post(&list, &strange).await.problem(422),
+        "clinical.entry_word"
+    );
+}
+
+#[tokio::test]
+async fn conditions_are_found_by_code_state_and_date() {
+    let chart = Chart::new().await;
+    let condition = |code: &str, text: &str| json!({ "content": { "code": { "code": code, "system": "I10" }, "text": text } });
+    let diabetes = chart
+        .made("conditions", &condition("E11.9", "Type 2 diabetes"))
+        .await;
+    chart
+        .made("conditions", &condition("I10", "Hypertension"))
+        .await;
+    chart
+        .patch(&diabetes, &json!({ "action": "confirm" }))
+        .await
+        .ok();
+    let found = async |query: &str| {
+        chart
+            .house
+            .get(&chart.of(&format!("conditions?{query}")))
+            .await
+            .items()
+            .len()
+    };
+    assert_eq!(found("").await, 2);
+    assert_eq!(found("code=e11.9").await, 1);
+    assert_eq!(found("state=confirmed").await, 1);
+    assert_eq!(found("from=2999-01-01T00:00:00Z").await, 0);
+    assert_eq!(found("to=2999-01-01T00:00:00Z").await, 2);
+    // pages
+    let first = chart.house.get(&chart.of("conditions?limit=1")).await;
+    let cursor = first.ok()["next_cursor"].as_str().unwrap();
+    assert_eq!(first.json["items"][0]["content"]["code"]["code"], "I10");
+    let next = chart
+        .house
+        .get(&chart.of(&format!("conditions?limit=1&cursor={cursor}")))
+        .await;
+    assert_eq!(next.items()[0]["content"]["code"]["code"], "E11.9");
+    // an id of another kind is not there
+    let id = diabetes.rsplit('/').next().unwrap();
+    assert_eq!(
+        chart
+            .house
+            .get(&format!("/api/v1/notes/{id}"))
+            .await
+            .problem(404),
+        "clinical.entry_unknown"
+    );
+    let bad = condition("250.00", "Diabetes");
+    assert_eq!(
+        chart
+            .house
+            .post(&chart.of("conditions"), &bad)
+            .await
+            .problem(422),
+        "clinical.icd10_form"
+    );
+}
+
+#[tokio::test]
+async fn a_prescription_says_what_was_not_checked() {
+    let chart = Chart::new().await;
+    let drug = json!({ "lines": [{ "drug": { "text": "Amoxicillin 500 mg" }, "frequency": "1-0-1", "days": 5 }] });
+    let path = chart.made("prescriptions", &drug).await;
+    let sign = format!("{path}/sign");
+    assert_eq!(
+        chart.house.post(&sign, &json!({})).await.problem(409),
+        "rx.unchecked_conflict"
+    );
+    chart.made("allergies", &allergy("amoxicillin")).await;
+    let accept = json!({ "accept_unchecked": true });
+    assert_eq!(
+        chart.house.post(&sign, &accept).await.problem(409),
+        "rx.alert_conflict"
+    );
+    let both = json!({ "accept_unchecked": true, "override_reason": "desensitised" });
+    chart.house.post(&sign, &both).await.ok();
+    let read = chart.house.get(&path).await;
+    assert_eq!(read.ok()["state"], "signed");
+    assert_eq!(read.json["content"]["lines"][0]["quantity"], 10);
+    assert_eq!(read.json["content"]["checks"][0]["outcome"], "alert");
+    assert_eq!(read.json["content"]["checks"][1]["outcome"], "not_checked");
+    let edited = chart.patch(&path, &drug).await;
+    assert_eq!(edited.problem(409), "clinical.state_conflict");
+    let state = format!("{path}/state");
+    assert_eq!(
+        chart
+            .house
+            .post(&state, &json!({ "action": "cancel" }))
+            .await
+            .problem(422),
+        "clinical.reason_needed"
+    );
+    let cancel = json!({ "action": "cancel", "reason": "not needed" });
+    chart.house.post(&state, &cancel).await.ok();
+}
+
+#[tokio::test]
+async fn a_document_is_kept_by_its_digest_and_its_type_must_be_true() {
+    let chart = Chart::new().await;
+    let document = |media_type: &str, bytes: &[u8]| {
+        json!({ "title": "Letter", "document_kind": "referral", "media_type": media_type,
+                "content_base64": STANDARD.encode(bytes) })
+    };
+    let pdf = b"%PDF-1.7 a referral";
+    let path = chart
+        .made("documents", &document("application/pdf", pdf))
+        .await;
+    let read = chart.house.get(&path).await;
+    assert_eq!(read.ok()["content"]["bytes"], pdf.len());
+    let content = chart.house.get(&format!("{path}/content")).await;
+    assert_eq!(&content.bytes[..], pdf);
+    assert_eq!(content.header("content-type"), "application/pdf");
+    assert!(
+        content
+            .header("content-disposition")
+            .starts_with("attachment")
+    );
+    for wrong in [
+        document("image/png", pdf),
+        document("text/html", b"<script>"),
+        document("application/pdf", b""),
+    ] {
+        let answer = chart.house.post(&chart.of("documents"), &wrong).await;
+        assert_eq!(answer.problem(400), "request.invalid", "{wrong}");
+    }
+    let large = document("text/plain", &[b'a'; 20_000]);
+    let answer = chart.house.post(&chart.of("documents"), &large).await;
+    assert_eq!(answer.problem(413), "request.too_large");
+    let retract = json!({ "reason": "another patient's" });
+    let retracted = chart.house.post(&format!("{path}/retract"), &retract).await;
+    assert_eq!(retracted.ok()["answer"]["state"], "entered_in_error");
+    // it stays readable, marked
+    chart.house.get(&format!("{path}/content")).await;
+    assert_eq!(
+        chart.house.get(&path).await.ok()["state"],
+        "entered_in_error"
+    );
+}
+
+#[tokio::test]
+async fn a_chart_is_written_and_read_by_who_may() {
+    let chart = Chart::new().await;
+    let nurse = chart
+        .house
+        .user(&chart.house.tenant, &["charts:read", "notes:write"])
+        .await;
+    let note = json!({ "note_kind": "nursing", "title": "Night", "text": "Slept well." });
+    let written = chart.house.post_as(&nurse, &chart.of("notes"), &note).await;
+    assert_eq!(written.status.as_u16(), 201);
+    let path = written.header("location").to_owned();
+    // another's draft
+    assert_eq!(
+        chart.patch(&path, &note).await.problem(403),
+        "clinical.author_not_allowed"
+    );
+    let denied = chart
+        .house
+        .post_as(&nurse, &chart.of("allergies"), &allergy("latex"))
+        .await;
+    assert_eq!(denied.problem(403), "auth.permission");
+    // restricted: who may everywhere may not here
+    let restrict = json!({ "restricted": true, "reason": "member of staff" });
+    chart
+        .house
+        .post(&chart.of("restriction"), &restrict)
+        .await
+        .ok();
+    for path in [chart.of("notes"), path.clone()] {
+        assert_eq!(
+            chart.house.get_as(&nurse, &path).await.problem(403),
+            "auth.relationship"
+        );
+    }
+    chart.house.get(&path).await.ok();
+    let lift = json!({ "restricted": false, "reason": "left" });
+    chart.house.post(&chart.of("restriction"), &lift).await.ok();
+    chart.house.get_as(&nurse, &path).await.ok();
+}
+
+#[tokio::test]
+async fn other_tenants_charts_are_not_there() {
+    let chart = Chart::new().await;
+    let path = chart.made("allergies", &allergy("latex")).await;
+    let other = test_support::tenant("other");
+    let stranger = chart.house.user(&other, &["*"]).await;
+    assert_eq!(
+        chart.house.get_as(&stranger, &path).await.problem(404),
+        "clinical.entry_unknown"
+    );
+    assert_eq!(
+        chart
+            .house
+            .get_as(&stranger, &chart.of("allergies"))
+            .await
+            .problem(404),
+        "patients.unknown"
+    );
+    let refute = json!({ "action": "refute", "reason": "x" });
+    let answer = chart
+        .house
+        .write_as(&stranger, "PATCH", &path, &refute)
+        .await;
+    assert_eq!(answer.problem(404), "clinical.entry_unknown");
+}
+
+#[tokio::test]
+async fn a_merge_is_seen_before_it_is_made() {
+    let chart = Chart::new().await;
+    chart.made("allergies", &allergy("latex")).await;
+    let second = json!({
+        "identifiers": [{ "value": "777" }],
+        "demographics": { "name": { "family": "Other", "given": ["Usha"] }, "birth_date": "1950-01-01", "sex": "male" } });
+    let made = chart.house.post("/api/v1/patients", &second).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.json);
+    let retired = made.json["answer"]["id"].as_str().unwrap();
+    let none = format!("/api/v1/patients/{retired}/allergies/none-known");
+    chart.house.post(&none, &json!({})).await.ok();
+    let preview = chart
+        .house
+        .get(&chart.of(&format!("merge-preview?retired={retired}")))
+        .await;
+    assert_eq!(preview.ok()["possible"], true);
+    assert_eq!(preview.json["charts"]["survivor"]["entries"], 1);
+    assert_eq!(preview.json["identifiers"], 2);
+    let warnings = preview.json["warnings"].to_string();
+    assert!(
+        warnings.contains("no_known_allergies_against_allergies"),
+        "{warnings}"
+    );
+    let fields = preview.json["differences"].to_string();
+    assert!(fields.contains("birth_date"), "{fields}");
+    let merge = json!({ "retired": retired, "reason": "same person" });
+    chart.house.post(&chart.of("merge"), &merge).await.ok();
+    let after = chart
+        .house
+        .get(&chart.of(&format!("merge-preview?retired={retired}")))
+        .await;
+    assert_eq!(
+        (&after.ok()["possible"], &after.json["refusal"]),
+        (&json!(false), &json!("patients.already_merged"))
+    );
+    // the allergy counts more than the statement of the other record
+    let list = chart.house.get(&chart.of("allergies")).await;
+    assert_eq!(list.ok()["status"], "listed");
+    let through_the_other = format!("/api/v1/patients/{retired}/allergies");
+    assert_eq!(
+        chart.house.get(&through_the_other).await.ok()["status"],
+        "listed"
+    );
+}
+
+#[tokio::test]
+async fn a_desk_registers_with_a_warning_and_numbers_of_its_own() {
+    let house = House::new().await;
+    let asha = |mobile: &str| {
+        json!({ "facility": "SGM", "demographics": {
+            "name": { "family": "Sharma", "given": ["Asha"] }, "birth_date": "1980-05-17", "mobile": mobile } })
+    };
+    let first = house
+        .post("/api/v1/patients", &asha("+91 98450 12345"))
+        .await;
+    assert_eq!(first.status.as_u16(), 201, "{}", first.json);
+    let id = first.json["answer"]["id"].clone();
+    assert_eq!(
+        first.json["answer"]["identifier"],
+        json!({ "system": "SGM", "value": "SGM000001" })
+    );
+    let path = first.header("location").to_owned();
+    let patient = house.get(&path).await;
+    assert_eq!(patient.ok()["telecoms"][0]["value"], "+91 98450 12345");
+
+    let mut again = asha("9000000009");
+    let refused = house.post("/api/v1/patients", &again).await;
+    assert_eq!(refused.problem(409), "patients.likely_duplicate");
+    assert_eq!(
+        refused.json["lookalikes"],
+        json!([{ "patient_id": id, "score": 70, "reasons": ["same_name_and_birth_date"] }])
+    );
+    again["force"] = json!("two women, both at the desk");
+    let forced = house.post("/api/v1/patients", &again).await;
+    assert_eq!(forced.status.as_u16(), 201);
+    assert_eq!(forced.json["answer"]["possible_duplicates"], json!([id]));
+
+    // an age is kept as a year
+    let aged =
+        json!({ "facility": "SGM", "demographics": { "name": { "given": ["Ravi"] }, "age": 40 } });
+    let aged = house.post("/api/v1/patients", &aged).await;
+    let born = house.get(aged.header("location")).await.ok()["birth_date"].clone();
+    assert_eq!(born.as_str().unwrap().len(), 4);
+
+    // If-Match, null deletes
+    let patch = |tag: &'static str| {
+        let body = json!({ "demographics": { "birth_date": null } });
+        Request::patch(path.clone())
+            .header(header::AUTHORIZATION, format!("Bearer {}", house.token()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::IF_MATCH, tag)
+            .body(Body::from(body.to_string()))
+            .unwrap()
+    };
+    assert_eq!(
+        house.send(patch("\"9\"")).await.problem(409),
+        "patients.stale"
+    );
+    assert_eq!(
+        house.send(patch("\"1\"")).await.ok()["answer"]["changed"],
+        json!(["birth_date"])
+    );
+    assert!(house.get(&path).await.ok()["birth_date"].is_null());
+    for wrong in [
+        json!({ "demographics": { "birth_date": "2999-01-01" } }),
+        json!({ "demographics": { "sex": "F" } }),
+        json!({ "demographics": { "name": { "given": [] } } }),
+        json!({ "demographics": { "age": 40, "birth_date": "1980" } }),
+    ] {
+        let answer = house.write_as(house.token(), "PATCH", &path, &wrong).await;
+        assert_eq!(answer.problem(400), "request.invalid", "{wrong}");
+    }
+    let rule = json!({ "prefix": "N", "width": 3, "next": 5 });
+    house
+        .write_as(house.token(), "PUT", "/api/v1/number-series/NORTH", &rule)
+        .await
+        .ok();
+    let series = house.get("/api/v1/number-series").await;
+    assert_eq!(series.items().len(), 2);
+}
+
+#[tokio::test]
+async fn identifiers_are_added_and_ended() {
+    let chart = Chart::new().await;
+    let add = json!({ "system": "OLD", "value": "77" });
+    chart.house.post(&chart.of("identifiers"), &add).await.ok();
+    assert_eq!(
+        chart
+            .house
+            .post(&chart.of("identifiers"), &add)
+            .await
+            .problem(409),
+        "patients.identifier_exists"
+    );
+    let end = json!({ "identifier": add, "reason": "typed wrong" });
+    let path = chart.of("identifiers/end");
+    chart.house.post(&path, &end).await.ok();
+    assert_eq!(
+        chart.house.post(&path, &end).await.problem(409),
+        "patients.identifier_closed"
+    );
+    let patient = chart
+        .house
+        .get(&format!("/api/v1/patients/{}", chart.patient))
+        .await;
+    let ended = patient.ok()["identifiers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["ended_at"].is_string())
+        .count();
+    assert_eq!(ended, 1);
+    // it still finds the patient
+    let found = chart
+        .house
+        .get("/api/v1/patients?identifier=OLD%7C77")
+        .await;
+    assert_eq!(found.items().len(), 1);
+}
+
+#[tokio::test]
+async fn answers_fit_what_is_described() {
+    let chart = Chart::new().await;
+    chart.made("allergies", &allergy("latex")).await;
+    let round = json!({ "observed_at": "2026-01-31T08:30:00Z", "values": [
+        { "loinc": "9279-1", "value": "25", "ucum": "/min" }, { "loinc": "80288-4", "value": "U" } ] });
+    let entered = chart.house.post(&chart.of("observations"), &round).await;
+    assert_eq!(entered.status.as_u16(), 201, "{}", entered.json);
+    let score = entered.json["answer"]["score"]["id"].as_str().unwrap();
+    for (path, schema) in [
+        (chart.of("allergies"), "AllergyList"),
+        (chart.of("observations"), "Page_Vital"),
+        (chart.of("scores"), "Page_Score"),
+        (format!("/api/v1/scores/{score}"), "Page_Score"),
+        (chart.of("tasks"), "Page_Task"),
+        ("/api/v1/tasks".to_owned(), "Page_Task"),
+    ] {
+        let answer = chart.house.get(&path).await;
+        super::contract::check_answer(schema, answer.ok());
+    }
+    // a known part alone asks for somebody, without a total
+    let tasks = chart.house.get("/api/v1/tasks").await;
+    assert_eq!(tasks.items()[0]["trigger"], "urgent");
+    assert!(entered.json["answer"]["score"]["total"].is_null());
+}

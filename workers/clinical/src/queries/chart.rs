@@ -1,0 +1,184 @@
+//! What staff wrote into charts, as it is now and as it was.
+
+use serde::Serialize;
+use sqlx::{FromRow, PgConnection};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// One entry as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
+pub struct ChartRow {
+    pub id: Uuid,
+    /// `allergy`, `condition`, `note`, `prescription`, `document`.
+    pub kind: String,
+    pub subject_key: Uuid,
+    pub state: String,
+    pub code_system: Option<String>,
+    pub code: Option<String>,
+    pub title: Option<String>,
+    /// The canonical type of the kind (`schemas::chart`).
+    pub body: serde_json::Value,
+    pub visit_number: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub occurred_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub recorded_at: OffsetDateTime,
+    pub recorded_by: String,
+    pub version: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+    pub updated_by: String,
+    pub reason: Option<String>,
+}
+
+/// Which entries; absent = all.
+#[derive(Debug, Clone, Default)]
+pub struct ChartFilter {
+    /// Code of the substance, of ICD-10; kind of note or document.
+    pub code: Option<String>,
+    pub state: Option<String>,
+    /// Recorded at or after.
+    pub from: Option<OffsetDateTime>,
+    /// Recorded before.
+    pub to: Option<OffsetDateTime>,
+    pub after: Option<(OffsetDateTime, Uuid)>,
+    pub limit: i64,
+}
+
+const COLUMNS: &str = "id, kind, subject_key, state, code_system, code, title, body, visit_number, occurred_at, recorded_at, \
+    recorded_by, version, updated_at, updated_by, reason";
+
+/// Entries of one kind in a person's chart, newest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn chart_entries(
+    conn: &mut PgConnection,
+    kind: &str,
+    subjects: &[Uuid],
+    filter: &ChartFilter,
+) -> Result<Vec<ChartRow>, sqlx::Error> {
+    let query = format!(
+        "select {COLUMNS} from clinical.chart_entries where subject_key = any($1) and kind = $2 \
+         and ($3::text is null or lower(code) = lower($3)) and ($4::text is null or state = $4) \
+         and ($5::timestamptz is null or recorded_at >= $5) and ($6::timestamptz is null or recorded_at < $6) \
+         and ($7::timestamptz is null or (recorded_at, id) < ($7, $8)) \
+         order by recorded_at desc, id desc limit $9"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(subjects)
+        .bind(kind)
+        .bind(&filter.code)
+        .bind(&filter.state)
+        .bind(filter.from)
+        .bind(filter.to)
+        .bind(filter.after.map(|(at, _)| at))
+        .bind(filter.after.map(|(_, id)| id))
+        .bind(filter.limit)
+        .fetch_all(conn)
+        .await
+}
+
+/// One entry.
+///
+/// # Errors
+/// The database failed.
+pub async fn chart_entry(
+    conn: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<ChartRow>, sqlx::Error> {
+    let query = format!("select {COLUMNS} from clinical.chart_entries where id = $1");
+    sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(id)
+        .fetch_optional(conn)
+        .await
+}
+
+/// One version of an entry.
+#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
+pub struct ChartVersion {
+    pub version: i32,
+    pub action: String,
+    pub state: String,
+    pub body: serde_json::Value,
+    pub actor: String,
+    pub reason: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// All versions of an entry, oldest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn chart_history(
+    conn: &mut PgConnection,
+    id: Uuid,
+) -> Result<Vec<ChartVersion>, sqlx::Error> {
+    sqlx::query_as(
+        "select version, action, state, body, actor, reason, at from clinical.chart_history \
+         where entry_id = $1 order by version",
+    )
+    .bind(id)
+    .fetch_all(conn)
+    .await
+}
+
+/// That somebody asked and no allergies were known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct NoKnownAllergies {
+    pub id: Uuid,
+    #[serde(with = "time::serde::rfc3339")]
+    pub stated_at: OffsetDateTime,
+    pub stated_by: String,
+}
+
+/// The statement that stands, if one does. An active allergy counts more, whichever identifier it is under.
+///
+/// # Errors
+/// The database failed.
+pub async fn no_known_allergies(
+    conn: &mut PgConnection,
+    subjects: &[Uuid],
+) -> Result<Option<NoKnownAllergies>, sqlx::Error> {
+    sqlx::query_as(
+        "select id, stated_at, stated_by from clinical.no_known_allergies \
+         where subject_key = any($1) and ended_at is null order by stated_at desc limit 1",
+    )
+    .bind(subjects)
+    .fetch_optional(conn)
+    .await
+}
+
+/// How much stands in a chart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, FromRow)]
+pub struct ChartCounts {
+    pub encounters: i64,
+    pub orders: i64,
+    pub reports: i64,
+    pub vitals: i64,
+    pub entries: i64,
+    pub scores: i64,
+}
+
+/// Counts what stands in a person's chart; of measurements at most ten thousand.
+///
+/// # Errors
+/// The database failed.
+pub async fn chart_counts(
+    conn: &mut PgConnection,
+    subjects: &[Uuid],
+) -> Result<ChartCounts, sqlx::Error> {
+    sqlx::query_as(
+        "select (select count(*) from clinical.encounters where subject_key = any($1)) as encounters, \
+         (select count(*) from clinical.orders where subject_key = any($1)) as orders, \
+         (select count(*) from clinical.reports where subject_key = any($1)) as reports, \
+         (select count(*) from (select from clinical.vitals where subject_key = any($1) and superseded_at is null \
+             limit 10000) as counted) as vitals, \
+         (select count(*) from clinical.chart_entries where subject_key = any($1)) as entries, \
+         (select count(*) from clinical.scores where subject_key = any($1) and superseded_at is null) as scores",
+    )
+    .bind(subjects)
+    .fetch_one(conn)
+    .await
+}
