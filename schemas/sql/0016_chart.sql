@@ -187,6 +187,8 @@ create table patients.number_series (
     prefix     text    not null,
     width      smallint not null check (width between 1 and 12),
     next       bigint  not null default 1 check (next > 0),
+    -- of the definition; numbers that are given leave it as it is
+    version    integer not null default 1,
     changed_at timestamptz not null default now(),
     primary key (tenant_id, facility)
 );

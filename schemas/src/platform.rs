@@ -206,6 +206,9 @@ pub struct DefinePlan {
     pub limits: Limits,
     #[serde(default)]
     pub features: Vec<String>,
+    /// The version that the caller saw, 0 when he saw none; absent: whatever it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i32>,
     pub actor: String,
 }
 

@@ -120,6 +120,9 @@ pub struct DefineSeries {
     pub width: i16,
     /// The next number; never below what was given.
     pub next: i64,
+    /// The version that the caller saw, 0 when he saw none; absent: whatever it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i32>,
     pub actor: String,
 }
 

@@ -39,6 +39,30 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// The version that a definition under a code of the caller's is to meet: 0 where it makes it, `None` where any will do.
+    /// `stale` is the code for a version of what is not there.
+    pub(crate) fn of_definition(
+        self,
+        is_there: bool,
+        stale: &'static str,
+    ) -> Result<Option<i32>, Problem> {
+        match (self, is_there) {
+            (Self::Nothing, true) => Err(must_match()),
+            // whoever makes one must not change that which somebody makes at the same moment
+            (Self::Nothing, false) => Ok(Some(0)),
+            (Self::Whatever, true) => Ok(None),
+            (Self::Version(version), true) => Ok(Some(version)),
+            // RFC 9110 §13.1.1: nothing that is not there matches
+            (Self::Whatever | Self::Version(_), false) => Err(Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                stale,
+                "nothing has this code; without If-Match it is made",
+            )),
+        }
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Seen {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {

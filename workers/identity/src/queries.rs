@@ -11,4 +11,4 @@ pub use people::{
     factor_of, grant, grants, recovery_left, role, roles, session_of_token, sessions, user, users,
 };
 pub use programs::{ClientRow, ClientSecret, client, client_secrets, clients};
-pub use tenants::{PlanRow, TenantRow, plans, tenant, tenants};
+pub use tenants::{PlanRow, TenantRow, plan, plans, tenant, tenants};

@@ -146,27 +146,43 @@ async fn define(
         ));
     }
     let tenant = tx.tenant().clone();
+    let there: Option<i32> =
+        sqlx::query_scalar("select version from patients.number_series where facility = $1 for update")
+            .bind(command.facility.trim())
+            .fetch_optional(tx.conn())
+            .await?;
+    // somebody who makes it at the same moment is met by the insert below
+    if command.version.is_some_and(|seen| seen != there.unwrap_or(0)) {
+        return Ok(refused(
+            "patients.series_stale",
+            "somebody changed the series meanwhile, or it is not there: read it again",
+        ));
+    }
     // numbers of the same prefix never go back: they may stand on wristbands
-    let done = sqlx::query(
+    let done: Option<i32> = sqlx::query_scalar(
         "insert into patients.number_series as series (tenant_id, facility, prefix, width, next)
          values ($1, $2, $3, $4, $5)
          on conflict (tenant_id, facility) do update
-             set prefix = excluded.prefix, width = excluded.width, next = excluded.next, changed_at = now()
-             where series.prefix <> excluded.prefix or series.next <= excluded.next",
+             set prefix = excluded.prefix, width = excluded.width, next = excluded.next, changed_at = now(),
+                 version = series.version + 1
+             where (series.prefix <> excluded.prefix or series.next <= excluded.next)
+                 and ($6::integer is null or series.version = $6)
+         returning version",
     )
     .bind(tenant.as_str())
     .bind(command.facility.trim())
     .bind(&command.prefix)
     .bind(command.width)
     .bind(command.next)
-    .execute(tx.conn())
+    .bind(command.version)
+    .fetch_optional(tx.conn())
     .await?;
-    if done.rows_affected() == 0 {
+    let Some(version) = done else {
         return Ok(refused(
             "patients.series_conflict",
             "numbers beyond this one were given already",
         ));
-    }
+    };
     sqlx::query(
         "insert into audit.entries (tenant_id, actor, action, object, causes, detail)
          values ($1, $2, 'patients.series.define', $3, $4, $5)",
@@ -182,7 +198,7 @@ async fn define(
     .await?;
     Ok(Ready::Done(Verdict::Applied {
         outgoing: Vec::new(),
-        answer: Some(json!({ "facility": command.facility.trim(), "next": command.next })),
+        answer: Some(json!({ "facility": command.facility.trim(), "next": command.next, "version": version })),
     }))
 }
 

@@ -209,10 +209,10 @@ const OF_NOBODY: [&str; 10] = [
     "schedules:read",
 ];
 
-/// True when what is read under it is about patients.
-pub(crate) fn shows_patients(permission: &str) -> bool {
-    (permission.ends_with(":read") || permission.ends_with(":body"))
-        && !OF_NOBODY.contains(&permission)
+/// True when what is read under it is about patients: whatever a GET shows, and what a search by POST does.
+pub(crate) fn shows_patients(method: &Method, permission: &str) -> bool {
+    let reads = permission.ends_with(":read") || permission.ends_with(":body");
+    (reads || matches!(*method, Method::GET | Method::HEAD)) && !OF_NOBODY.contains(&permission)
 }
 
 /// What stands in no patient's chart and must go on where nothing else may be written: emergencies, and shutting people out.
@@ -305,7 +305,7 @@ fn allowed<P: Permission>(who: &Identity, parts: &Parts) -> Result<Reach, Proble
         Reach::Nowhere => Err(Problem::forbidden(P::NAME)),
         reach => {
             // under the permission that he has: where one of several will do, not under the first that was tried
-            if shows_patients(P::NAME) {
+            if shows_patients(&parts.method, P::NAME) {
                 Look::begin(parts, who, P::NAME);
             }
             Ok(reach)

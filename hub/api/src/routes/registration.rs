@@ -23,7 +23,7 @@ use crate::auth::permission::{
 };
 use crate::command::{Accepted, Placed, Sender};
 use crate::extract::{Body, Params, Segment};
-use crate::if_match::IfMatch;
+use crate::if_match::{IfMatch, Seen, tagged};
 use crate::page::Page;
 use crate::problem::{Lookalike, Problem};
 use crate::reads::{patients as reads, registration as previews};
@@ -42,6 +42,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(end_identifier))
         .routes(routes!(preview))
         .routes(routes!(series))
+        .routes(routes!(one_series))
         .routes(routes!(define_series))
 }
 
@@ -534,6 +535,27 @@ async fn series(
     )))
 }
 
+/// Read a facility's number series
+#[utoipa::path(get, path = "/number-series/{id}", tag = "patients", params(("id" = String, Path, description = "the facility")),
+    security(("bearer" = ["patients:read"])),
+    responses(
+        (status = 200, description = "the series; ETag is the version of its definition", body = NumberSeries),
+        (status = 404, description = "nothing is defined of this facility, and it has given no number (`patients.series_unknown`)")))]
+async fn one_series(
+    can: Can<PatientsRead>,
+    State(state): State<ApiState>,
+    Segment(facility): Segment<String>,
+) -> Result<Response, Problem> {
+    let mut tx = state.read(&can.who.tenant).await?;
+    let row = queries::one_number_series(tx.conn(), &facility)
+        .await?
+        .ok_or_else(|| {
+            Problem::unknown("patients.series_unknown", "no facility with this code has a series")
+        })?;
+    let version = row.version;
+    Ok(tagged(&NumberSeries::of(row), version))
+}
+
 /// How a facility numbers its patients.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -551,23 +573,32 @@ struct SeriesRule {
 
 /// Define a facility's number series
 ///
-/// A facility of which nothing is defined has its own letters as prefix and six digits.
-#[utoipa::path(put, path = "/number-series/{id}", tag = "patients", params(("id" = String, Path, description = "the facility")),
+/// Changing wants `If-Match`, making has none. A facility of which nothing is defined has its own letters as prefix and six digits.
+#[utoipa::path(put, path = "/number-series/{id}", tag = "patients", params(("id" = String, Path, description = "the facility"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the version that was seen; absent when it is made")),
     request_body = SeriesRule, security(("bearer" = ["number_series:define"])),
     responses(
         (status = 200, description = "defined", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 409, description = "numbers beyond this one were given (`patients.series_conflict`)"),
+        (status = 409, description = "numbers beyond this one were given (`patients.series_conflict`), or somebody changed it meanwhile (`patients.series_stale`)"),
         (status = 422, description = "prefix, width or next is not possible (`patients.series`)")))]
 async fn define_series(
     can: Can<NumberSeriesDefine>,
     State(state): State<ApiState>,
     trace: Trace,
     Segment(facility): Segment<String>,
+    seen: Seen,
     Body(rule): Body<SeriesRule>,
 ) -> Result<Response, Problem> {
     let facility = super::text("facility", facility.trim().to_owned())?;
+    let is_there = {
+        let mut tx = state.read(&can.who.tenant).await?;
+        queries::one_number_series(tx.conn(), &facility)
+            .await?
+            .is_some()
+    };
     let command = DefineSeries {
+        version: seen.of_definition(is_there, "patients.series_stale")?,
         prefix: rule.prefix,
         width: rule.width,
         next: rule.next,

@@ -20,7 +20,7 @@ use crate::auth::permission::{
 use crate::auth::sign_in;
 use crate::command::{Accepted, Placed, Sender};
 use crate::extract::{Body, Segment};
-use crate::if_match::{Seen, must_match, tagged};
+use crate::if_match::{Seen, tagged};
 use crate::page::{Moment, Page};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -164,21 +164,7 @@ async fn define(
     if let Some(before) = &before {
         within_own(&can.who, &before.permissions)?;
     }
-    let version = match (seen, &before) {
-        (Seen::Nothing, Some(_)) => return Err(must_match()),
-        // whoever makes one must not change that which somebody makes at the same moment
-        (Seen::Nothing, None) => Some(0),
-        (Seen::Whatever, Some(_)) => None,
-        (Seen::Version(version), Some(_)) => Some(version),
-        // RFC 9110 §13.1.1: nothing that is not there matches
-        (Seen::Whatever | Seen::Version(_), None) => {
-            return Err(Problem::new(
-                StatusCode::PRECONDITION_FAILED,
-                "roles.stale",
-                "there is no role with this code; without If-Match it is made",
-            ));
-        }
-    };
+    let version = seen.of_definition(before.is_some(), "roles.stale")?;
     let command = DefineRole {
         name: super::text("name", role.name)?,
         permissions: role.permissions,

@@ -32,6 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(record))
+        .routes(routes!(read_one))
         .routes(routes!(correct))
         .routes(routes!(scores))
         .routes(routes!(score))
@@ -229,6 +230,38 @@ struct Correction {
     reason: String,
 }
 
+/// Read an observation
+#[utoipa::path(get, path = "/observations/{id}", tag = "charts", params(("id" = Uuid, Path, description = "the observation")),
+    security(("bearer" = ["vitals:read"])),
+    responses(
+        (status = 200, description = "its current version; ETag is its number", body = Vital),
+        (status = 404, description = "no observation on a chart has this id (`clinical.observation_unknown`)")))]
+async fn read_one(
+    can: CanSomewhere<VitalsRead>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+) -> Result<Response, Problem> {
+    let desk = Desk {
+        state: &state,
+        trace: &trace,
+        can: &can,
+    };
+    let mut tx = desk.tx().await?;
+    let row = queries::current_vital(tx.conn(), id)
+        .await?
+        .ok_or_else(no_observation)?;
+    // what is on nobody's chart is on the worklist of measurements
+    let subject = row.subject_key.ok_or_else(no_observation)?;
+    let (patient, _) = desk.opened(&mut tx, subject).await?;
+    let version = i32::from(row.version);
+    Ok(tagged(&Vital::of(row, patient), version))
+}
+
+fn no_observation() -> Problem {
+    Problem::unknown("clinical.observation_unknown", "no observation has this id")
+}
+
 /// Correct an observation
 ///
 /// The version before is kept, with who and why. The score of its round is made anew.
@@ -255,12 +288,11 @@ async fn correct(
         trace: &trace,
         can: &can,
     };
-    let unknown = || Problem::unknown("clinical.observation_unknown", "no observation has this id");
     let (aggregate, keys) = {
         let mut tx = desk.tx().await?;
-        let row = queries::current_vital(tx.conn(), id).await?.ok_or_else(unknown)?;
+        let row = queries::current_vital(tx.conn(), id).await?.ok_or_else(no_observation)?;
         // what is on nobody's chart is on the worklist of measurements
-        let subject = row.subject_key.ok_or_else(unknown)?;
+        let subject = row.subject_key.ok_or_else(no_observation)?;
         (subject.to_string(), desk.opened(&mut tx, subject).await?.1)
     };
     let command = CorrectObservation {

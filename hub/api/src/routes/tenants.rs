@@ -25,7 +25,7 @@ use crate::auth::identity::Identity;
 use crate::auth::permission::{Can, TenantsManage, TenantsRead};
 use crate::command::{Accepted, Placed, Sender};
 use crate::extract::{Body, Params, Segment};
-use crate::if_match::{IfMatch, tagged};
+use crate::if_match::{IfMatch, Seen, tagged};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -41,6 +41,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(change))
         .routes(routes!(set_state))
         .routes(routes!(plans))
+        .routes(routes!(read_plan))
         .routes(routes!(define_plan))
 }
 
@@ -364,25 +365,54 @@ struct PlanOrder {
     features: Vec<String>,
 }
 
+/// Read a plan
+#[utoipa::path(get, path = "/platform/plans/{id}", tag = "platform", params(("id" = String, Path, description = "the plan's code")),
+    security(("bearer" = ["tenants:read"])),
+    responses(
+        (status = 200, description = "the plan; ETag is the version", body = Plan),
+        (status = 403, description = "the permission is missing (`auth.permission`), or you are not of the tenant `platform` (`auth.platform`)"),
+        (status = 404, description = "there is no such plan (`plans.unknown`)")))]
+async fn read_plan(
+    can: Can<TenantsRead>,
+    State(state): State<ApiState>,
+    Segment(code): Segment<String>,
+) -> Result<Response, Problem> {
+    only_platform(&can.who)?;
+    let mut tx = state.read(&can.who.tenant).await?;
+    let plan = queries::plan(tx.conn(), &code)
+        .await?
+        .map(Plan::of)
+        .ok_or_else(|| Problem::unknown("plans.unknown", "there is no such plan"))?;
+    Ok(tagged(&plan, plan.version))
+}
+
 /// Make or change a plan
 ///
-/// It holds for every tenant that has it, within ten seconds. Limits there are: `users`, `api_per_minute`.
-#[utoipa::path(put, path = "/platform/plans/{code}", tag = "platform", params(("code" = String, Path, description = "the plan")),
+/// Changing wants `If-Match`, making has none. It holds for every tenant that has it, within ten seconds. Limits there are: `users`, `api_per_minute`.
+#[utoipa::path(put, path = "/platform/plans/{id}", tag = "platform", params(("id" = String, Path, description = "the plan's code"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the version that was seen; absent when it is made")),
     request_body = PlanOrder, security(("bearer" = ["tenants:manage"])),
     responses(
         (status = 200, description = "it is so now", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or you are not of the tenant `platform` (`auth.platform`)"),
+        (status = 409, description = "somebody changed it meanwhile (`plans.stale`)"),
         (status = 422, description = "the code has not the form (`plans.code_form`), or there is no such limit (`tenants.limit_name`)")))]
 async fn define_plan(
     can: Can<TenantsManage>,
     State(state): State<ApiState>,
     trace: Trace,
     Segment(code): Segment<String>,
+    seen: Seen,
     Body(plan): Body<PlanOrder>,
 ) -> Result<Response, Problem> {
     only_platform(&can.who)?;
+    let is_there = {
+        let mut tx = state.read(&can.who.tenant).await?;
+        queries::plan(tx.conn(), &code).await?.is_some()
+    };
     let command = DefinePlan {
+        version: seen.of_definition(is_there, "plans.stale")?,
         code: code.clone(),
         name: name_of(&plan.name)?,
         limits: plan.limits,

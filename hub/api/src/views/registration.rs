@@ -71,13 +71,15 @@ impl From<ChartCounts> for Counts {
 
 /// How a facility numbers its patients.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(example = json!({ "facility": "SGM", "prefix": "SGM", "width": 6, "next": 4711 }))]
+#[schema(example = json!({ "facility": "SGM", "prefix": "SGM", "width": 6, "next": 4711, "version": 1 }))]
 pub(crate) struct NumberSeries {
     pub facility: String,
     pub prefix: String,
     /// Digits, with leading zeros.
     pub width: i16,
     pub next: i64,
+    /// Of the definition.
+    pub version: i32,
 }
 
 impl NumberSeries {
@@ -87,6 +89,7 @@ impl NumberSeries {
             prefix: row.prefix,
             width: row.width,
             next: row.next,
+            version: row.version,
         }
     }
 }

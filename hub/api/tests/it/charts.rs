@@ -511,7 +511,7 @@ async fn answers_fit_what_is_described() {
         ("/api/v1/tasks".to_owned(), "Page_Task"),
     ] {
         let answer = chart.house.get(&path).await;
-        super::contract::check_answer(schema, answer.ok());
+        super::operations::check(schema, answer.ok());
     }
     // a known part alone asks for somebody, without a total
     let tasks = chart.house.get("/api/v1/tasks").await;

@@ -88,6 +88,19 @@ pub async fn tenants(
     .await
 }
 
+/// A plan by its code.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn plan(conn: &mut PgConnection, code: &str) -> Result<Option<PlanRow>, sqlx::Error> {
+    sqlx::query_as(
+        "select code, name, limits, features, version, updated_by, updated_at from users.plans where code = $1",
+    )
+    .bind(code)
+    .fetch_optional(conn)
+    .await
+}
+
 /// All plans; there are few.
 ///
 /// # Errors

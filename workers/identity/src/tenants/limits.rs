@@ -48,10 +48,14 @@ pub(crate) async fn define_plan(tx: &mut Tx<'_>, asked: Asked<'_, DefinePlan>) -
             "a plan's code is 2 to 40 of a-z, 0-9 and _",
         ));
     }
-    let version: i32 = sqlx::query_scalar(
-        "insert into users.plans (code, name, limits, features, updated_by) values ($1, $2, $3, $4, $5)
+    // whoever saw a version changes that one: where there is none any insert is one too many
+    let version: Option<i32> = sqlx::query_scalar(
+        "insert into users.plans as p (code, name, limits, features, updated_by)
+         select $1, $2, $3, $4, $5
+         where coalesce($6, 0) = 0 or exists (select from users.plans where code = $1)
          on conflict (code) do update set name = excluded.name, limits = excluded.limits, features = excluded.features,
-             updated_by = excluded.updated_by, updated_at = now(), version = users.plans.version + 1
+             updated_by = excluded.updated_by, updated_at = now(), version = p.version + 1
+             where $6::integer is null or p.version = $6
          returning version",
     )
     .bind(&command.code)
@@ -59,8 +63,15 @@ pub(crate) async fn define_plan(tx: &mut Tx<'_>, asked: Asked<'_, DefinePlan>) -
     .bind(Json(&command.limits))
     .bind(&command.features)
     .bind(&command.actor)
-    .fetch_one(tx.conn())
+    .bind(command.version)
+    .fetch_optional(tx.conn())
     .await?;
+    let Some(version) = version else {
+        return Err(refused(
+            "plans.stale",
+            "somebody changed the plan meanwhile, or it is not there: read it again",
+        ));
+    };
     let entry = Entry {
         actor: &command.actor,
         action: "platform.plan.define",

@@ -284,6 +284,7 @@ async fn one_user_more_than_the_plan_has_is_refused_also_when_two_come_at_once()
     answer(apply(&database, &apollo, &disable(UserState::Active)).await);
     // a plan is data: changed for all who have it
     let plan = DefinePlan {
+        version: None,
         code: "trial".to_owned(),
         name: "Trial".to_owned(),
         limits: BTreeMap::from([("users".to_owned(), Some(3))]),
@@ -301,6 +302,7 @@ async fn one_user_more_than_the_plan_has_is_refused_also_when_two_come_at_once()
         "limit.users"
     );
     let odd = DefinePlan {
+        version: None,
         limits: BTreeMap::from([("beds".to_owned(), Some(3))]),
         ..plan
     };

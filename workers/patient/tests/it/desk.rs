@@ -89,6 +89,7 @@ async fn a_patient_without_a_number_gets_the_next_one_of_the_facility_and_never_
         prefix: "SGM".into(),
         width: 4,
         next,
+        version: None,
         actor: "admin".into(),
     };
     let back = apply_one(&database, command(&define(2))).await;
