@@ -1,9 +1,11 @@
 //! One resource: read, read as it was, and not read again.
 
+use schemas::ChannelId;
+use schemas::care::{Observation, ResultReceived, Specimen};
 use serde_json::json;
 
 use super::super::house::House;
-use super::super::samples::coded;
+use super::super::samples::{code, coded, identifier};
 use super::{get_with, matches, order, outcome, patient_on, pulse, resource};
 
 #[tokio::test]
@@ -134,13 +136,35 @@ async fn what_a_client_has_it_is_not_sent_again() {
     assert_eq!(again.status.as_u16(), 200);
 }
 
+/// What the laboratory sends of the report that `patient_on` filed first.
+fn correction(house: &House, result: Observation) -> ResultReceived {
+    ResultReceived {
+        channel: ChannelId::new("lab").unwrap(),
+        subject: Some(identifier(&house.tenant, "1001")),
+        visit_number: Some("V-1".to_owned()),
+        placer_number: None,
+        filler_number: Some("LAB-1".to_owned()),
+        code: code("CHEM"),
+        status: Some("C".to_owned()),
+        observed_at: Some("2026-03-01T12:00:00Z".to_owned()),
+        issued_at: None,
+        specimen: Some(Specimen {
+            number: Some("A-1".to_owned()),
+            ..Specimen::default()
+        }),
+        results: vec![result],
+        notes: Vec::new(),
+        occurred_at: None,
+    }
+}
+
 #[tokio::test]
 async fn a_corrected_result_keeps_the_version_before() {
     let house = House::new().await;
     let patient = patient_on(&house, "1001", 1, "ICU").await;
     let mut corrected = coded("GLU", "99");
     corrected.status = Some("C".to_owned());
-    house.report_again("1001", 1, 2, vec![corrected]).await;
+    house.event(&correction(&house, corrected)).await;
     let found = house
         .get(&format!("/fhir/Observation?patient={patient}&code=2345-7"))
         .await;
