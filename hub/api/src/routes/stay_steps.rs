@@ -319,9 +319,9 @@ async fn cancel_discharge(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or gates are open: the detail names them, /gates has each with its link (`adt.gates_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "a death without its cause (`adt.cause_of_death`)")))]
 async fn leave(
     can: CanSomewhere<StaysManage>,
