@@ -188,10 +188,10 @@ impl Stays<'_> {
         house.event(&double(&house.tenant, "3032")).await;
         let listed = house.get("/api/v1/adt-differences").await;
         let item = listed.items()[0]["id"].to_string();
-        let free = self.bed().await["bed_id"].clone();
         self.world.known("/adt-differences/{id}", &item);
         // the taken one stays with its patient
         for operation in ["POST /beds/{id}/state", "PATCH /beds/{id}"] {
+            let free = self.bed().await["bed_id"].clone();
             self.world.at(operation, free.as_str().unwrap());
         }
     }
