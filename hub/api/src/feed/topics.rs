@@ -53,6 +53,10 @@ const ORDER: Option<&str> = Some("/api/v1/orders/");
 const REPORT: Option<&str> = Some("/api/v1/reports/");
 const ALARM: Option<&str> = Some("/api/v1/alarms/");
 const CHANNEL: Option<&str> = Some("/api/v1/channels/");
+const BED: Option<&str> = Some("/api/v1/beds/");
+const APPOINTMENT: Option<&str> = Some("/api/v1/appointments/");
+const QUEUE: Option<&str> = Some("/api/v1/queues/");
+const SCHEDULE: Option<&str> = Some("/api/v1/schedules/");
 const USER: Option<&str> = Some("/api/v1/users/");
 
 /// All of them. The members named are ids, numbers of versions, and nothing else: a test looks at each.
@@ -64,6 +68,27 @@ pub(crate) const TOPICS: &[Topic] = &[
     also(row("patients.patient.unmerged", "patients", "patients:read", "survivor", PATIENT), &["restored"]),
     row("clinical.encounter.changed", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
     row("clinical.bed.changed", "beds", "encounters:read", "bed_key", None),
+    row("adt.encounter.opened", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
+    row("adt.encounter.staged", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
+    row("adt.admission.requested", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
+    row("adt.patient.admitted", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
+    row("adt.discharge.initiated", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
+    row("adt.discharge.gate_cleared", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
+    row("adt.patient.left", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
+    row("adt.bed.assigned", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
+    also(row("adt.bed.state_changed", "beds", "beds:read", "bed_id", BED), &["ward_id"]),
+    row("adt.difference.found", "adt_differences", "adt_differences:read", "difference_id", None),
+    versioned(also(row("scheduling.appointment.booked", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
+    versioned(also(row("scheduling.appointment.rescheduled", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
+    versioned(also(row("scheduling.appointment.cancelled", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
+    versioned(also(row("scheduling.appointment.no_show", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
+    versioned(also(row("scheduling.appointment.checked_in", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
+    versioned(also(row("scheduling.appointment.state_changed", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
+    versioned(also(row("scheduling.appointment.affected", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
+    also(row("scheduling.waitlist.offered", "waitlist", "appointments:read", "entry_id", None), &["appointment_id", "slot_id", "schedule_id"]),
+    also(row("scheduling.token.called", "queues", "appointments:read", "queue_id", QUEUE), &["appointment_id", "schedule_id"]),
+    also(row("scheduling.queue.delayed", "queues", "appointments:read", "queue_id", QUEUE), &["schedule_id"]),
+    row("scheduling.slots.changed", "schedules", "schedules:read", "schedule_id", SCHEDULE),
     row("clinical.order.changed", "orders", "orders:read", "order_id", ORDER),
     versioned(row("clinical.report.filed", "reports", "results:read", "report_id", REPORT), "version"),
     versioned(row("clinical.report.amended", "reports", "results:read", "report_id", REPORT), "version"),

@@ -255,7 +255,7 @@ struct AppointmentChange {
 
 /// Change an appointment
 ///
-/// What it is about; its time is changed by rescheduling. With `If-Match` only when nobody changed it meanwhile.
+/// What it is about; its time is changed by rescheduling. Only as it was seen: `If-Match` names the version.
 #[utoipa::path(patch, path = "/appointments/{id}", tag = "appointments",
     params(("id" = Uuid, Path, description = "the appointment"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
     request_body = AppointmentChange, security(("bearer" = ["appointments:book"])),
@@ -264,7 +264,8 @@ struct AppointmentChange {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "it is over (`appointments.state_conflict`), or somebody changed it meanwhile (`appointments.stale`)")))]
+        (status = 409, description = "it is over (`appointments.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
 async fn change(
     can: CanSomewhere<AppointmentsBook>,
     State(state): State<ApiState>,
@@ -316,7 +317,8 @@ struct Rescheduling {
         (status = 403, description = "the permission is missing (`auth.permission`), or a schedule is not at your place (`auth.scope`)"),
         (status = 404, description = "no appointment (`appointments.unknown`) or no slot (`slots.unknown`) has this id"),
         (status = 409, description = "the slot is full (`slots.full_conflict`), over or closed, `alternatives` names others; or this is no step \
-            from its state (`appointments.state_conflict`); or somebody changed it meanwhile (`appointments.stale`)")))]
+            from its state (`appointments.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
 async fn reschedule(
     can: CanSomewhere<AppointmentsBook>,
     State(state): State<ApiState>,

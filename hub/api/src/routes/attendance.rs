@@ -67,8 +67,8 @@ async fn take(state: &ApiState, trace: &Trace, step: Step<'_>) -> Result<Respons
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or the hold is over (`appointments.hold_over_conflict`), or somebody changed it \
-            meanwhile (`appointments.stale`)")))]
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or the hold is over (`appointments.hold_over_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
 async fn book(
     can: CanSomewhere<AppointmentsBook>,
     State(state): State<ApiState>,
@@ -98,8 +98,8 @@ async fn book(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or somebody changed it \
-            meanwhile (`appointments.stale`)")))]
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
 async fn confirm(
     can: CanSomewhere<AppointmentsBook>,
     State(state): State<ApiState>,
@@ -129,8 +129,8 @@ async fn confirm(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it is on another day (`appointments.day_conflict`), or somebody changed it \
-            meanwhile (`appointments.stale`)")))]
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it is on another day (`appointments.day_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
 async fn arrive(
     can: CanSomewhere<AppointmentsBook>,
     State(state): State<ApiState>,
@@ -160,8 +160,8 @@ async fn arrive(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or somebody changed it \
-            meanwhile (`appointments.stale`)")))]
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
 async fn start(
     can: CanSomewhere<QueuesCall>,
     State(state): State<ApiState>,
@@ -191,8 +191,8 @@ async fn start(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or somebody changed it \
-            meanwhile (`appointments.stale`)")))]
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
 async fn finish(
     can: CanSomewhere<QueuesCall>,
     State(state): State<ApiState>,
@@ -222,8 +222,8 @@ async fn finish(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it has not begun yet (`appointments.early_conflict`), or somebody changed it \
-            meanwhile (`appointments.stale`)")))]
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it has not begun yet (`appointments.early_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
 async fn no_show(
     can: CanSomewhere<AppointmentsBook>,
     State(state): State<ApiState>,
@@ -262,8 +262,8 @@ struct CancelAppointment {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or somebody changed it meanwhile \
-            (`appointments.stale`)")))]
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
 async fn cancel(
     can: CanSomewhere<AppointmentsBook>,
     State(state): State<ApiState>,

@@ -166,7 +166,7 @@ struct BedChange {
 
 /// Retire a bed, or take it back into use
 ///
-/// With `If-Match` only when nobody changed it meanwhile.
+/// Only as it was seen: `If-Match` names the version.
 #[utoipa::path(patch, path = "/beds/{id}", tag = "house",
     params(("id" = Uuid, Path, description = "the bed"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
     request_body = BedChange, security(("bearer" = ["facilities:manage"])),
@@ -174,7 +174,8 @@ struct BedChange {
         (status = 200, description = "changed", body = Defined),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no bed has this id (`beds.unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`adt.place_stale`), or somebody has it (`adt.bed_conflict`)")))]
+        (status = 409, description = "somebody has it (`adt.bed_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.place_stale`)")))]
 async fn change(
     can: Can<FacilitiesManage>,
     State(state): State<ApiState>,
@@ -224,7 +225,8 @@ struct BedStateChange {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or held elsewhere only (`auth.scope`)"),
         (status = 404, description = "no bed has this id (`beds.unknown`)"),
-        (status = 409, description = "it is in no state for this; the detail names from, to and allowed (`adt.bed_conflict`)")))]
+        (status = 409, description = "it is in no state for this; the detail names from, to and allowed (`adt.bed_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.place_stale`)")))]
 async fn set_state(
     can: CanSomewhere<BedsManage>,
     State(state): State<ApiState>,

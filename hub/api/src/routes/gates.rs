@@ -112,7 +112,8 @@ impl Clearance {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or orders are open: the detail links to each (`adt.gate_conflict`), or the gate is not open (`adt.gate_closed`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or orders are open: the detail links to each (`adt.gate_conflict`), or the gate is not open (`adt.gate_closed`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn clinical(
     can: CanSomewhere<GatesClinical>,
     State(state): State<ApiState>,
@@ -142,7 +143,8 @@ async fn clinical(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn pharmacy(
     can: CanSomewhere<GatesPharmacy>,
     State(state): State<ApiState>,
@@ -172,7 +174,8 @@ async fn pharmacy(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn billing(
     can: CanSomewhere<GatesBilling>,
     State(state): State<ApiState>,
@@ -202,7 +205,8 @@ async fn billing(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn tpa(
     can: CanSomewhere<GatesTpa>,
     State(state): State<ApiState>,

@@ -219,7 +219,7 @@ impl Use {
 
 /// Change or retire a facility
 ///
-/// With `If-Match` only when nobody changed it meanwhile.
+/// Only as it was seen: `If-Match` names the version.
 #[utoipa::path(patch, path = "/facilities/{id}", tag = "house",
     params(("id" = Uuid, Path, description = "the facility"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
     request_body = FacilityChange, security(("bearer" = ["facilities:manage"])),
@@ -227,7 +227,8 @@ impl Use {
         (status = 200, description = "changed", body = Defined),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no facility has this id (`facilities.unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`adt.place_stale`), or it has departments in use (`adt.place_in_use`)"),
+        (status = 409, description = "it has departments in use (`adt.place_in_use`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.place_stale`)"),
         (status = 422, description = "there is no such time zone (`adt.zone`)")))]
 async fn change_facility(
     can: Can<FacilitiesManage>,
@@ -353,7 +354,7 @@ struct DepartmentChange {
 
 /// Change or retire a department
 ///
-/// With `If-Match` only when nobody changed it meanwhile.
+/// Only as it was seen: `If-Match` names the version.
 #[utoipa::path(patch, path = "/departments/{id}", tag = "house",
     params(("id" = Uuid, Path, description = "the department"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
     request_body = DepartmentChange, security(("bearer" = ["facilities:manage"])),
@@ -361,7 +362,8 @@ struct DepartmentChange {
         (status = 200, description = "changed", body = Defined),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no department has this id (`departments.unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`adt.place_stale`), or it has wards in use (`adt.place_in_use`)")))]
+        (status = 409, description = "it has wards in use (`adt.place_in_use`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.place_stale`)")))]
 async fn change_department(
     can: Can<FacilitiesManage>,
     State(state): State<ApiState>,

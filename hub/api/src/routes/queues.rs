@@ -188,7 +188,7 @@ async fn walk_in(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "room": "12" }))]
-struct Call {
+struct NextCall {
     /// This number (once more) and not the next.
     #[serde(default)]
     number: Option<i32>,
@@ -202,7 +202,7 @@ struct Call {
 ///
 /// The lowest number that waits. Two who call at the same moment get two numbers.
 #[utoipa::path(post, path = "/queues/{id}/next", tag = "appointments", params(("id" = Uuid, Path, description = "the queue")),
-    request_body = Call, security(("bearer" = ["queues:call"])),
+    request_body = NextCall, security(("bearer" = ["queues:call"])),
     responses(
         (status = 200, description = "called", body = Called),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
@@ -214,7 +214,7 @@ async fn next(
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
-    Body(call): Body<Call>,
+    Body(call): Body<NextCall>,
 ) -> Result<Response, Problem> {
     let row = own(&state, &can.who, QueuesCall::NAME, id).await?;
     let command = CallToken {

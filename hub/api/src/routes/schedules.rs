@@ -365,7 +365,7 @@ async fn read(
 /// Change a schedule
 ///
 /// Says how it is from now on. Free slots follow at once; who is booked stays booked, and whose time the schedule does not
-/// have any more is listed as `affected`. Only when nobody changed it meanwhile (`If-Match`).
+/// have any more is listed as `affected`. Only as it was seen: `If-Match` names the version.
 #[utoipa::path(put, path = "/schedules/{id}", tag = "appointments",
     params(("id" = Uuid, Path, description = "the schedule"), ("If-Match" = String, Header, description = "ETag of what was read, or `*`")),
     request_body = NewSchedule, security(("bearer" = ["schedules:manage"])),
@@ -374,7 +374,7 @@ async fn read(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or it is not at your place (`auth.scope`)"),
         (status = 404, description = "no schedule has this id (`schedules.unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`schedules.stale`)"),
+        (status = 412, description = "somebody changed it meanwhile (`schedules.stale`)"),
         (status = 422, description = "hours of one day lie over each other (`schedules.hours`), or the zone would change (`schedules.zone`)")))]
 async fn change(
     can: CanSomewhere<SchedulesManage>,

@@ -122,7 +122,8 @@ struct Departure {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn reserve(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -154,7 +155,8 @@ async fn reserve(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn release(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -184,7 +186,8 @@ async fn release(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`), or the patient is admitted (`adt.already_admitted`), or `at` is before what was said last (`adt.time_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`), or the patient is admitted (`adt.already_admitted`), or `at` is before what was said last (`adt.time_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn admit(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -216,7 +219,8 @@ async fn admit(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`), or `at` is before what was said last (`adt.time_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`), or `at` is before what was said last (`adt.time_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn transfer(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -249,7 +253,8 @@ async fn transfer(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn discharge(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -282,7 +287,8 @@ async fn discharge(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn cancel_discharge(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -313,6 +319,7 @@ async fn cancel_discharge(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or gates are open: `errors` has each with its link (`adt.gates_conflict`)"),
         (status = 422, description = "a death without its cause (`adt.cause_of_death`)")))]
@@ -359,7 +366,8 @@ async fn leave(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or gates are open (`adt.gates_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or gates are open (`adt.gates_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn close(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -389,7 +397,8 @@ async fn close(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn cancel(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,

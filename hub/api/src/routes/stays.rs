@@ -272,7 +272,7 @@ struct EncounterChange {
 
 /// Change an encounter
 ///
-/// What else is known of it; where it stands changes by its steps only. With `If-Match` only when nobody changed it meanwhile.
+/// What else is known of it; where it stands changes by its steps only. Only as it was seen: `If-Match` names the version.
 #[utoipa::path(patch, path = "/encounters/{id}", tag = "stays",
     params(("id" = Uuid, Path, description = "the encounter"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
     request_body = EncounterChange, security(("bearer" = ["encounters:manage"])),
@@ -281,7 +281,7 @@ struct EncounterChange {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn change(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,

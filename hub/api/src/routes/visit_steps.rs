@@ -95,7 +95,8 @@ pub(super) struct StepTime {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn call(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,
@@ -125,7 +126,8 @@ async fn call(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn start(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,
@@ -155,7 +157,8 @@ async fn start(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn finish(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,
@@ -185,7 +188,8 @@ async fn finish(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn no_show(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,
@@ -215,7 +219,8 @@ async fn no_show(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)")))]
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
 async fn requeue(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,

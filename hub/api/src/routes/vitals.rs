@@ -263,7 +263,7 @@ async fn claim(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "reason": "monitor on a simulator, training" }))]
-struct Discard {
+struct VitalsDiscard {
     reason: String,
 }
 
@@ -271,7 +271,7 @@ struct Discard {
 ///
 /// They stay on file, on nobody's chart.
 #[utoipa::path(post, path = "/worklists/vitals/{id}/discard", tag = "worklists", params(("id" = i64, Path, description = "the item")),
-    request_body = Discard, security(("bearer" = ["vitals:resolve"])),
+    request_body = VitalsDiscard, security(("bearer" = ["vitals:resolve"])),
     responses(
         (status = 200, description = "the item is closed", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
@@ -282,7 +282,7 @@ async fn discard(
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<i64>,
-    Body(discard): Body<Discard>,
+    Body(discard): Body<VitalsDiscard>,
 ) -> Result<Response, Problem> {
     let reason = super::reason(discard.reason)?;
     let item = {

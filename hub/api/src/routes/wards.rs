@@ -152,7 +152,7 @@ struct WardChange {
 
 /// Change or retire a ward
 ///
-/// With `If-Match` only when nobody changed it meanwhile.
+/// Only as it was seen: `If-Match` names the version.
 #[utoipa::path(patch, path = "/wards/{id}", tag = "house",
     params(("id" = Uuid, Path, description = "the ward"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
     request_body = WardChange, security(("bearer" = ["facilities:manage"])),
@@ -160,7 +160,8 @@ struct WardChange {
         (status = 200, description = "changed", body = Defined),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no ward has this id (`wards.unknown`), or the facility has no such department (`adt.department_unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`adt.place_stale`), or it has beds in use (`adt.place_in_use`)")))]
+        (status = 409, description = "it has beds in use (`adt.place_in_use`)"),
+        (status = 412, description = "somebody changed it meanwhile (`adt.place_stale`)")))]
 async fn change(
     can: Can<FacilitiesManage>,
     State(state): State<ApiState>,

@@ -101,6 +101,44 @@ fn every_route_is_described() {
     assert_eq!(described, operations().len());
 }
 
+/// The words `struct` or `enum` and the name after each `derive` of a schema.
+fn schemas_of(text: &str) -> Vec<&str> {
+    let mut rest = text.lines();
+    let mut names = Vec::new();
+    while let Some(line) = rest.find(|line| line.starts_with("#[derive(")) {
+        let item = rest.find(|line| line.contains("struct ") || line.contains("enum "));
+        let name = item.and_then(|item| item.split_once("struct ").or(item.split_once("enum ")));
+        if let (true, Some((_, name))) = (line.contains("ToSchema"), name) {
+            let end = name.find(|c: char| !c.is_alphanumeric());
+            names.push(&name[..end.unwrap_or(name.len())]);
+        }
+    }
+    names
+}
+
+/// Of two types with one name the document has one, and an operation would show the body of another.
+#[test]
+fn no_two_types_of_the_document_have_one_name() {
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut seen = std::collections::HashMap::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            for name in schemas_of(&std::fs::read_to_string(&path).unwrap()) {
+                if let Some(other) = seen.insert(name.to_owned(), path.clone()) {
+                    panic!("{name}: {} and {}", other.display(), path.display());
+                }
+            }
+        }
+    }
+    assert!(seen.contains_key("NewBed") && seen.contains_key("Patient"));
+    println!("{} types", seen.len());
+}
+
 /// A client that is made of the document would have a type for each place where a code stands.
 #[test]
 fn canonical_types_are_described_once() {

@@ -296,28 +296,6 @@ impl House {
         seq: u64,
         results: &[Observation],
     ) -> Uuid {
-        self.arrives(patients, seq, seq, results).await
-    }
-
-    /// Another message about the report `of` was about: corrected results, for instance.
-    pub(crate) async fn report_again(
-        &self,
-        patient: &str,
-        of: u64,
-        seq: u64,
-        results: Vec<Observation>,
-    ) -> Uuid {
-        self.arrives(&[Some(patient)], of, seq, &results).await
-    }
-
-    /// The message `seq`, which numbers its reports and tubes by `of`.
-    async fn arrives(
-        &self,
-        patients: &[Option<&str>],
-        of: u64,
-        seq: u64,
-        results: &[Observation],
-    ) -> Uuid {
         let named: Vec<&str> = patients.iter().copied().flatten().collect();
         let named = named.join("~");
         let bytes = Bytes::from(format!("MSH|^~\\&|LAB\rPID|||{named}\rOBX|{seq}\r"));
@@ -329,8 +307,8 @@ impl House {
             .unwrap()
             .insert(("RAW".to_owned(), seq), bytes.clone());
         let number = |kind, place| match place {
-            0 => format!("{kind}-{of}"),
-            place => format!("{kind}-{of}.{place}"),
+            0 => format!("{kind}-{seq}"),
+            place => format!("{kind}-{seq}.{place}"),
         };
         let mut arrived = translated(raw_id, seq, "", bytes.len());
         (arrived.keys.patient_number, arrived.events) = (None, Vec::new());

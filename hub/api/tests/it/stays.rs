@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use schemas::{Patch, TenantId};
 use schemas::care::{EncounterAction, EncounterReported, Location};
+use schemas::{Patch, TenantId};
 use serde_json::{Value, json};
 
 use super::house::House;

@@ -245,12 +245,12 @@ impl World {
     /// What a list must be asked for.
     pub(crate) fn query(operation: &Operation) -> &'static str {
         match operation.path.as_str() {
-            "/api/v1/results"
-            | "/api/v1/reports"
-            | "/api/v1/vitals"
-            | "/api/v1/vitals/latest"
-            | "/api/v1/encounters" => "?patient_identifier=12345",
-            "/api/v1/orders" if operation.method == "GET" => "?patient_identifier=12345",
+            "/api/v1/results" | "/api/v1/reports" | "/api/v1/vitals" | "/api/v1/vitals/latest" => {
+                "?patient_identifier=12345"
+            }
+            "/api/v1/orders" | "/api/v1/encounters" if operation.method == "GET" => {
+                "?patient_identifier=12345"
+            }
             "/api/v1/changes" => "?since=0.0",
             _ => "",
         }

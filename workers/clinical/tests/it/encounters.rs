@@ -217,7 +217,8 @@ async fn a_late_transfer_ends_the_place_before_and_nobody_is_in_two_places() {
     let mut served = adt(Updated, Some("A"));
     served.service = Patch::Set("CAR".into());
     // what comes in this order, and where the patient was
-    let table: [(&[(i64, EncounterReported)], &[&str]); 6] = [
+    type Told<'a> = &'a [(i64, EncounterReported)];
+    let table: [(Told<'_>, &[&str]); 6] = [
         (
             &[
                 (0, adt(Admitted, Some("A"))),

@@ -39,7 +39,9 @@ pub(super) async fn fill(world: &mut World) {
     let other = clinic.schedule().await;
     let tomorrow = (OffsetDateTime::now_utc() + time::Duration::days(1)).date();
     let leave = json!({ "kind": "leave", "first_day": tomorrow.to_string(), "last_day": tomorrow.to_string(), "reason": "conference" });
-    let made = clinic.made(&format!("schedules/{other}/exceptions"), &leave).await;
+    let made = clinic
+        .made(&format!("schedules/{other}/exceptions"), &leave)
+        .await;
     let exception = id(&made, "exception_id");
 
     let mut steps = Vec::new();
@@ -64,7 +66,11 @@ pub(super) async fn fill(world: &mut World) {
 
     let changed = clinic.booked(false).await;
     let mut waiting = Vec::new();
-    for (number, step) in [("4011", "accept"), ("4012", "decline"), ("4013", "withdraw")] {
+    for (number, step) in [
+        ("4011", "accept"),
+        ("4012", "decline"),
+        ("4013", "withdraw"),
+    ] {
         patient(&world.house, number).await;
         let entry = clinic.entry(number);
         waiting.push((step, id(&clinic.made("waitlist", &entry).await, "entry_id")));
@@ -96,7 +102,10 @@ pub(super) async fn fill(world: &mut World) {
     new["name"] = json!("Evening OPD");
     world.says("PUT /schedules/{id}", new);
     world.says("POST /schedules/{id}/exceptions", leave);
-    world.says("POST /schedules/{id}/walk-ins", json!({ "patient_identifier": "4005" }));
+    world.says(
+        "POST /schedules/{id}/walk-ins",
+        json!({ "patient_identifier": "4005" }),
+    );
     world.says(
         "POST /appointments",
         json!({ "slot_id": slot["id"], "patient_identifier": "4000" }),

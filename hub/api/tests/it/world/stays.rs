@@ -18,7 +18,11 @@ pub(super) async fn fill(world: &mut World) {
     }
     new_places(world, &places);
     visits(world, &places).await;
-    let mut stays = Stays { world, places, beds: 1 };
+    let mut stays = Stays {
+        world,
+        places,
+        beds: 1,
+    };
     stays.before_admission().await;
     stays.admitted().await;
     stays.leaving().await;
@@ -27,7 +31,10 @@ pub(super) async fn fill(world: &mut World) {
 
 /// What is defined anew, and what an empty bed can be.
 fn new_places(world: &mut World, places: &Places) {
-    world.says("POST /facilities", json!({ "code": "TWO", "name": "Second hospital" }));
+    world.says(
+        "POST /facilities",
+        json!({ "code": "TWO", "name": "Second hospital" }),
+    );
     world.says(
         "POST /departments",
         json!({ "facility_id": places.facility, "code": "PAED", "name": "Paediatrics" }),
@@ -36,7 +43,10 @@ fn new_places(world: &mut World, places: &Places) {
         "POST /wards",
         json!({ "department_id": places.med, "code": "WARD-B", "name": "Ward B" }),
     );
-    world.says("POST /beds", json!({ "ward_id": places.ward, "code": "99" }));
+    world.says(
+        "POST /beds",
+        json!({ "ward_id": places.ward, "code": "99" }),
+    );
     world.says(
         "POST /beds/{id}/state",
         json!({ "to": "cleaning", "reason": "dust" }),
@@ -123,8 +133,11 @@ impl Stays<'_> {
         self.world.step("discharge", &goes, home.clone());
         let remains = self.in_bed("3013").await;
         take(&self.world.house, &remains, "discharge", &home).await;
-        self.world
-            .step("cancel-discharge", &remains, json!({ "reason": "fever again" }));
+        self.world.step(
+            "cancel-discharge",
+            &remains,
+            json!({ "reason": "fever again" }),
+        );
     }
 
     async fn leaving(&mut self) {
@@ -133,7 +146,12 @@ impl Stays<'_> {
         let path = format!("/api/v1/encounters/{insured}");
         let house = &self.world.house;
         house
-            .write_as(house.token(), "PATCH", &path, &json!({ "payer": "insurer" }))
+            .write_as(
+                house.token(),
+                "PATCH",
+                &path,
+                &json!({ "payer": "insurer" }),
+            )
             .await
             .ok();
         take(house, &insured, "discharge", &home).await;
@@ -141,7 +159,11 @@ impl Stays<'_> {
             let note = json!({ "note": "done" });
             self.world.step(&format!("gates/{gate}"), &insured, note);
         }
-        for operation in ["GET /encounters/{id}/gates", "GET /encounters/{id}/bed-days", "PATCH /encounters/{id}"] {
+        for operation in [
+            "GET /encounters/{id}/gates",
+            "GET /encounters/{id}/bed-days",
+            "PATCH /encounters/{id}",
+        ] {
             self.world.at(operation, &insured);
         }
         let against_advice = self.in_bed("3022").await;
@@ -166,10 +188,10 @@ impl Stays<'_> {
         house.event(&double(&house.tenant, "3032")).await;
         let listed = house.get("/api/v1/adt-differences").await;
         let item = listed.items()[0]["id"].to_string();
-        let free = self.bed().await["bed_id"].clone();
         self.world.known("/adt-differences/{id}", &item);
         // the taken one stays with its patient
         for operation in ["POST /beds/{id}/state", "PATCH /beds/{id}"] {
+            let free = self.bed().await["bed_id"].clone();
             self.world.at(operation, free.as_str().unwrap());
         }
     }
