@@ -3,8 +3,8 @@
 use schemars::{Schema, generate::SchemaSettings};
 
 use crate::{
-    Body, care, chart, commands, controls, criticals, devices, house, identity, integration, patients,
-    platform, privacy, registration, rounds, scheduling, sending, stays, verification,
+    Body, care, chart, commands, controls, criticals, devices, house, identity, integration,
+    patients, platform, privacy, registration, rounds, scheduling, sending, stays, verification,
 };
 
 /// Fact or request.

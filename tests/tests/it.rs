@@ -8,8 +8,8 @@
 mod it {
     mod appointments;
     mod astm;
-    mod audit;
     mod astm_orders;
+    mod audit;
     mod bad_input;
     mod charts;
     mod contract;
@@ -26,9 +26,9 @@ mod it {
     mod packs;
     mod poct1a;
     mod serial;
-    mod tenancy;
     mod shape;
     mod stays;
+    mod tenancy;
     mod traces;
     mod verification;
     mod ways;

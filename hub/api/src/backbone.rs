@@ -103,7 +103,6 @@ pub trait Backbone: Send + Sync + 'static {
     fn follow(&self, tenant: &TenantId, names: &[&'static str], after: Position)
     -> Box<dyn Follow>;
 
-
     /// Stores the bytes of a document; returns their lower-case hex SHA-256 when they are on disk. Storing the same twice is
     /// storing it once.
     ///

@@ -23,9 +23,9 @@ mod it {
     mod fhir;
     mod glass;
     mod house;
-    mod looks;
     mod idempotency;
     mod limits;
+    mod looks;
     mod messages;
     mod operations;
     mod orders;

@@ -146,13 +146,17 @@ async fn define(
         ));
     }
     let tenant = tx.tenant().clone();
-    let there: Option<i32> =
-        sqlx::query_scalar("select version from patients.number_series where facility = $1 for update")
-            .bind(command.facility.trim())
-            .fetch_optional(tx.conn())
-            .await?;
+    let there: Option<i32> = sqlx::query_scalar(
+        "select version from patients.number_series where facility = $1 for update",
+    )
+    .bind(command.facility.trim())
+    .fetch_optional(tx.conn())
+    .await?;
     // somebody who makes it at the same moment is met by the insert below
-    if command.version.is_some_and(|seen| seen != there.unwrap_or(0)) {
+    if command
+        .version
+        .is_some_and(|seen| seen != there.unwrap_or(0))
+    {
         return Ok(refused(
             "patients.series_stale",
             "somebody changed the series meanwhile, or it is not there: read it again",
@@ -198,7 +202,9 @@ async fn define(
     .await?;
     Ok(Ready::Done(Verdict::Applied {
         outgoing: Vec::new(),
-        answer: Some(json!({ "facility": command.facility.trim(), "next": command.next, "version": version })),
+        answer: Some(
+            json!({ "facility": command.facility.trim(), "next": command.next, "version": version }),
+        ),
     }))
 }
 

@@ -7,6 +7,11 @@ use crate::auth::permission::PERMISSIONS;
 const NOT_TOLD: &[&str] = &[
     // for who sends reminders, not for boards
     "scheduling.reminder.due",
+    // a round has no id of its own: its score is told
+    "clinical.vitals.recorded",
+    // of customers, not of a hospital: who runs the installation asks
+    "platform.tenant.provisioned",
+    "platform.tenant.state_changed",
 ];
 
 #[test]

@@ -171,7 +171,7 @@ async fn state_none(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "reason": "asked the wrong patient" }))]
-struct Why {
+struct TakingBack {
     reason: String,
 }
 
@@ -179,7 +179,7 @@ struct Why {
 ///
 /// Then nobody has asked.
 #[utoipa::path(post, path = "/patients/{id}/allergies/none-known/end", tag = "charts", params(("id" = Uuid, Path, description = "the patient")),
-    request_body = Why, security(("bearer" = ["allergies:write"])),
+    request_body = TakingBack, security(("bearer" = ["allergies:write"])),
     responses(
         (status = 200, description = "taken back", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
@@ -190,7 +190,7 @@ async fn end_none(
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
-    Body(why): Body<Why>,
+    Body(why): Body<TakingBack>,
 ) -> Result<Response, Problem> {
     let desk = Desk {
         state: &state,
@@ -275,8 +275,8 @@ struct AllergyChange {
         (status = 200, description = "changed", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no allergy has this id (`clinical.entry_unknown`)"),
-        (status = 409, description = "its state does not allow it (`clinical.state_conflict`), somebody changed it meanwhile \
-            (`clinical.entry_stale`), or another entry has the substance (`clinical.allergy_exists`)"),
+        (status = 409, description = "its state does not allow it (`clinical.state_conflict`), or another entry has the substance (`clinical.allergy_exists`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
         (status = 422, description = "a reason is needed (`clinical.reason_needed`), or the content is not good")))]
 async fn change(
     can: CanSomewhere<AllergiesWrite>,

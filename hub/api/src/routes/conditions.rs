@@ -173,7 +173,8 @@ struct ConditionChange {
         (status = 200, description = "changed", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no condition has this id (`clinical.entry_unknown`)"),
-        (status = 409, description = "its state does not allow it (`clinical.state_conflict`), or somebody changed it meanwhile (`clinical.entry_stale`)"),
+        (status = 409, description = "its state does not allow it (`clinical.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
         (status = 422, description = "a reason is needed (`clinical.reason_needed`), or the content is not good")))]
 async fn change(
     can: CanSomewhere<ConditionsWrite>,

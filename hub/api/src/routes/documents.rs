@@ -251,7 +251,7 @@ async fn content(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "reason": "another patient's" }))]
-struct Why {
+struct DocumentRetraction {
     reason: String,
 }
 
@@ -260,19 +260,20 @@ struct Why {
 /// It stays readable, marked.
 #[utoipa::path(post, path = "/documents/{id}/retract", tag = "charts",
     params(("id" = Uuid, Path, description = "the document"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
-    request_body = Why, security(("bearer" = ["documents:write"])),
+    request_body = DocumentRetraction, security(("bearer" = ["documents:write"])),
     responses(
         (status = 200, description = "marked", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no document has this id (`clinical.entry_unknown`)"),
-        (status = 409, description = "it is marked already (`clinical.state_conflict`), or changed meanwhile (`clinical.entry_stale`)")))]
+        (status = 409, description = "it is marked already (`clinical.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)")))]
 async fn retract(
     can: CanSomewhere<DocumentsWrite>,
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
-    Body(why): Body<Why>,
+    Body(why): Body<DocumentRetraction>,
 ) -> Result<Response, Problem> {
     let doing = Doing {
         kind: "document",

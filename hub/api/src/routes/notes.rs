@@ -156,7 +156,8 @@ async fn read(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "it is another's draft (`clinical.author_not_allowed`)"),
         (status = 404, description = "no note has this id (`clinical.entry_unknown`)"),
-        (status = 409, description = "it was signed (`clinical.state_conflict`), or changed meanwhile (`clinical.entry_stale`)"),
+        (status = 409, description = "it was signed (`clinical.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
         (status = 422, description = "it has no title (`clinical.entry_empty`), or is of no known kind (`clinical.entry_word`)")))]
 async fn edit(
     can: CanSomewhere<NotesWrite>,
@@ -196,7 +197,8 @@ async fn edit(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "it is another's draft (`clinical.author_not_allowed`)"),
         (status = 404, description = "no note has this id (`clinical.entry_unknown`)"),
-        (status = 409, description = "it was signed before (`clinical.state_conflict`), or changed meanwhile (`clinical.entry_stale`)")))]
+        (status = 409, description = "it was signed before (`clinical.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)")))]
 async fn sign(
     can: CanSomewhere<NotesWrite>,
     State(state): State<ApiState>,
@@ -281,7 +283,7 @@ async fn addend(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "reason": "another patient's" }))]
-struct Why {
+struct NoteRetraction {
     reason: String,
 }
 
@@ -290,19 +292,20 @@ struct Why {
 /// It stays readable, marked.
 #[utoipa::path(post, path = "/notes/{id}/retract", tag = "charts",
     params(("id" = Uuid, Path, description = "the note"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
-    request_body = Why, security(("bearer" = ["notes:write"])),
+    request_body = NoteRetraction, security(("bearer" = ["notes:write"])),
     responses(
         (status = 200, description = "marked", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no note has this id (`clinical.entry_unknown`)"),
-        (status = 409, description = "it is marked already (`clinical.state_conflict`), or changed meanwhile (`clinical.entry_stale`)")))]
+        (status = 409, description = "it is marked already (`clinical.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)")))]
 async fn retract(
     can: CanSomewhere<NotesWrite>,
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
-    Body(why): Body<Why>,
+    Body(why): Body<NoteRetraction>,
 ) -> Result<Response, Problem> {
     let doing = Doing {
         kind: "note",

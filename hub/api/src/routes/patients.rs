@@ -18,6 +18,7 @@ use crate::auth::permission::{
 };
 use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
+use crate::if_match::tagged;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::care::{OrderFilter, ResultFilter, Scope};
@@ -96,16 +97,16 @@ async fn search(
 #[utoipa::path(get, path = "/patients/{id}", tag = "patients", params(("id" = Uuid, Path, description = "the patient")),
     security(("bearer" = ["patients:read"])),
     responses(
-        (status = 200, description = "the patient", body = Patient),
+        (status = 200, description = "the patient; ETag is the version", body = Patient),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn read(
     can: CanSomewhere<PatientsRead>,
     State(state): State<ApiState>,
     Segment(id): Segment<Uuid>,
-) -> Result<Json<Patient>, Problem> {
+) -> Result<Response, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let patient = reads::one(&mut tx, id).await?.ok_or_else(no_patient)?;
-    Ok(Json(patient))
+    Ok(tagged(&patient, patient.version))
 }
 
 /// All identifier keys of the person, once it is clear that the caller may open the chart.

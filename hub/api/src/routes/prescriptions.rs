@@ -156,7 +156,8 @@ async fn read(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "it is another's draft (`clinical.author_not_allowed`)"),
         (status = 404, description = "no prescription has this id (`clinical.entry_unknown`)"),
-        (status = 409, description = "it was signed (`clinical.state_conflict`), or changed meanwhile (`clinical.entry_stale`)"),
+        (status = 409, description = "it was signed (`clinical.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
         (status = 422, description = "it has no line, or a line no drug (`clinical.entry_empty`)")))]
 async fn edit(
     can: CanSomewhere<PrescriptionsWrite>,
@@ -210,8 +211,8 @@ struct Signing {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "it is another's draft (`clinical.author_not_allowed`)"),
         (status = 404, description = "no prescription has this id (`clinical.entry_unknown`)"),
-        (status = 409, description = "something was not checked (`rx.unchecked_conflict`), a check alerts (`rx.alert_conflict`), \
-            it was signed before (`clinical.state_conflict`), or changed meanwhile (`clinical.entry_stale`)")))]
+        (status = 409, description = "something was not checked (`rx.unchecked_conflict`), a check alerts (`rx.alert_conflict`), it was signed before (`clinical.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)")))]
 async fn sign(
     can: CanSomewhere<PrescriptionsWrite>,
     State(state): State<ApiState>,
@@ -281,7 +282,8 @@ struct PrescriptionChange {
         (status = 200, description = "done", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no prescription has this id (`clinical.entry_unknown`)"),
-        (status = 409, description = "its state does not allow it (`clinical.state_conflict`), or somebody changed it meanwhile (`clinical.entry_stale`)"),
+        (status = 409, description = "its state does not allow it (`clinical.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
         (status = 422, description = "a reason is needed (`clinical.reason_needed`)")))]
 async fn advance(
     can: CanSomewhere<PrescriptionsWrite>,

@@ -394,7 +394,7 @@ async fn request(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "state": "completed", "resolution": "corrected from the birth certificate" }))]
-struct Step {
+struct PrivacyStep {
     /// `in_progress`, `completed`, `rejected`
     #[schema(value_type = String)]
     state: PrivacyRequestState,
@@ -409,12 +409,13 @@ struct Step {
 /// With `If-Match` only when nobody changed it meanwhile. What is decided stays decided.
 #[utoipa::path(post, path = "/privacy-requests/{id}/state", tag = "privacy", params(("id" = Uuid, Path, description = "the request"),
         ("If-Match" = Option<String>, Header, description = "ETag of the version that was seen")),
-    request_body = Step, security(("bearer" = ["privacy:manage"])),
+    request_body = PrivacyStep, security(("bearer" = ["privacy:manage"])),
     responses(
         (status = 200, description = "it is so now", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no request has this id (`privacy_requests.unknown`)"),
-        (status = 409, description = "no way leads there (`privacy_requests.state_conflict`), or somebody changed it meanwhile (`privacy_requests.stale`)"),
+        (status = 409, description = "no way leads there (`privacy_requests.state_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`privacy_requests.stale`)"),
         (status = 422, description = "a decision needs its resolution, and nothing else has one (`privacy_requests.resolution`)")))]
 async fn move_request(
     can: Can<PrivacyManage>,
@@ -422,7 +423,7 @@ async fn move_request(
     trace: Trace,
     Segment(id): Segment<Uuid>,
     IfMatch(version): IfMatch,
-    Body(step): Body<Step>,
+    Body(step): Body<PrivacyStep>,
 ) -> Result<Response, Problem> {
     let patient = {
         let mut tx = state.read(&can.who.tenant).await?;

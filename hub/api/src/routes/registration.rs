@@ -339,7 +339,8 @@ struct PatientChange {
         (status = 200, description = "changed; the answer names the fields", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no patient has this id (`patients.unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`patients.stale`), or it was merged into another (`patients.merged_conflict`)")))]
+        (status = 409, description = "it was merged into another (`patients.merged_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`patients.stale`)")))]
 async fn change(
     can: Can<PatientsWrite>,
     State(state): State<ApiState>,
@@ -398,7 +399,8 @@ struct Restriction {
         (status = 200, description = "done", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no patient has this id (`patients.unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`patients.stale`), or it was merged into another (`patients.merged_conflict`)")))]
+        (status = 409, description = "it was merged into another (`patients.merged_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`patients.stale`)")))]
 async fn restrict(
     can: Can<PatientsRestrict>,
     State(state): State<ApiState>,
@@ -550,7 +552,10 @@ async fn one_series(
     let row = queries::one_number_series(tx.conn(), &facility)
         .await?
         .ok_or_else(|| {
-            Problem::unknown("patients.series_unknown", "no facility with this code has a series")
+            Problem::unknown(
+                "patients.series_unknown",
+                "no facility with this code has a series",
+            )
         })?;
     let version = row.version;
     Ok(tagged(&NumberSeries::of(row), version))
@@ -580,7 +585,8 @@ struct SeriesRule {
     responses(
         (status = 200, description = "defined", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 409, description = "numbers beyond this one were given (`patients.series_conflict`), or somebody changed it meanwhile (`patients.series_stale`)"),
+        (status = 409, description = "numbers beyond this one were given (`patients.series_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`patients.series_stale`)"),
         (status = 422, description = "prefix, width or next is not possible (`patients.series`)")))]
 async fn define_series(
     can: Can<NumberSeriesDefine>,

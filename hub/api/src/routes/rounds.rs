@@ -17,7 +17,7 @@ use super::charting::Desk;
 use crate::auth::permission::{CanSomewhere, OxygenTargetsOrder, VitalsRead, VitalsRecord};
 use crate::command::{Accepted, Placed};
 use crate::extract::{Body, Params, Segment};
-use crate::if_match::IfMatch;
+use crate::if_match::{IfMatch, tagged};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::care::Versions;
@@ -272,8 +272,8 @@ fn no_observation() -> Problem {
         (status = 200, description = "corrected; the answer has the score", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no observation has this id (`clinical.observation_unknown`)"),
-        (status = 409, description = "it was changed meanwhile (`clinical.observation_stale`), taken back \
-            (`clinical.observation_retracted_conflict`), or measured by a device (`clinical.observation_device_conflict`)"),
+        (status = 409, description = "taken back (`clinical.observation_retracted_conflict`), or measured by a device (`clinical.observation_device_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.observation_stale`)"),
         (status = 422, description = "the value can't be right (`clinical.observation_implausible`), or is of another term (`clinical.observation_code`)")))]
 async fn correct(
     can: CanSomewhere<VitalsRecord>,
@@ -290,7 +290,9 @@ async fn correct(
     };
     let (aggregate, keys) = {
         let mut tx = desk.tx().await?;
-        let row = queries::current_vital(tx.conn(), id).await?.ok_or_else(no_observation)?;
+        let row = queries::current_vital(tx.conn(), id)
+            .await?
+            .ok_or_else(no_observation)?;
         // what is on nobody's chart is on the worklist of measurements
         let subject = row.subject_key.ok_or_else(no_observation)?;
         (subject.to_string(), desk.opened(&mut tx, subject).await?.1)
@@ -412,7 +414,7 @@ async fn targets(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "reason": "COPD with hypercapnia" }))]
-struct Why {
+struct OxygenReason {
     reason: String,
 }
 
@@ -420,7 +422,7 @@ struct Why {
 ///
 /// From now on rounds are scored on the second oxygen scale of NEWS2.
 #[utoipa::path(post, path = "/patients/{id}/oxygen-targets", tag = "charts", params(("id" = Uuid, Path, description = "the patient")),
-    request_body = Why, security(("bearer" = ["oxygen_targets:order"])),
+    request_body = OxygenReason, security(("bearer" = ["oxygen_targets:order"])),
     responses(
         (status = 201, description = "ordered", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
@@ -431,7 +433,7 @@ async fn order_target(
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
-    Body(why): Body<Why>,
+    Body(why): Body<OxygenReason>,
 ) -> Result<Response, Problem> {
     let desk = Desk {
         state: &state,
@@ -460,7 +462,7 @@ async fn order_target(
 
 /// End an oxygen target
 #[utoipa::path(post, path = "/oxygen-targets/{id}/end", tag = "charts", params(("id" = Uuid, Path, description = "the order")),
-    request_body = Why, security(("bearer" = ["oxygen_targets:order"])),
+    request_body = OxygenReason, security(("bearer" = ["oxygen_targets:order"])),
     responses(
         (status = 200, description = "ended", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
@@ -471,7 +473,7 @@ async fn end_target(
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
-    Body(why): Body<Why>,
+    Body(why): Body<OxygenReason>,
 ) -> Result<Response, Problem> {
     let desk = Desk {
         state: &state,

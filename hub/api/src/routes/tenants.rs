@@ -128,7 +128,7 @@ async fn list(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "id": "apollo", "name": "Apollo Clinic", "plan": "trial", "provisioning_key": "crm-order-4711" }))]
-struct Order {
+struct TenantOrder {
     /// Stands in subjects and rows; never changed.
     #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9_-]{0,31}$")]
     id: TenantId,
@@ -164,7 +164,7 @@ fn name_of(text: &str) -> Result<String, Problem> {
 ///
 /// With its first administrator, whose one-time password is shown this once. It begins its trial. Repeating the request with the
 /// same provisioning key makes nothing and tells what stands.
-#[utoipa::path(post, path = "/platform/tenants", tag = "platform", request_body = Order, security(("bearer" = ["tenants:manage"])),
+#[utoipa::path(post, path = "/platform/tenants", tag = "platform", request_body = TenantOrder, security(("bearer" = ["tenants:manage"])),
     responses(
         (status = 201, description = "made; Location is the tenant", body = NewTenant),
         (status = 200, description = "this key has made it before", body = NewTenant),
@@ -176,7 +176,7 @@ async fn create(
     can: Can<TenantsManage>,
     State(state): State<ApiState>,
     trace: Trace,
-    Body(order): Body<Order>,
+    Body(order): Body<TenantOrder>,
 ) -> Result<Response, Problem> {
     only_platform(&can.who)?;
     let username = order.administrator.unwrap_or_else(|| "admin".to_owned());
@@ -244,7 +244,7 @@ async fn read(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "plan": "unlimited", "limits": { "users": 40 } }))]
-struct Change {
+struct TenantChange {
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
@@ -259,13 +259,13 @@ struct Change {
 /// With `If-Match` only when nobody changed it meanwhile. Holds in every process within ten seconds.
 #[utoipa::path(patch, path = "/platform/tenants/{id}", tag = "platform", params(("id" = String, Path, description = "the tenant"),
         ("If-Match" = Option<String>, Header, description = "ETag of the version that was seen")),
-    request_body = Change, security(("bearer" = ["tenants:manage"])),
+    request_body = TenantChange, security(("bearer" = ["tenants:manage"])),
     responses(
         (status = 200, description = "changed", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or you are not of the tenant `platform` (`auth.platform`)"),
         (status = 404, description = "there is no such tenant (`tenants.unknown`)"),
-        (status = 409, description = "somebody changed it meanwhile (`tenants.stale`)"),
+        (status = 412, description = "somebody changed it meanwhile (`tenants.stale`)"),
         (status = 422, description = "there is no such plan (`tenants.plan`) or limit (`tenants.limit_name`)")))]
 async fn change(
     can: Can<TenantsManage>,
@@ -273,7 +273,7 @@ async fn change(
     trace: Trace,
     Segment(id): Segment<String>,
     IfMatch(version): IfMatch,
-    Body(change): Body<Change>,
+    Body(change): Body<TenantChange>,
 ) -> Result<Response, Problem> {
     let tenant = token(&known(&state, &can.who, &id).await?)?;
     let command = ChangeTenant {
@@ -298,7 +298,7 @@ fn token(row: &TenantRow) -> Result<TenantId, Problem> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "state": "suspended", "reason": "three invoices unpaid" }))]
-struct Step {
+struct TenantStep {
     /// `trial`, `active`, `past_due`, `suspended`, `closed`
     #[schema(value_type = String)]
     state: TenantState,
@@ -310,7 +310,7 @@ struct Step {
 /// Suspended: what it has can be read, what instruments send is filed, nothing else is written. Closed: nobody can sign in; before that
 /// everything is exported (`hub tenant export`) while it is suspended. What instruments send is kept in every state.
 #[utoipa::path(post, path = "/platform/tenants/{id}/state", tag = "platform", params(("id" = String, Path, description = "the tenant")),
-    request_body = Step, security(("bearer" = ["tenants:manage"])),
+    request_body = TenantStep, security(("bearer" = ["tenants:manage"])),
     responses(
         (status = 200, description = "it is so now", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
@@ -322,7 +322,7 @@ async fn set_state(
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<String>,
-    Body(step): Body<Step>,
+    Body(step): Body<TenantStep>,
 ) -> Result<Response, Problem> {
     let tenant = token(&known(&state, &can.who, &id).await?)?;
     let command = SetTenantState {
@@ -396,7 +396,7 @@ async fn read_plan(
         (status = 200, description = "it is so now", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or you are not of the tenant `platform` (`auth.platform`)"),
-        (status = 409, description = "somebody changed it meanwhile (`plans.stale`)"),
+        (status = 412, description = "somebody changed it meanwhile (`plans.stale`)"),
         (status = 422, description = "the code has not the form (`plans.code_form`), or there is no such limit (`tenants.limit_name`)")))]
 async fn define_plan(
     can: Can<TenantsManage>,

@@ -98,7 +98,7 @@ async fn not_asked_none_known_and_listed_are_told_apart() {
     assert_eq!(read.header("etag"), "\"1\"");
     let refute = json!({ "action": "refute", "reason": "tolerated amoxicillin" });
     assert_eq!(
-        chart.patch_if(&path, "\"4\"", &refute).await.problem(409),
+        chart.patch_if(&path, "\"4\"", &refute).await.problem(412),
         "clinical.entry_stale"
     );
     chart.patch_if(&path, "\"1\"", &refute).await.ok();
@@ -428,7 +428,7 @@ async fn a_desk_registers_with_a_warning_and_numbers_of_its_own() {
             .unwrap()
     };
     assert_eq!(
-        house.send(patch("\"9\"")).await.problem(409),
+        house.send(patch("\"9\"")).await.problem(412),
         "patients.stale"
     );
     assert_eq!(

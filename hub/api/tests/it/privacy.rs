@@ -133,7 +133,7 @@ async fn a_request_has_a_due_date_by_its_kind_and_is_decided_once_with_a_word() 
         .body(Body::from(decided.to_string()))
         .unwrap();
     assert_eq!(
-        house.send(stale).await.problem(409),
+        house.send(stale).await.problem(412),
         "privacy_requests.stale"
     );
     house.post(&step, &decided).await.ok();

@@ -11,6 +11,7 @@ use super::operations::Operation;
 use super::samples::{coded, uncoded};
 use super::{controls, criticals, decisions, orders, unmatched, verification};
 
+mod charts;
 mod clinic;
 mod stays;
 
@@ -25,6 +26,8 @@ pub(crate) struct World {
     /// Another record of a person.
     other_patient: String,
     revoked_session: String,
+    /// Token of somebody who runs the installation.
+    platform: String,
 }
 
 fn text(value: &Value) -> String {
@@ -78,11 +81,13 @@ impl World {
             says: HashMap::new(),
             other_patient: String::new(),
             revoked_session: String::new(),
+            platform: String::new(),
         };
         world.make_what_people_make().await;
         world.find_ids(&raw.to_string()).await;
         stays::fill(&mut world).await;
         clinic::fill(&mut world).await;
+        charts::fill(&mut world).await;
         world
     }
 
@@ -242,9 +247,18 @@ impl World {
             .replace("{sha256}", super::backbone::ATTACHMENT)
     }
 
+    /// Who may do it, where `own` may do all in his hospital.
+    pub(crate) fn token(&self, operation: &Operation, own: &str) -> String {
+        let is_platform = operation.path.starts_with("/api/v1/platform/");
+        if is_platform { &self.platform } else { own }.to_owned()
+    }
+
     /// What a list must be asked for.
-    pub(crate) fn query(operation: &Operation) -> &'static str {
-        match operation.path.as_str() {
+    pub(crate) fn query(&self, operation: &Operation) -> String {
+        let query = match operation.path.as_str() {
+            "/api/v1/patients/{id}/merge-preview" => {
+                return format!("?retired={}", self.other_patient);
+            }
             "/api/v1/results" | "/api/v1/reports" | "/api/v1/vitals" | "/api/v1/vitals/latest" => {
                 "?patient_identifier=12345"
             }
@@ -253,7 +267,8 @@ impl World {
             }
             "/api/v1/changes" => "?since=0.0",
             _ => "",
-        }
+        };
+        query.to_owned()
     }
 
     /// The example of the document, or, where it names what is not in this world, something that is.
