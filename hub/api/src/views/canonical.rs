@@ -3,7 +3,9 @@
 
 use schemars::generate::SchemaSettings;
 use schemas::care::{Attachment, Code, Location, Practitioner, Value};
-use schemas::chart::{Allergy, Condition, Document, Note, Prescription, PrescriptionLine};
+use schemas::chart::{
+    Addendum, Allergy, Condition, Document, DrugCheck, Note, Prescription, PrescriptionLine,
+};
 use schemas::devices::AlarmValue;
 use schemas::patients::{Address, HumanName, Telecom};
 use utoipa::openapi::RefOr;
@@ -61,6 +63,15 @@ pub(crate) fn all() -> Vec<(&'static str, serde_json::Value)> {
         ("HumanName", plain::<HumanName>()),
         ("Telecom", plain::<Telecom>()),
         ("Address", plain::<Address>()),
+        // the entry around each has the plain name
+        ("AllergyContent", plain::<Allergy>()),
+        ("ConditionContent", plain::<Condition>()),
+        ("NoteContent", plain::<Note>()),
+        ("Addendum", plain::<Addendum>()),
+        ("PrescriptionContent", plain::<Prescription>()),
+        ("PrescriptionLine", plain::<PrescriptionLine>()),
+        ("DrugCheck", plain::<DrugCheck>()),
+        ("DocumentContent", plain::<Document>()),
     ]
 }
 
