@@ -333,7 +333,12 @@ async fn em5_a_signed_note_is_not_edited_and_an_addendum_is_made() {
     let changed = json!({ "note_kind": "progress", "title": "Ward round", "text": "Much better." });
     let response = ward
         .rest
-        .response(reqwest::Method::PATCH, &path, Some(&changed), &[])
+        .response(
+            reqwest::Method::PATCH,
+            &path,
+            Some(&changed),
+            &[("if-match", "*")],
+        )
         .await;
     assert_eq!(response.status(), 409);
     let problem: Value = response.json().await.unwrap();

@@ -258,7 +258,12 @@ async fn t2_t3_limits_and_suspension_stop_people_and_never_a_result() {
 
 async fn patch(rest: &Rest, path: &str, body: &Value) -> (u16, Value) {
     let response = rest
-        .response(reqwest::Method::PATCH, path, Some(body), &[])
+        .response(
+            reqwest::Method::PATCH,
+            path,
+            Some(body),
+            &[("if-match", "*")],
+        )
         .await;
     let status = response.status().as_u16();
     (status, response.json().await.unwrap_or_default())
