@@ -48,7 +48,10 @@ pub(super) async fn instead(
         Err(mut problem) if problem.code.starts_with("slots.") => {
             let mut tx = state.read(&who.tenant).await?;
             let alternatives = reads::alternatives(&mut tx, slot).await?;
-            problem.extension = Some(Box::new(Extension { alternatives }));
+            problem.extension = Some(Box::new(Extension {
+                alternatives,
+                ..Extension::default()
+            }));
             Err(problem)
         }
         written => written,
