@@ -62,6 +62,7 @@ async fn a_head_that_is_too_long_or_has_too_many_lines_is_refused() {
     tokio::spawn(hub_api::serve(
         listener,
         house.router.clone(),
+        None,
         stop.clone().cancelled_owned(),
     ));
     let head = |lines: &str| {

@@ -314,11 +314,14 @@ impl hub_api::Backbone for ApiBackbone {
         )))
     }
 
-    async fn keep(&self, _tenant: &TenantId, bytes: Bytes) -> Result<String, BackboneError> {
-        tokio::time::timeout(Duration::from_secs(10), claim::put(&self.backbone, &bytes))
-            .await
-            .map_err(unavailable)?
-            .map_err(unavailable)
+    async fn keep(&self, tenant: &TenantId, bytes: Bytes) -> Result<String, BackboneError> {
+        tokio::time::timeout(
+            Duration::from_secs(10),
+            claim::put(&self.backbone, tenant, &bytes),
+        )
+        .await
+        .map_err(unavailable)?
+        .map_err(unavailable)
     }
 
     async fn readiness(&self) -> Readiness {
