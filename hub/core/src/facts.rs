@@ -16,6 +16,7 @@ use crate::backbone::reader::Reader;
 use crate::backbone::{Backbone, BackboneError};
 use crate::record::Record;
 use crate::subject::{self, StreamName};
+use crate::vault::VaultError;
 
 /// Records read for one page, at most.
 const RECORDS: usize = 256;
@@ -165,7 +166,23 @@ async fn read_page(
             .map(|info| (info.stream_sequence, info.pending))
             .map_err(failed)?;
         pending = behind;
-        let found = facts_of(seq, message.message.headers, message.message.payload);
+        let mut record = message.message;
+        let opened = backbone
+            .vault()
+            .open(
+                backbone,
+                &record.subject,
+                &mut record.headers,
+                &mut record.payload,
+            )
+            .await;
+        match opened {
+            // of one that is damaged there is nothing to tell, as of any other that can't be read
+            Ok(()) | Err(VaultError::Damaged(_)) => {}
+            // to go on without its key would be to pass it over
+            Err(error) => return Err(failed(error)),
+        }
+        let found = facts_of(seq, record.headers, record.payload);
         page.facts
             .extend(found.into_iter().filter(|fact| fact.position > after));
         page.reached = page.reached.max(end_of(seq));
