@@ -57,7 +57,7 @@ impl Tx<'_> {
 }
 
 /// A connection that was used this short a time ago is not asked whether it is still alive: it was, when it was put back.
-const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_millis(200);
 
 /// Opens the pool lazily: the hub starts and acknowledges while Postgres is down.
 #[must_use]

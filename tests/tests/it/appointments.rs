@@ -388,7 +388,7 @@ async fn ap4_from_eight_to_twenty_by_ten_minutes_are_seventy_two_slots_and_booke
     let (status, stale) = put(&tag).await;
     assert_eq!(
         (status, stale["code"].as_str()),
-        (409, Some("schedules.stale"))
+        (412, Some("schedules.stale"))
     );
     let kept = desk.appointment(&appointment).await;
     assert_eq!(

@@ -35,7 +35,7 @@ async fn an_order_placed_as_fhir_is_done_and_its_corrected_result_is_read_as_fhi
     let settings = HubSettings::new(&servers);
     std::fs::write(
         settings.mappings.join("site/lab.toml"),
-        "[[code]]\nid = \"lab-glu\"\ncode = \"580\"\nunit = \"mg/dL\"\nchannels = [\"lab\"]\nloinc = \"2345-7\"\nucum = \"mg/dL\"\n",
+        "[[code]]\nid = \"lab-glu\"\ncode = \"580\"\nchannels = [\"lab\"]\nloinc = \"2345-7\"\nucum = \"mg/dL\"\n",
     )
     .unwrap();
     let hub = HubProcess::start(&servers, &settings).await;
