@@ -73,6 +73,16 @@ create index entries_tenant on audit.entries (tenant_id, id);
 -- Who saw this patient's data. Only reads are in it: what the flow of messages writes pays nothing for it.
 create index entries_reads on audit.entries using gin (objects) where action like 'read.%';
 
+-- Incidents are seen by a person; what nobody sees in time is escalated, once.
+alter table integration.incidents
+    add column acknowledged_by text,
+    add column acknowledged_at timestamptz,
+    add column note            text,
+    add column escalated_at    timestamptz,
+    add check ((acknowledged_by is null) = (acknowledged_at is null));
+-- Failures that are alike are counted when one more comes.
+create index dead_recent on integration.dead_letters (tenant_id, reason, last_at);
+
 select set_config('hub.tenant', 'platform', true);
 insert into users.plans (code, name, limits, updated_by) values
     ('unlimited', 'Unlimited', '{}', 'hub'),

@@ -3,8 +3,9 @@
 use schemars::{Schema, generate::SchemaSettings};
 
 use crate::{
-    Body, care, chart, commands, controls, criticals, devices, house, identity, integration,
-    patients, platform, privacy, registration, rounds, scheduling, sending, stays, verification,
+    Body, care, chart, commands, controls, criticals, devices, house, identity, incidents,
+    integration, patients, platform, privacy, registration, rounds, scheduling, sending, stays,
+    verification,
 };
 
 /// Fact or request.
@@ -150,6 +151,7 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<integration::CodeMapped>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::MessageTranslated>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<sending::QueryAnswered>(Event, Some(Owner::Integration), OrderGroup::Integration),
+    row::<incidents::IncidentEscalated>(Event, None, OrderGroup::Integration),
     row::<integration::DeadLettered>(Event, Some(Owner::Integration), OrderGroup::Integration),
     row::<integration::ChannelStateChanged>(
         Event,
@@ -224,6 +226,12 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<registration::DefineSeries>(Command, Some(Owner::Patient), OrderGroup::Patients),
     row::<commands::ResolveHeld>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::ResolveDead>(Command, Some(Owner::Integration), OrderGroup::Integration),
+    row::<incidents::AcknowledgeIncident>(
+        Command,
+        Some(Owner::Integration),
+        OrderGroup::Integration,
+    ),
+    row::<incidents::EscalateIncidents>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::SetChannelState>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<commands::RecordAccess>(Command, Some(Owner::Integration), OrderGroup::Integration),
     row::<identity::CreateUser>(Command, Some(Owner::Identity), OrderGroup::Identity),
@@ -306,7 +314,11 @@ mod tests {
     #[test]
     fn every_command_must_name_who_acts() {
         for entry in CATALOGUE {
-            let of_the_hub = entry.name == <criticals::EscalateCriticals as Body>::NAME;
+            let of_the_hub = [
+                <criticals::EscalateCriticals as Body>::NAME,
+                <incidents::EscalateIncidents as Body>::NAME,
+            ]
+            .contains(&entry.name);
             if entry.kind != Command || of_the_hub {
                 continue;
             }

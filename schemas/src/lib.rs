@@ -13,6 +13,7 @@ pub mod devices;
 pub mod house;
 pub mod identity;
 pub mod ids;
+pub mod incidents;
 pub mod integration;
 pub mod patch;
 pub mod patients;

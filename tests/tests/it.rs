@@ -19,9 +19,11 @@ mod it {
     mod guarantees;
     mod hl7_orders;
     mod identity;
+    mod incidents;
     mod lab;
     mod lab_corpus;
     mod lab_faults;
+    mod numbers;
     mod orders;
     mod packs;
     mod poct1a;

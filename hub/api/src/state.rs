@@ -160,14 +160,6 @@ impl ApiState {
 
     /// A transaction that reads one tenant's rows, can write nothing and can't take for ever.
     pub(crate) async fn read(&self, tenant: &TenantId) -> Result<Tx<'static>, Problem> {
-        let mut tx = Tx::begin(&self.pool, tenant).await?;
-        let limit = self.limits.statement_time.as_millis().to_string();
-        sqlx::query(
-            "select set_config('transaction_read_only', 'on', true), set_config('statement_timeout', $1, true)",
-        )
-        .bind(limit)
-        .execute(tx.conn())
-        .await?;
-        Ok(tx)
+        Ok(Tx::begin_reading(&self.pool, tenant, self.limits.statement_time).await?)
     }
 }

@@ -312,6 +312,9 @@ impl Hub {
                     tenants: tenant_list.clone(),
                     sealer: identity::sealer(&loaded)?,
                     inbox_age,
+                    unseen: time::Duration::seconds(
+                        loaded.config.incidents.escalate_after_seconds.into(),
+                    ),
                     stop: stop.clone(),
                 }),
                 &background.handle(),

@@ -389,6 +389,9 @@ impl Backbone {
 
     /// What can't be sealed is not stored in the open.
     async fn seal(&self, message: &mut ToPublish) -> Result<(), PublishError> {
+        if !self.vault.seals() {
+            return Ok(());
+        }
         let sealing = self.vault.seal(self, message);
         match tokio::time::timeout(self.publish_timeout, sealing).await {
             Ok(Ok(())) => Ok(()),

@@ -28,6 +28,8 @@ pub struct Config {
     #[serde(default)]
     pub encryption: EncryptionSettings,
     #[serde(default)]
+    pub incidents: IncidentSettings,
+    #[serde(default)]
     pub telemetry: TelemetrySettings,
     /// One customer each.
     #[serde(rename = "tenant", default)]
@@ -137,6 +139,22 @@ impl EncryptionSettings {
                 .iter()
                 .map(|secret| ("previous_master_keys", secret)),
         )
+    }
+}
+
+/// `[incidents]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IncidentSettings {
+    /// What nobody has acknowledged after this time is escalated, seconds.
+    pub escalate_after_seconds: u32,
+}
+
+impl Default for IncidentSettings {
+    fn default() -> Self {
+        Self {
+            escalate_after_seconds: 900,
+        }
     }
 }
 

@@ -21,6 +21,30 @@ impl Tx<'_> {
         // one round trip instead of two: most transactions are short. A tenant's name has no character that would need a
         // quote (`TenantId::new`)
         let begin = format!("begin; select set_config('hub.tenant', '{tenant}', true)");
+        Self::begin_with(pool, tenant, begin).await
+    }
+
+    /// Begins a transaction that can write nothing, and in which no statement takes longer than `limit`. One round trip too.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub async fn begin_reading(
+        pool: &PgPool,
+        tenant: &TenantId,
+        limit: Duration,
+    ) -> Result<Tx<'static>, sqlx::Error> {
+        let begin = format!(
+            "begin read only; set local statement_timeout = {}; select set_config('hub.tenant', '{tenant}', true)",
+            limit.as_millis()
+        );
+        Self::begin_with(pool, tenant, begin).await
+    }
+
+    async fn begin_with(
+        pool: &PgPool,
+        tenant: &TenantId,
+        begin: String,
+    ) -> Result<Tx<'static>, sqlx::Error> {
         let inner = pool.begin_with(AssertSqlSafe(begin)).await?;
         Ok(Tx {
             tenant: tenant.clone(),

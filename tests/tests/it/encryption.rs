@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tests::{HubProcess, HubSettings, Mllp, Servers, eventually, oru, unique};
+use tests::{HubProcess, HubSettings, Mllp, Rest, Servers, eventually, oru, unique};
 
 use super::audit::hub;
+use super::shape::Stream;
 use super::ways::tls::Pki;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -80,6 +81,16 @@ async fn what_is_stored_is_encrypted_and_everything_still_works() {
     open.more = settings(&servers, &key).more;
     let mut process = HubProcess::start(&servers, &open).await;
     let rest = process.sign_in().await;
+    let since = rest.get("/api/v1/changes").await["position"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut streams = Vec::new();
+    for topic in ["patients", "reports"] {
+        let mut stream = Stream::open(&process, &rest, None).await;
+        stream.next("hello").await.unwrap();
+        streams.push((topic, stream));
+    }
     let patient = unique("ENC");
     let ids: Vec<String> = (0..3).map(|_| unique("C")).collect();
     for (at, id) in ids.iter().enumerate() {
@@ -99,6 +110,7 @@ async fn what_is_stored_is_encrypted_and_everything_still_works() {
         "AA"
     );
     rest.results(&patient, 4).await;
+    told(&process, &rest, &since, &mut streams).await;
     assert_eq!(holders(&nats, mark.as_bytes()), Vec::<String>::new());
     for id in ids.iter().chain([&large]) {
         let message = rest.message(id).await["id"].as_str().unwrap().to_owned();
@@ -204,6 +216,34 @@ async fn what_is_stored_is_encrypted_and_everything_still_works() {
             "{says}: {said}"
         );
     }
+}
+
+/// What changed is told as ever: events are opened before it is looked what they are about. Pages since a position go back to
+/// events from before the encryption too.
+async fn told(
+    process: &HubProcess,
+    rest: &Rest,
+    since: &str,
+    streams: &mut [(&'static str, Stream)],
+) {
+    let of =
+        |since: &str| format!("/api/v1/changes?topics=patients,reports&limit=500&since={since}");
+    let now = rest.items(&of(since)).await;
+    let all = rest.items(&of("0.0")).await;
+    for (topic, stream) in streams {
+        let topic = *topic;
+        let of_topic = |changes: &[serde_json::Value]| {
+            changes.iter().filter(|one| one["topic"] == topic).count()
+        };
+        assert!(of_topic(&now) > 0, "{topic}: {now:?}");
+        assert!(of_topic(&all) > of_topic(&now), "{topic}: {all:?}");
+        let (_, change) = stream.next(topic).await.unwrap();
+        let first = now.iter().find(|one| one["topic"] == topic).unwrap();
+        assert_eq!(&change, first);
+        let read = change["resource"].as_str().unwrap();
+        assert_eq!(rest.get(read).await["id"], change["id"]);
+    }
+    assert!(!process.log().contains("does not open"));
 }
 
 /// The configuration that the hub was started with, as a file.

@@ -47,7 +47,7 @@ async fn staff(admin: &Rest, nobody: &Rest, name: &str) -> (String, Value) {
 
 /// AU2 and AU6: what one process takes away is gone in the other within a minute.
 #[tokio::test]
-async fn what_is_taken_away_at_one_process_is_gone_at_the_other_within_a_minute() {
+async fn au2_au6_what_is_taken_away_at_one_process_is_gone_at_the_other_within_a_minute() {
     let servers = Servers::start().await;
     let settings = HubSettings::new(&servers);
     let hub = HubProcess::start(&servers, &settings).await;
@@ -108,6 +108,119 @@ async fn what_is_taken_away_at_one_process_is_gone_at_the_other_within_a_minute(
         ))
         .await;
     assert_eq!(stolen.len(), 1);
+}
+
+/// RFC 6238 and RFC 4226, six digits, SHA-1, steps of 30 s, written from the standards and not from our code.
+fn totp(secret: &[u8], step: u64) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
+    let tag = ring::hmac::sign(&key, &step.to_be_bytes());
+    let hash = tag.as_ref();
+    let at = usize::from(hash[hash.len() - 1] & 15);
+    let number = u32::from_be_bytes(hash[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", number % 1_000_000)
+}
+
+fn from_base32(text: &str) -> Vec<u8> {
+    let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
+    for sign in text.chars() {
+        let value = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(sign).unwrap();
+        bits = bits << 5 | u32::try_from(value).unwrap();
+        count += 5;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).unwrap());
+        }
+    }
+    bytes
+}
+
+fn step() -> u64 {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap();
+    now.as_secs() / 30
+}
+
+/// AU1: a code is good once, also at another process than the one that took it.
+#[tokio::test]
+async fn au1_the_same_totp_twice_is_refused_the_second_time_at_every_process() {
+    let servers = Servers::start().await;
+    let settings = HubSettings::new(&servers);
+    let hub = HubProcess::start(&servers, &settings).await;
+    let second = HubProcess::start_only(&servers, &settings.elsewhere(), Some("api")).await;
+    let admin = hub.sign_in().await;
+    let nobody = admin.clone().with_token(None);
+    let (_, tokens) = staff(&admin, &nobody, "asha").await;
+    let asha = nobody.clone().with_token(tokens["access_token"].as_str());
+    let (status, begun) = asha.post("/api/v1/me/totp", &json!({})).await;
+    assert_eq!(status, 200, "{begun}");
+    let secret = from_base32(begun["secret"].as_str().unwrap());
+    // of the step before: the present one is left
+    let code = json!({ "code": totp(&secret, step() - 1) });
+    let (status, confirmed) = asha.post("/api/v1/me/totp/confirm", &code).await;
+    assert_eq!(status, 200, "{confirmed}");
+
+    let login = json!({ "username": "asha", "password": PASSWORD });
+    let ticket = async |rest: &Rest| {
+        let (status, answer) = rest.post("/api/v1/auth/login", &login).await;
+        assert_eq!((status, &answer["mfa_required"]), (200, &json!(true)));
+        answer["mfa_ticket"].clone()
+    };
+    let code = totp(&secret, step());
+    let there = nobody.at(second.api());
+    let (first, again) = (ticket(&nobody).await, ticket(&there).await);
+    let body = json!({ "ticket": first, "code": code });
+    let (status, answer) = nobody.post("/api/v1/auth/mfa", &body).await;
+    assert_eq!(status, 200, "{answer}");
+    for (rest, ticket) in [(&there, again), (&nobody, ticket(&nobody).await)] {
+        let body = json!({ "ticket": ticket, "code": code });
+        let (status, problem) = rest.post("/api/v1/auth/mfa", &body).await;
+        assert_eq!(
+            (status, problem["code"].as_str()),
+            (401, Some("auth.mfa")),
+            "{problem}"
+        );
+    }
+}
+
+/// AU5, for what the hub has to approve: who opened a chart in an emergency does not review it, whatever roles he has.
+#[tokio::test]
+async fn au5_nobody_approves_what_he_did_himself() {
+    let servers = Servers::start().await;
+    let hub = HubProcess::start(&servers, &HubSettings::new(&servers)).await;
+    let admin = hub.sign_in().await;
+    let nobody = admin.clone().with_token(None);
+    let (id, tokens) = staff(&admin, &nobody, "asha").await;
+    for role in ["doctor", "auditor"] {
+        let path = format!("/api/v1/users/{id}/grants");
+        let (status, given) = admin.post(&path, &json!({ "role": role })).await;
+        assert_eq!(status, 201, "{given}");
+    }
+    let asha = nobody.clone().with_token(tokens["access_token"].as_str());
+    let body = json!({ "identifiers": [{ "value": "AU5" }], "demographics": { "name": { "family": "Iyer", "given": ["Meena"] } } });
+    let (status, made) = admin.post("/api/v1/patients", &body).await;
+    assert_eq!(status, 201, "{made}");
+    let emergency =
+        json!({ "patient_id": made["answer"]["id"], "reason": "unconscious, allergies unknown" });
+    eventually("the grants hold", SOON, || async {
+        let (status, answer) = asha.post("/api/v1/break-glass", &emergency).await;
+        assert!([201, 403].contains(&status), "{answer}");
+        (status == 201).then_some(())
+    })
+    .await;
+    let open = asha.items("/api/v1/break-glass").await;
+    let path = format!(
+        "/api/v1/break-glass/{}/review",
+        open[0]["id"].as_str().unwrap()
+    );
+    let finding = json!({ "finding": "justified", "note": "brought in by ambulance" });
+    let (status, problem) = asha.post(&path, &finding).await;
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (403, Some("approval.own_work_forbidden")),
+        "{problem}"
+    );
+    assert_eq!(asha.items("/api/v1/break-glass").await.len(), 1);
+    admin.command(&path, &finding).await;
+    assert!(asha.items("/api/v1/break-glass").await.is_empty());
 }
 
 #[tokio::test]

@@ -67,13 +67,13 @@ async fn a_request_under_a_key_is_carried_out_once_by_all_processes_and_over_res
 }
 
 /// Reads a stream of events.
-struct Stream {
+pub(crate) struct Stream {
     response: Response,
     text: String,
 }
 
 impl Stream {
-    async fn open(hub: &HubProcess, rest: &Rest, last: Option<&str>) -> Self {
+    pub(crate) async fn open(hub: &HubProcess, rest: &Rest, last: Option<&str>) -> Self {
         // without the deadline that other requests have
         let mut request = Client::builder()
             .no_proxy()
@@ -93,7 +93,7 @@ impl Stream {
     }
 
     /// The next event of this topic: its id and its data. `None` when the stream ends before.
-    async fn next(&mut self, topic: &str) -> Option<(String, Value)> {
+    pub(crate) async fn next(&mut self, topic: &str) -> Option<(String, Value)> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| {

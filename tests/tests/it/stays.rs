@@ -457,12 +457,12 @@ async fn ip6_two_transfers_of_a_day_leave_neither_gap_nor_overlap() {
 
 /// AU3, for stays that staff made over REST.
 #[tokio::test]
-async fn a_nurse_of_ward_a_opens_no_chart_of_ward_b() {
+async fn au3_a_nurse_of_ward_a_opens_a_chart_of_ward_b_only_by_breaking_the_glass() {
     let house = House::new().await;
     let (_, hers) = house
         .admitted(&house.beds[0][0], "2026-07-01T10:00:00+05:30")
         .await;
-    let (_, other) = house
+    let (number, other) = house
         .admitted(&house.beds[1][0], "2026-07-01T10:00:00+05:30")
         .await;
     let nurse = nurse(&house, &house.wards[0].0).await;
@@ -501,6 +501,7 @@ async fn a_nurse_of_ward_a_opens_no_chart_of_ward_b() {
             .all(|stay| stay["location"]["point_of_care"] == house.wards[0].0.as_str())
     );
     assert!(listed.iter().any(|stay| stay["id"] == hers.as_str()));
+    emergency(&house, &nurse, &number, &path(&other)).await;
     // who is transferred to her ward is hers, and whom she gives away is not
     let into = json!({ "bed_id": house.beds[0][1] });
     assert_eq!(house.steps(&other, "transfer", &into).await, "admitted");
@@ -509,6 +510,63 @@ async fn a_nurse_of_ward_a_opens_no_chart_of_ward_b() {
     let (status, answer) = outcome(&nurse, &format!("{}/transfer", path(&hers)), &away).await;
     assert_eq!(status, 200, "{answer}");
     assert_eq!(nurse.try_get(&path(&hers)).await.0, 403);
+}
+
+/// The glass is broken: the chart opens, and that is on record, waits for its review and is told to who reviews.
+async fn emergency(house: &House, nurse: &Rest, number: &str, chart: &str) {
+    let found = house
+        .rest
+        .items(&format!("/api/v1/patients?mrn={number}"))
+        .await;
+    let patient = &found[0]["id"];
+    let me = nurse.get("/api/v1/me").await["username"].clone();
+    let since = house.rest.get("/api/v1/changes").await["position"].clone();
+    let body = json!({ "patient_id": patient, "reason": "unconscious, allergies unknown" });
+    let (status, broken) = nurse.post("/api/v1/break-glass", &body).await;
+    assert_eq!(status, 201, "{broken}");
+    eventually("the chart opens", SOON, || async {
+        (nurse.try_get(chart).await.0 == 200).then_some(())
+    })
+    .await;
+    let rest = &house.rest;
+    let patient = patient.as_str().unwrap();
+    let rows = rest
+        .items(&format!(
+            "/api/v1/audit?action=auth.break_glass&touched={patient}"
+        ))
+        .await;
+    assert_eq!(
+        (&rows[0]["actor"], &rows[0]["reason"]),
+        (&me, &body["reason"])
+    );
+    let looks = rest
+        .items(&format!(
+            "/api/v1/audit?action=chart.read_in_emergency&actor={}",
+            me.as_str().unwrap()
+        ))
+        .await;
+    assert!(!looks.is_empty(), "each look through it is on record");
+    let open = rest.all_items("/api/v1/break-glass").await;
+    assert!(
+        open.iter().any(|one| one["patient_id"] == patient
+            && one["username"] == me
+            && one["state"] == "open"),
+        "{open:?}"
+    );
+    let path = format!(
+        "/api/v1/changes?topics=emergencies&since={}",
+        since.as_str().unwrap()
+    );
+    eventually("the privacy officer is told", SOON, || async {
+        let told = rest.items(&path).await;
+        told.iter()
+            .any(|change| {
+                change["type"] == "auth.glass.broken"
+                    && change["related"].to_string().contains(patient)
+            })
+            .then_some(())
+    })
+    .await;
 }
 
 /// A nurse whose grant is of one ward, signed in.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
     ChannelToml, HubProcess, HubSettings, Mllp, Rest, Servers, adt, eventually, oru, unique,
@@ -75,6 +76,9 @@ async fn t1_the_same_number_at_two_tenants_never_meets() {
     let person = mine[0]["patient_id"].as_str().unwrap();
     let report = mine[0]["report_id"].as_str().unwrap();
     let message = rest.message(&id).await["id"].as_str().unwrap().to_owned();
+    let document = document(&rest, person).await;
+    let theirs_of = theirs[0]["patient_id"].as_str().unwrap().to_owned();
+    document_of_the_same_bytes(&other, &theirs_of).await;
     for path in [
         format!("/api/v1/patients/{person}"),
         format!("/api/v1/patients/{person}/results"),
@@ -83,10 +87,43 @@ async fn t1_the_same_number_at_two_tenants_never_meets() {
         format!("/api/v1/messages/{message}/body"),
         format!("/api/v1/audit?patient={person}"),
         "/api/v1/channels/lab".to_owned(),
+        document.clone(),
+        format!("{document}/content"),
+        format!("/fhir/Patient/{person}"),
+        format!("/fhir/Patient/{person}/$everything"),
+        format!("/fhir/DiagnosticReport/{report}"),
     ] {
-        assert_eq!(rest.try_get(&path).await.0, 200, "{path}");
+        assert_eq!(
+            rest.response(Method::GET, &path, None, &[]).await.status(),
+            200,
+            "{path}"
+        );
         assert_eq!(other.try_get(&path).await.0, 404, "{path}");
     }
+    // searches by the number that both have, and what is told of changes, know one's own only
+    for path in [
+        format!("/api/v1/patients?identifier={patient}"),
+        format!("/api/v1/results?patient_identifier={patient}"),
+        format!("/api/v1/messages?patient_number={patient}"),
+        format!("/fhir/Patient?identifier={patient}"),
+        format!("/fhir/Observation?patient={person}"),
+        "/api/v1/changes?since=0.0&limit=500".to_owned(),
+        "/api/v1/audit?limit=500".to_owned(),
+    ] {
+        let (mine, theirs) = (rest.text(&path).await, other.text(&path).await);
+        assert!(
+            !theirs.contains(person) && !theirs.contains(&message),
+            "{path}: {theirs}"
+        );
+        assert!(!mine.contains(&theirs_of), "{path}: {mine}");
+    }
+    let told = other
+        .items("/api/v1/changes?since=0.0&topics=patients")
+        .await;
+    assert!(
+        told.iter().any(|change| change["id"] == theirs_of.as_str()),
+        "{told:?}"
+    );
     // neither can see the list of tenants
     for path in ["/api/v1/platform/tenants", "/api/v1/platform/tenants/other"] {
         let (status, problem) = rest.try_get(path).await;
@@ -163,6 +200,28 @@ async fn t1_the_same_number_at_two_tenants_never_meets() {
         ],
     );
     assert!(!again.status.success());
+}
+
+fn leaflet() -> Value {
+    json!({ "title": "Leaflet", "document_kind": "other", "media_type": "application/pdf", "content_base64": "JVBERi0xLjcK" })
+}
+
+/// Files a document; its path.
+async fn document(rest: &Rest, person: &str) -> String {
+    let (status, made) = rest
+        .post(&format!("/api/v1/patients/{person}/documents"), &leaflet())
+        .await;
+    assert_eq!(status, 201, "{made}");
+    format!(
+        "/api/v1/documents/{}",
+        made["answer"]["id"].as_str().unwrap()
+    )
+}
+
+/// The store holds bytes by their digest: who has the same ones reads his own and no other's.
+async fn document_of_the_same_bytes(other: &Rest, person: &str) {
+    let path = document(other, person).await;
+    assert_eq!(other.bytes(&format!("{path}/content")).await, b"%PDF-1.7\n");
 }
 
 fn sha256(file: &Path) -> String {

@@ -8,6 +8,7 @@ use schemas::integration::DeadLettered;
 use serde_json::json;
 
 use crate::audit::{Entry, Trail};
+use crate::incidents::{self, Cause};
 
 /// By who refused it and what was refused.
 #[derive(Debug, Default)]
@@ -56,7 +57,17 @@ impl DeadLetters {
             return Ok(());
         }
         let mut columns = Columns::default();
+        let mut failed: BTreeMap<Cause, i32> = BTreeMap::new();
         for ((by, original), letter) in std::mem::take(&mut self.0) {
+            let cause = Cause {
+                channel: letter
+                    .channel
+                    .as_ref()
+                    .map(|channel| channel.as_str().to_owned()),
+                stage: letter.stage.as_str(),
+                reason: letter.reason.clone(),
+            };
+            *failed.entry(cause).or_default() += 1;
             columns.push(by, original, letter);
         }
         let tenant = tx.tenant().clone();
@@ -93,6 +104,7 @@ impl DeadLetters {
         .bind(columns.attempts)
         .execute(tx.conn())
         .await?;
+        incidents::count(tx, failed).await?;
         Ok(())
     }
 }
@@ -181,6 +193,7 @@ pub(crate) async fn resolve(
             Refusal::new("integration.dead_unknown", "no dead letter has this id")
         }));
     }
+    incidents::over_with(tx, command.dead_id).await?;
     let answer =
         json!({"dead_id": command.dead_id, "state": command.resolution, "child": command.child});
     trail.add(Entry {

@@ -8,6 +8,7 @@ mod audit;
 mod channels;
 mod dead;
 mod held;
+mod incidents;
 mod ledger;
 pub mod maintain;
 pub mod queries;

@@ -14,7 +14,9 @@ mod page;
 
 pub use asked::{QueryAnswer, query_answers};
 pub use audit::{AuditEntry, AuditSearch, audit};
-pub use channels::{Backlog, Channel, Incident, backlog, channel, channels, incidents};
+pub use channels::{
+    Backlog, Channel, Incident, any_incident_due, backlog, channel, channels, incidents,
+};
 pub use dead::{DeadLetter, DeadSearch, dead_letter, dead_letters};
 pub use held::{HeldItem, HeldSearch, held_item, held_items};
 pub use lineage::{Applied, Derived, Lineage, Said, applied, lineage, said};

@@ -3,6 +3,7 @@
 use hub_core::{Envelope, Refusal, Tx, Verdict, Worker, WorkerError};
 use schemas::Body;
 use schemas::commands::{RecordAccess, ResolveDead, ResolveHeld, SetChannelState};
+use schemas::incidents::{AcknowledgeIncident, EscalateIncidents};
 use schemas::integration::{
     ChannelStateChanged, CodeMapped, DeadLettered, MessageTranslated, ResultHeld,
 };
@@ -13,6 +14,7 @@ use crate::audit::{self, Trail};
 use crate::channels::{self, Links};
 use crate::dead::{self, DeadLetters};
 use crate::held::{self, HeldItems};
+use crate::incidents;
 use crate::ledger::Ledger;
 
 /// Owns the schema `integration` (the backbone's own tables aside) and writes `audit.entries` for reads of bodies.
@@ -32,6 +34,8 @@ impl Worker for IntegrationWorker {
         ResolveDead::NAME,
         SetChannelState::NAME,
         RecordAccess::NAME,
+        AcknowledgeIncident::NAME,
+        EscalateIncidents::NAME,
     ];
 
     async fn apply(
@@ -93,6 +97,8 @@ async fn decide(
         ResolveHeld::NAME => held::resolve(tx, envelope, trail).await,
         ResolveDead::NAME => dead::resolve(tx, envelope, trail).await,
         SetChannelState::NAME => channels::set(tx, envelope, trail).await,
+        AcknowledgeIncident::NAME => incidents::acknowledge(tx, envelope, trail).await,
+        EscalateIncidents::NAME => incidents::escalate(tx, envelope).await,
         other => Ok(Verdict::Refused(Refusal::new(
             "envelope.type",
             format!("{other} is none of the integration worker's messages"),

@@ -10,6 +10,8 @@
 mod asking;
 #[path = "it/deciding.rs"]
 mod deciding;
+#[path = "it/failing.rs"]
+mod failing;
 #[path = "it/house.rs"]
 mod house;
 #[path = "it/ledger.rs"]

@@ -189,6 +189,8 @@ permissions! {
     TasksAct = "tasks:act",
     /// Correct results of reports by hand.
     ResultsAmend = "results:amend",
+    /// Say that an incident is looked after.
+    IncidentsAcknowledge = "incidents:acknowledge",
 }
 
 /// Stands for every permission, present and to come.
@@ -215,7 +217,7 @@ pub(crate) fn shows_patients(method: &Method, permission: &str) -> bool {
     (reads || matches!(*method, Method::GET | Method::HEAD)) && !OF_NOBODY.contains(&permission)
 }
 
-/// What stands in no patient's chart and must go on where nothing else may be written: emergencies, and shutting people out.
+/// What must go on where nothing else may be written: emergencies, and the look at them afterwards.
 const ALSO_SUSPENDED: [&str; 2] = ["glass:break", "glass:review"];
 
 fn writes(method: &Method, permission: &str) -> bool {

@@ -115,6 +115,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     also(row("patients.privacy_request.moved", "privacy_requests", "privacy:read", "request_id", Some("/api/v1/privacy-requests/")), &["patient_id"]),
     row("lis.result.held", "held", "held:read", "report_id", None),
     row("integration.channel.state_changed", "channels", "channels:read", "channel", CHANNEL),
+    row("integration.incident.escalated", "incidents", "incidents:read", "incident_id", None),
     also(row("auth.grant.changed", "users", "users:read", "user_id", USER), &["grant_id"]),
     also(row("auth.glass.broken", "emergencies", "glass:review", "id", None), &["patient_id"]),
 ];

@@ -209,7 +209,12 @@ async fn read(
 #[utoipa::path(get, path = "/documents/{id}/content", tag = "charts", params(("id" = Uuid, Path, description = "the document")),
     security(("bearer" = ["charts:read"])),
     responses(
-        (status = 200, description = "the bytes", content((String = "application/octet-stream", example = json!("%PDF-1.7 …")))),
+        (status = 200, description = "the bytes, under the media type they were filed with", content(
+            (String = "application/pdf", example = json!("%PDF-1.7 …")),
+            (String = "image/jpeg", example = json!("JFIF …")),
+            (String = "image/png", example = json!("PNG …")),
+            (String = "image/tiff", example = json!("II* …")),
+            (String = "text/plain", example = json!("To whom it may concern …")))),
         (status = 404, description = "no document has this id (`clinical.entry_unknown`)"),
         (status = 410, description = "the bytes are damaged or gone (`messages.gone`)")))]
 async fn content(

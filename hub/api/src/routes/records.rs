@@ -2,27 +2,32 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
+use schemas::incidents::AcknowledgeIncident;
 use serde::Deserialize;
-
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_integration::queries::AuditSearch as Wanted;
 
-use crate::auth::permission::{AuditRead, Can, CommandsRead, IncidentsRead};
-use crate::extract::{Params, Segment};
+use crate::auth::permission::{AuditRead, Can, CommandsRead, IncidentsAcknowledge, IncidentsRead};
+use crate::command::{Accepted, Sender};
+use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::integration as reads;
 use crate::reads::patients::family;
 use crate::state::ApiState;
-use crate::views::integration::{AuditEntry, CommandStatus, Incident};
+use crate::trace::Trace;
+use crate::views::integration::{Applied, AuditEntry, CommandStatus, Incident};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(command))
         .routes(routes!(audit))
         .routes(routes!(incidents))
+        .routes(routes!(acknowledge))
 }
 
 /// Ask what became of a command
@@ -119,7 +124,9 @@ struct IncidentSearch {
 
 /// List incidents of the backbone
 ///
-/// Differences between ledger and streams, servers with weaker settings than promised.
+/// Differences between ledger and streams, and messages that fail alike: ten dead letters of one channel, stage and reason within
+/// five minutes are one incident, which counts what comes after them and is over when none of them is open. What nobody
+/// acknowledges in time is escalated (`[incidents] escalate_after_seconds`).
 #[utoipa::path(get, path = "/incidents", tag = "incidents", params(IncidentSearch), security(("bearer" = ["incidents:read"])),
     responses((status = 200, description = "newest first", body = Page<Incident>)))]
 async fn incidents(
@@ -132,4 +139,45 @@ async fn incidents(
     reads::incidents(&mut tx, open_only, search.cursor.as_ref(), search.limit)
         .await
         .map(Json)
+}
+
+/// What the person who looks after it has to say.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "note": "the analyzer's new firmware, its maker is told" }))]
+struct Acknowledgement {
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    note: Option<String>,
+}
+
+/// Say that somebody looks after an incident
+///
+/// It stays open until it is over, and is not escalated.
+#[utoipa::path(post, path = "/incidents/{id}/acknowledge", tag = "incidents", params(("id" = i64, Path, description = "the incident")),
+    request_body = Acknowledgement, security(("bearer" = ["incidents:acknowledge"])),
+    responses(
+        (status = 200, description = "it is known that somebody does", body = Applied),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 404, description = "no incident has this id (`integration.incident_unknown`)"),
+        (status = 409, description = "it is acknowledged or over (`integration.incident_conflict`)")))]
+async fn acknowledge(
+    can: Can<IncidentsAcknowledge>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<i64>,
+    Body(said): Body<Acknowledgement>,
+) -> Result<Response, Problem> {
+    let command = AcknowledgeIncident {
+        incident_id: id,
+        note: said
+            .note
+            .map(|note| super::text("note", note))
+            .transpose()?,
+        actor: can.who.username.clone(),
+    };
+    let written = Sender::new(&state, &can.who, &trace)
+        .send(format!("incident/{id}"), &command)
+        .await?;
+    Ok(written.respond(Applied::with))
 }

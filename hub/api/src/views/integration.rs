@@ -323,6 +323,22 @@ pub(crate) struct Incident {
         skip_serializing_if = "Option::is_none"
     )]
     pub resolved_at: Option<OffsetDateTime>,
+    /// Who has seen it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged_by: Option<String>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub acknowledged_at: Option<OffsetDateTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Nobody had seen it in time.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub escalated_at: Option<OffsetDateTime>,
 }
 
 impl Incident {
@@ -335,6 +351,10 @@ impl Incident {
             first_at: row.first_at,
             last_at: row.last_at,
             resolved_at: row.resolved_at,
+            acknowledged_by: row.acknowledged_by,
+            acknowledged_at: row.acknowledged_at,
+            note: row.note,
+            escalated_at: row.escalated_at,
         }
     }
 }

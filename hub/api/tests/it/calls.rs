@@ -283,7 +283,7 @@ async fn what_is_another_hospitals_is_not_there() {
             continue;
         }
         let name = operation.name();
-        let path = world.path(&operation);
+        let path = world.path(&operation) + &world.query(&operation);
         let body = world.body(&operation);
         let sent = request(&operation, &path, Some(&stranger), body.as_ref());
         let answer = send(&world.house, &operation, sent).await;
@@ -302,6 +302,53 @@ async fn what_is_another_hospitals_is_not_there() {
         assert_eq!(command.tenant, tenant("other"), "{}", command.name);
     }
     println!("{tried} operations with an id know none of another hospital");
+}
+
+/// Writing permissions that hold in a suspended tenant: emergencies, and the look at them afterwards.
+const ALSO_SUSPENDED: [&str; 2] = ["glass:break", "glass:review"];
+
+/// T3 of the specification: a suspended customer reads all it has, under whatever permission, and nothing else is done for it.
+#[tokio::test]
+async fn a_suspended_tenant_reads_everything_and_writes_nothing() {
+    let mut world = World::new().await;
+    let own = [(world.house.tenant.clone(), "Demo".to_owned())];
+    worker_identity::tenants::ensure(world.house.database.pool(), &own)
+        .await
+        .unwrap();
+    let suspend = json!({ "state": "suspended", "reason": "three invoices unpaid" });
+    let path = "/api/v1/platform/tenants/demo/state";
+    let root = world.platform().to_owned();
+    world.house.post_as(&root, path, &suspend).await.ok();
+    let token = world.house.token().to_owned();
+    let (mut read, mut refused, mut wrong) = (0, 0, Vec::new());
+    for operation in in_order() {
+        let name = operation.name();
+        let Some(permission) = operation.permission().map(str::to_owned) else {
+            continue;
+        };
+        if operation.path.starts_with("/api/v1/platform/") {
+            continue;
+        }
+        let path = world.path(&operation) + &world.query(&operation);
+        let body = world.body(&operation);
+        let sent = request(&operation, &path, Some(&token), body.as_ref());
+        let answer = send(&world.house, &operation, sent).await;
+        fits(&operation, &answer);
+        let is_refused = answer.json["code"] == "tenant.suspended";
+        let reads = operation.method == "GET"
+            || permission.ends_with(":read")
+            || ALSO_SUSPENDED.contains(&permission.as_str());
+        if is_refused == reads {
+            wrong.push(format!("{name}: {} {}", answer.status, answer.json));
+        }
+        if is_refused {
+            refused += 1;
+        } else {
+            read += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    println!("{read} operations read in a suspended tenant, {refused} that write are refused");
 }
 
 #[tokio::test]

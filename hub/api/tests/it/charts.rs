@@ -332,6 +332,42 @@ async fn other_tenants_charts_are_not_there() {
     assert_eq!(answer.problem(404), "clinical.entry_unknown");
 }
 
+/// The bytes lie in the store under their digest, which another hospital may know: it has the same leaflet.
+#[tokio::test]
+async fn a_document_is_its_own_hospitals_also_where_another_has_the_same_bytes() {
+    let chart = Chart::new().await;
+    let leaflet = json!({ "title": "Leaflet", "document_kind": "other", "media_type": "application/pdf",
+        "content_base64": STANDARD.encode(b"%PDF-1.7 the same leaflet") });
+    let mine = chart.made("documents", &leaflet).await;
+    let other = test_support::tenant("other");
+    let stranger = chart.house.user(&other, &["*"]).await;
+    let body = json!({ "identifiers": [{ "value": "900" }], "demographics": { "name": { "family": "Iyer", "given": ["Meena"] } } });
+    let theirs = chart
+        .house
+        .post_as(&stranger, "/api/v1/patients", &body)
+        .await;
+    assert_eq!(theirs.status.as_u16(), 201, "{}", theirs.json);
+    let theirs = format!("{}/documents", theirs.header("location"));
+    let filed = chart.house.post_as(&stranger, &theirs, &leaflet).await;
+    assert_eq!(filed.status.as_u16(), 201, "{}", filed.json);
+    let theirs = filed.header("location").to_owned();
+    for (token, own, others) in [
+        (chart.house.token(), &mine, &theirs),
+        (stranger.as_str(), &theirs, &mine),
+    ] {
+        for part in ["", "/content"] {
+            let shown = chart.house.get_as(token, &format!("{own}{part}")).await;
+            assert_eq!(shown.status.as_u16(), 200, "{part}: {}", shown.json);
+            let hidden = chart.house.get_as(token, &format!("{others}{part}")).await;
+            assert_eq!(hidden.problem(404), "clinical.entry_unknown", "{part}");
+        }
+        let retract = json!({ "reason": "x" });
+        let path = format!("{others}/retract");
+        let refused = chart.house.post_as(token, &path, &retract).await;
+        assert_eq!(refused.problem(404), "clinical.entry_unknown");
+    }
+}
+
 #[tokio::test]
 async fn a_merge_is_seen_before_it_is_made() {
     let chart = Chart::new().await;

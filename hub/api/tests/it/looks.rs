@@ -1,5 +1,7 @@
 //! Who saw whose data: each look at patients' data leaves a row, and what can't be recorded is not shown.
 
+use axum::body::Body;
+use axum::http::{Request, header};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
@@ -106,6 +108,79 @@ async fn every_look_at_a_chart_leaves_a_row_that_names_the_patient() {
         .get("/api/v1/audit?patient=018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c")
         .await
         .problem(404);
+}
+
+/// Looks of `nurse` on record.
+async fn looks(house: &House) -> Vec<Value> {
+    let rows = rows(house, "/api/v1/audit?actor=nurse&limit=500").await;
+    rows.into_iter()
+        .filter(|row| row["action"].as_str().unwrap().starts_with("read."))
+        .collect()
+}
+
+/// What the handler told is on record, whatever of it is narrowed away afterwards; what was not told is not.
+#[tokio::test]
+async fn on_record_is_what_was_shown_and_nothing_else() {
+    let house = House::new().await;
+    house.report("12345", 1, vec![coded("GLU", "104")]).await;
+    let nurse = house
+        .user(&house.tenant, &["patients:read", "results:read"])
+        .await;
+    let patient = house.get("/api/v1/patients?identifier=12345").await.items()[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let results = "/api/v1/results?patient_identifier=12345";
+    let narrowed = house
+        .get_as(&nurse, &format!("{results}&fields=code"))
+        .await;
+    assert!(!narrowed.json.to_string().contains(&patient));
+    let seen = rows(
+        &house,
+        &format!("/api/v1/audit?patient={patient}&actor=nurse"),
+    )
+    .await;
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(seen[0]["object"], "/api/v1/results");
+
+    // refused, unknown, not asked as it must be, not changed: nothing was shown
+    let resource = format!("/fhir/Patient/{patient}");
+    let shown = house.get_as(&nurse, &resource).await;
+    let tag = shown.header("etag").to_owned();
+    assert!(!tag.is_empty());
+    assert_eq!(looks(&house).await.len(), 2);
+    for path in [
+        format!("{results}&fields=no_such_member"),
+        format!("{results}&limit=0"),
+        format!("/api/v1/patients/{patient}/encounters"),
+        "/api/v1/reports/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c".to_owned(),
+    ] {
+        assert!(house.get_as(&nurse, &path).await.status.is_client_error());
+    }
+    let unchanged = Request::get(&resource)
+        .header(header::AUTHORIZATION, format!("Bearer {nurse}"))
+        .header(header::IF_NONE_MATCH, &tag)
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(house.send(unchanged).await.status, 304);
+    assert_eq!(looks(&house).await.len(), 2);
+
+    // a search by POST is a look each time, also under a key
+    let search = || {
+        Request::post("/fhir/Patient/_search")
+            .header(header::AUTHORIZATION, format!("Bearer {nurse}"))
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header("idempotency-key", "one")
+            .body(Body::from("identifier=12345"))
+            .unwrap()
+    };
+    for count in 3..5 {
+        let found = house.send(search()).await;
+        assert_eq!(found.json["entry"].as_array().unwrap().len(), 1);
+        let looks = looks(&house).await;
+        assert_eq!(looks.len(), count);
+        assert_eq!(looks[0]["object"], "/fhir/Patient/_search");
+    }
 }
 
 #[tokio::test]

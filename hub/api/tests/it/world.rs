@@ -74,6 +74,19 @@ impl World {
             .event(&alarm("A1", phase, "2026-03-01T09:00:00Z"))
             .await;
 
+        let mut tx = house.database.tx(&house.tenant).await;
+        let gap = "RAW holds sequences 100 to 102 that the ledger does not";
+        worker_integration::maintain::raise_incident(
+            tx.conn(),
+            &house.tenant,
+            "ledger_gap",
+            "lab",
+            gap,
+        )
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+
         let mut world = Self {
             house,
             ids: HashMap::new(),
@@ -182,6 +195,7 @@ impl World {
             ("/api/v1/alarms/{id}", "/api/v1/alarms?state=all", "id"),
             ("/api/v1/held/{id}", "/api/v1/held", "id"),
             ("/api/v1/dead-letters/{id}", "/api/v1/dead-letters", "id"),
+            ("/api/v1/incidents/{id}", "/api/v1/incidents", "id"),
             ("/api/v1/break-glass/{id}", "/api/v1/break-glass", "id"),
             (
                 "/api/v1/worklists/criticals/{id}",
@@ -251,6 +265,11 @@ impl World {
     pub(crate) fn token(&self, operation: &Operation, own: &str) -> String {
         let is_platform = operation.path.starts_with("/api/v1/platform/");
         if is_platform { &self.platform } else { own }.to_owned()
+    }
+
+    /// Token of somebody who runs the installation.
+    pub(crate) fn platform(&self) -> &str {
+        &self.platform
     }
 
     /// What a list must be asked for.

@@ -10,6 +10,7 @@ use hub_core::governor::Governor;
 use hub_core::publish::{self, NewMessage};
 use hub_core::subject::{self, StreamName};
 use schemas::criticals::EscalateCriticals;
+use schemas::incidents::EscalateIncidents;
 use schemas::{ChannelId, TenantId};
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -49,6 +50,8 @@ pub(super) struct Upkeep {
     /// Opens the key that signs the roots of the audit trail; without it none is signed.
     pub(super) sealer: Option<Sealer>,
     pub(super) inbox_age: time::Duration,
+    /// How long an incident may be open and seen by nobody.
+    pub(super) unseen: time::Duration,
     pub(super) stop: CancellationToken,
 }
 
@@ -62,6 +65,7 @@ pub(super) async fn run(upkeep: Upkeep) {
         tenants,
         sealer,
         inbox_age,
+        unseen,
         stop,
     } = upkeep;
     let mut compared: BTreeMap<(TenantId, ChannelId), u64> = BTreeMap::new();
@@ -96,6 +100,9 @@ pub(super) async fn run(upkeep: Upkeep) {
                 for tenant in &tenants {
                     if let Err(error) = maintain::seal(&pool, tenant).await {
                         tracing::debug!(%error, "the audit trail can't be sealed now");
+                    }
+                    if let Err(error) = escalate_incidents(&backbone, &pool, tenant, unseen).await {
+                        tracing::debug!(%error, "incidents can't be looked through now");
                     }
                 }
                 // once a day, and at the start what is missing
@@ -173,6 +180,29 @@ async fn escalate(backbone: &Backbone, pool: &PgPool, tenant: &TenantId) -> anyh
             at: now.format(&time::format_description::well_known::Rfc3339)?,
         };
         let message = NewMessage::command(tenant, "/maintenance", "criticals", &body);
+        publish::publish(backbone, &message, None).await?;
+    }
+    Ok(())
+}
+
+/// Tells the integration worker when incidents are due that nobody has seen.
+async fn escalate_incidents(
+    backbone: &Backbone,
+    pool: &PgPool,
+    tenant: &TenantId,
+    unseen: time::Duration,
+) -> anyhow::Result<()> {
+    let opened_before = time::OffsetDateTime::now_utc() - unseen;
+    let mut tx = Tx::begin(pool, tenant).await?;
+    let due = worker_integration::queries::any_incident_due(tx.conn(), opened_before).await?;
+    tx.rollback().await?;
+    if due {
+        tracing::error!(%tenant, "incidents are open that nobody has acknowledged: GET /api/v1/incidents");
+        metrics::counter!("hub_incidents_escalated_total").increment(1);
+        let body = EscalateIncidents {
+            opened_before: opened_before.format(&time::format_description::well_known::Rfc3339)?,
+        };
+        let message = NewMessage::command(tenant, "/maintenance", "incidents", &body);
         publish::publish(backbone, &message, None).await?;
     }
     Ok(())

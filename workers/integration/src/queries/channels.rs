@@ -80,6 +80,13 @@ pub struct Incident {
     pub last_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     pub resolved_at: Option<OffsetDateTime>,
+    pub acknowledged_by: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub acknowledged_at: Option<OffsetDateTime>,
+    pub note: Option<String>,
+    /// Nobody had seen it in time.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub escalated_at: Option<OffsetDateTime>,
 }
 
 /// Incidents, newest first; `before` is the keyset.
@@ -93,7 +100,9 @@ pub async fn incidents(
     limit: i64,
 ) -> Result<Vec<Incident>, sqlx::Error> {
     sqlx::query_as(
-        "select id, kind, dedup_key, detail, count, first_at, last_at, resolved_at from integration.incidents
+        "select id, kind, dedup_key, detail, count, first_at, last_at, resolved_at, acknowledged_by, acknowledged_at, note,
+                escalated_at
+         from integration.incidents
          where (not $1 or resolved_at is null) and id < coalesce($2, 9223372036854775807)
          order by id desc limit $3",
     )
@@ -101,6 +110,24 @@ pub async fn incidents(
     .bind(before)
     .bind(limit)
     .fetch_all(conn)
+    .await
+}
+
+/// Is there an incident that is open since before this time, that nobody has seen, and that was not escalated yet?
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn any_incident_due(
+    conn: &mut PgConnection,
+    opened_before: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (
+             select from integration.incidents
+             where resolved_at is null and acknowledged_at is null and escalated_at is null and first_at < $1)",
+    )
+    .bind(opened_before)
+    .fetch_one(conn)
     .await
 }
 

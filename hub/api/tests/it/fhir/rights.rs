@@ -106,6 +106,95 @@ async fn a_chart_opens_by_the_caller_s_places_and_an_emergency_is_on_record() {
     );
 }
 
+/// Everything of a chart as this caller finds it: by the patient, by its own id, with its history.
+async fn parts_of(house: &House, patient: &str) -> Vec<String> {
+    let mut paths = vec![format!("/fhir/Patient/{patient}/$everything")];
+    for kind in PARTS {
+        let list = format!("/fhir/{kind}?patient={patient}");
+        let found = house.get(&list).await;
+        let id = matches(&found)[0]["id"].as_str().unwrap();
+        paths.push(format!("/fhir/{kind}/{id}"));
+        paths.push(format!("/fhir/{kind}/{id}/_history"));
+        paths.push(list);
+    }
+    paths
+}
+
+#[tokio::test]
+async fn a_restricted_chart_is_as_closed_here_as_anywhere() {
+    let house = House::new().await;
+    let patient = patient_on(&house, "1001", 1, "WARD-A").await;
+    let other = patient_on(&house, "1002", 2, "WARD-A").await;
+    order(&house, "1001", "T-1").await;
+    pulse(&house, "1001", "72", "2026-03-01T09:00:00Z").await;
+    let paths = parts_of(&house, &patient).await;
+    let rights = [
+        "patients:read",
+        "encounters:read",
+        "orders:read",
+        "results:read",
+        "vitals:read",
+        "glass:break",
+    ];
+    let token = house.user(&house.tenant, &rights).await;
+    let nurse = nurse(&house, "asha", "WARD-A").await;
+    for path in &paths {
+        resource(&house.get_as(&token, path).await);
+    }
+    let restriction = format!("/api/v1/patients/{patient}/restriction");
+    let restrict =
+        |restricted: bool| json!({ "restricted": restricted, "reason": "member of staff" });
+    house.post(&restriction, &restrict(true)).await.ok();
+    for path in &paths {
+        let refused = house.get_as(&token, path).await;
+        assert_eq!(outcome(&refused, 403), "auth.relationship", "{path}");
+        // who cares for him, and who may open restricted charts
+        resource(&house.get_as(&nurse, path).await);
+        resource(&house.get(path).await);
+    }
+    // a search that names no patient shows the others only
+    for visits in ["Encounter?identifier=V-1,V-2", "Encounter?identifier=V-1"] {
+        let found = house.get_as(&token, &format!("/fhir/{visits}")).await;
+        let expected = usize::from(visits.contains("V-2"));
+        assert_eq!(matches(&found).len(), expected, "{visits}");
+        assert!(!found.json.to_string().contains(&patient), "{visits}");
+    }
+    resource(
+        &house
+            .get_as(&token, &format!("/fhir/Patient/{other}/$everything"))
+            .await,
+    );
+    let emergency = json!({ "patient_id": patient, "reason": "unconscious, allergies unknown" });
+    let broken = house
+        .post_as(&token, "/api/v1/break-glass", &emergency)
+        .await;
+    assert_eq!(broken.status.as_u16(), 201, "{}", broken.json);
+    resource(&house.get_as(&token, &paths[1]).await);
+    house.post(&restriction, &restrict(false)).await.ok();
+    for path in &paths {
+        resource(&house.get_as(&token, path).await);
+    }
+}
+
+#[tokio::test]
+async fn where_a_relationship_is_demanded_a_role_alone_opens_no_chart_here_either() {
+    let house = House::with(|state| state.with_care_relationship(true)).await;
+    let patient = patient_on(&house, "1001", 1, "WARD-A").await;
+    order(&house, "1001", "T-1").await;
+    let paths = parts_of(&house, &patient).await;
+    let (id, tokens) = house.staff("ravi").await;
+    house.grant(&id, &json!({ "role": "doctor" })).await;
+    let doctor = tokens["access_token"].as_str().unwrap();
+    let nurse = nurse(&house, "asha", "WARD-A").await;
+    for path in &paths {
+        let refused = house.get_as(doctor, path).await;
+        assert_eq!(outcome(&refused, 403), "auth.relationship", "{path}");
+        resource(&house.get_as(&nurse, path).await);
+    }
+    let by_number = house.get_as(doctor, "/fhir/Encounter?identifier=V-1").await;
+    assert!(matches(&by_number).is_empty());
+}
+
 #[tokio::test]
 async fn what_one_permission_does_not_show_is_left_out_aloud() {
     // what a user may do is believed for some seconds: a house for each

@@ -17,8 +17,10 @@ impl Chart<'_> {
         let path = format!("{}/{part}", self.of);
         let answer = self.house.post(&path, body).await;
         assert_eq!(answer.status.as_u16(), 201, "{part}: {}", answer.json);
-        let place = answer.header("location");
-        place.rsplit('/').next().unwrap().to_owned()
+        // what can't be read alone is placed in its list
+        let place = answer.header("location").rsplit('/').next();
+        let id = answer.json["answer"]["id"].as_str().or(place);
+        id.unwrap().to_owned()
     }
 
     async fn step(&self, path: &str, body: &Value) {
