@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -56,6 +57,17 @@ impl Look {
                 permission,
             });
         }
+    }
+}
+
+/// Whose data an answer shows, where it does not say so itself: the bytes of a document, what stands beside an entry of a chart.
+/// Goes with the answer as an extension.
+#[derive(Debug, Clone)]
+pub(crate) struct ShownOf(Vec<Uuid>);
+
+impl ShownOf {
+    pub(crate) fn these(patients: impl IntoIterator<Item = Option<Uuid>>) -> Extension<Self> {
+        Extension(Self(patients.into_iter().flatten().collect()))
     }
 }
 
@@ -157,7 +169,12 @@ pub(crate) async fn on_record(
             Err(_) => return Problem::internal().into_response(),
         }
     };
-    for id in ids_of(&path) {
+    let beside = parts.extensions.get::<ShownOf>();
+    for id in beside
+        .into_iter()
+        .flat_map(|of| of.0.iter().copied())
+        .chain(ids_of(&path))
+    {
         if !patients.contains(&id) {
             patients.push(id);
         }
@@ -191,8 +208,9 @@ fn ids_of(path: &str) -> impl Iterator<Item = Uuid> + '_ {
 }
 
 /// Members of our answers that name a record of a patient, and the references of FHIR.
-const NAMED: [&[u8]; 4] = [
+const NAMED: [&[u8]; 5] = [
     b"\"patient_id\":\"",
+    b"\"named_patient_id\":\"",
     b"\"merged_into\":\"",
     b"\"Patient/",
     b"/Patient/",

@@ -293,8 +293,5 @@ async fn the_api_speaks_https_and_lets_in_who_has_a_certificate_of_ours() {
         None,
         "without a certificate"
     );
-    assert!(
-        !tests::Rest::new(process.api()).is_ready().await,
-        "without TLS"
-    );
+    assert!(!Rest::new(process.api()).is_ready().await, "without TLS");
 }

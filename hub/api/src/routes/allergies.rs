@@ -1,8 +1,8 @@
 //! Allergies, and that none are known.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use axum::{Extension, Json};
 use schemas::chart::{self, Content, EndNoAllergies, EntryAction, RecordAllergy, StateNoAllergies};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ use crate::auth::permission::{AllergiesWrite, CanSomewhere, ChartsRead};
 use crate::command::Accepted;
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
+use crate::looks::ShownOf;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::reads::chart as reads;
@@ -324,16 +325,15 @@ async fn versions(
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
-) -> Result<Json<Page<EntryVersion>>, Problem> {
+) -> Result<(Extension<ShownOf>, Json<Page<EntryVersion>>), Problem> {
     let desk = Desk {
         state: &state,
         trace: &trace,
         can: &can,
     };
     let mut tx = desk.tx().await?;
-    desk.entry(&mut tx, None, id).await?;
+    let (_, patient, _) = desk.entry(&mut tx, None, id).await?;
     let rows = queries::chart_history(tx.conn(), id).await?;
-    Ok(Json(Page::whole(
-        rows.into_iter().map(EntryVersion::of).collect(),
-    )))
+    let versions = rows.into_iter().map(EntryVersion::of).collect();
+    Ok((ShownOf::these([patient]), Json(Page::whole(versions))))
 }

@@ -1,8 +1,8 @@
 //! Correcting results of reports by hand.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use axum::{Extension, Json};
 use schemas::rounds::AmendResult;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -16,6 +16,7 @@ use super::charting::Desk;
 use crate::auth::permission::{CanSomewhere, Permission, ResultsAmend, ResultsRead};
 use crate::command::Accepted;
 use crate::extract::{Body, Segment};
+use crate::looks::ShownOf;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -28,22 +29,22 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(amendments))
 }
 
-/// The lane of a report, its chart opened; a report of nobody needs the permission alone.
+/// The lane of a report, its chart opened, and its patient; a report of nobody needs the permission alone.
 async fn lane<P: Permission>(
     desk: &Desk<'_, P>,
     tx: &mut hub_core::Tx<'_>,
     id: Uuid,
-) -> Result<String, Problem> {
+) -> Result<(String, Option<Uuid>), Problem> {
     let report = queries::report(tx.conn(), id)
         .await?
         .map(|(report, _)| report)
         .ok_or_else(|| Problem::unknown("clinical.report_unknown", "no report has this id"))?;
     match report.subject_key {
         Some(subject) => {
-            desk.opened(tx, subject).await?;
-            Ok(subject.to_string())
+            let (patient, _) = desk.opened(tx, subject).await?;
+            Ok((subject.to_string(), patient))
         }
-        None => Ok(id.to_string()),
+        None => Ok((id.to_string(), None)),
     }
 }
 
@@ -89,7 +90,7 @@ async fn amend(
     };
     let aggregate = {
         let mut tx = desk.tx().await?;
-        lane(&desk, &mut tx, id).await?
+        lane(&desk, &mut tx, id).await?.0
     };
     let command = AmendResult {
         report_id: id,
@@ -131,24 +132,24 @@ async fn amendments(
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
-) -> Result<Json<Page<Amended>>, Problem> {
+) -> Result<(Extension<ShownOf>, Json<Page<Amended>>), Problem> {
     let desk = Desk {
         state: &state,
         trace: &trace,
         can: &can,
     };
     let mut tx = desk.tx().await?;
-    lane(&desk, &mut tx, id).await?;
+    let (_, patient) = lane(&desk, &mut tx, id).await?;
     let rows = queries::result_amendments(tx.conn(), id).await?;
-    Ok(Json(Page::whole(
-        rows.into_iter()
-            .map(|row| Amended {
-                item: row.item,
-                version: row.version,
-                actor: row.actor,
-                reason: row.reason,
-                at: row.at,
-            })
-            .collect(),
-    )))
+    let amended = rows
+        .into_iter()
+        .map(|row| Amended {
+            item: row.item,
+            version: row.version,
+            actor: row.actor,
+            reason: row.reason,
+            at: row.at,
+        })
+        .collect();
+    Ok((ShownOf::these([patient]), Json(Page::whole(amended))))
 }

@@ -19,6 +19,7 @@ use crate::auth::permission::{
 use crate::backbone::BackboneError;
 use crate::extract::{Params, Segment};
 use crate::if_match::tagged;
+use crate::looks::ShownOf;
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::care::{self as reads, OrderFilter, ResultFilter, Scope, Versions};
@@ -330,6 +331,7 @@ async fn attachment(
     // a sender's media type is his word: a browser must not open what it names
     let disposition = format!("attachment; filename=\"{sha256}.bin\"");
     Ok((
+        ShownOf::these([report.report.patient_id]),
         [
             (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
             (header::CONTENT_DISPOSITION, disposition),

@@ -21,6 +21,7 @@ use crate::backbone::BackboneError;
 use crate::command::Accepted;
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
+use crate::looks::ShownOf;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -228,10 +229,13 @@ async fn content(
         trace: &trace,
         can: &can,
     };
-    let document = {
+    let (document, patient) = {
         let mut tx = desk.tx().await?;
         let (row, patient, _) = desk.entry(&mut tx, Some("document"), id).await?;
-        crate::reads::chart::view::<Document>(row, patient)?
+        (
+            crate::reads::chart::view::<Document>(row, patient)?,
+            patient,
+        )
     };
     let bytes = state
         .backbone
@@ -239,6 +243,7 @@ async fn content(
         .await?
         .ok_or(BackboneError::Gone)?;
     Ok((
+        ShownOf::these([patient]),
         [
             (header::CONTENT_TYPE, document.content.media_type.clone()),
             (

@@ -1,9 +1,9 @@
 //! The gates of a discharge, each cleared by who answers for it; and how many days a stay counts.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use axum::{Extension, Json};
 use schemas::stays::{Gate, Step};
 use serde::Deserialize;
 use time::{Duration, Time};
@@ -21,6 +21,7 @@ use crate::auth::permission::{
 use crate::command::Accepted;
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
+use crate::looks::ShownOf;
 use crate::page::{Moment, Page};
 use crate::problem::Problem;
 use crate::reads::stays::{self as reads, PolicyName};
@@ -53,17 +54,17 @@ async fn gates(
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
-) -> Result<Json<Page<DischargeGate>>, Problem> {
+) -> Result<(Extension<ShownOf>, Json<Page<DischargeGate>>), Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::open(&state, &trace, &can.who, EncountersRead::NAME, &mut tx, id).await?;
+    let known = reads::open(&state, &trace, &can.who, EncountersRead::NAME, &mut tx, id).await?;
     let blocking = queries::blocking(tx.conn(), id).await?;
     let gates = queries::gates(tx.conn(), id).await?;
-    Ok(Json(Page::whole(
-        gates
-            .into_iter()
-            .map(|row| DischargeGate::of(id, row, &blocking))
-            .collect(),
-    )))
+    let gates = gates
+        .into_iter()
+        .map(|row| DischargeGate::of(id, row, &blocking))
+        .collect();
+    let shown = ShownOf::these(known.keys.into_values());
+    Ok((shown, Json(Page::whole(gates))))
 }
 
 /// A gate is cleared.
@@ -258,7 +259,7 @@ async fn bed_days(
     trace: Trace,
     Segment(id): Segment<Uuid>,
     Params(asked): Params<Counting>,
-) -> Result<Json<BedDays>, Problem> {
+) -> Result<(Extension<ShownOf>, Json<BedDays>), Problem> {
     let grace = asked.grace_hours.unwrap_or_default();
     if !(0.0..=24.0).contains(&grace) {
         return Err(Problem::invalid("grace_hours", "must be from 0 to 24"));
@@ -271,7 +272,7 @@ async fn bed_days(
         },
     )?;
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::open(&state, &trace, &can.who, EncountersRead::NAME, &mut tx, id).await?;
+    let known = reads::open(&state, &trace, &can.who, EncountersRead::NAME, &mut tx, id).await?;
     reads::days(
         &mut tx,
         id,
@@ -281,7 +282,7 @@ async fn bed_days(
         asked.zone.as_deref(),
     )
     .await?
-    .map(Json)
+    .map(|days| (ShownOf::these(known.keys.into_values()), Json(days)))
     .ok_or_else(|| {
         Problem::new(
             StatusCode::CONFLICT,

@@ -332,6 +332,33 @@ async fn other_tenants_charts_are_not_there() {
     assert_eq!(answer.problem(404), "clinical.entry_unknown");
 }
 
+/// Bytes and versions say nothing of their patient; the trail does.
+#[tokio::test]
+async fn a_look_at_a_document_s_bytes_or_an_entry_s_versions_names_the_patient() {
+    let chart = Chart::new().await;
+    let leaflet = json!({ "title": "Leaflet", "document_kind": "other", "media_type": "text/plain",
+        "content_base64": STANDARD.encode(b"rest in bed") });
+    let document = chart.made("documents", &leaflet).await;
+    let entry = document.rsplit('/').next().unwrap();
+    for path in [
+        format!("{document}/content"),
+        format!("/api/v1/chart-entries/{entry}/versions"),
+    ] {
+        assert_eq!(chart.house.get(&path).await.status.as_u16(), 200);
+        let seen = chart
+            .house
+            .get(&format!("/api/v1/audit?patient={}", chart.patient))
+            .await;
+        assert!(
+            seen.items()
+                .iter()
+                .any(|row| row["object"] == path.as_str()),
+            "{path}: {}",
+            seen.json
+        );
+    }
+}
+
 /// The bytes lie in the store under their digest, which another hospital may know: it has the same leaflet.
 #[tokio::test]
 async fn a_document_is_its_own_hospitals_also_where_another_has_the_same_bytes() {

@@ -150,6 +150,22 @@ async fn measured(world: &mut World, patient: &str) {
             &json!({ "reason": "COPD with hypercapnia" }),
         )
         .await;
+    let results = world
+        .house
+        .get("/api/v1/results?patient_identifier=12345&held=false&status=F")
+        .await;
+    // the others are for the steps of verification
+    let result = results
+        .items()
+        .iter()
+        .find(|result| result["verification"].is_null())
+        .unwrap();
+    let amended = result["report_id"].as_str().unwrap().to_owned();
+    world.says(
+        "POST /reports/{id}/amend",
+        json!({ "item": result["item"], "version": result["version"], "value": "4.2", "reason": "haemolysed, measured again" }),
+    );
+    world.at("POST /reports/{id}/amend", &amended);
     world.known("/observations/{id}", &breaths);
     world.known("/scores/{id}", &score);
     world.known("/tasks/{id}", &task);
