@@ -256,7 +256,7 @@ pub(super) fn to_stored(content: &Content) -> Value {
         .unwrap_or_default()
 }
 
-pub(super) fn from_stored(kind: &str, body: Value) -> Option<Content> {
+pub(super) fn from_stored(kind: &str, body: &Value) -> Option<Content> {
     serde_json::from_value(serde_json::json!({ "kind": kind, "content": body })).ok()
 }
 
@@ -328,6 +328,6 @@ mod tests {
         });
         let stored = to_stored(&content);
         assert!(stored.get("lines").is_some(), "{stored}");
-        assert_eq!(from_stored("prescription", stored), Some(content));
+        assert_eq!(from_stored("prescription", &stored), Some(content));
     }
 }

@@ -124,7 +124,7 @@ pub(crate) async fn open(
             format!("it was changed since: it is version {} now", row.version),
         )));
     }
-    let Some(content) = from_stored(&row.kind, row.body.0) else {
+    let Some(content) = from_stored(&row.kind, &row.body.0) else {
         return Err(sqlx::Error::Decode(
             "the body of a chart entry is not of its kind".into(),
         ));

@@ -261,8 +261,10 @@ pub(super) async fn current(
     pack: &News2,
     round: &Round<'_>,
 ) -> Result<Option<Value>, sqlx::Error> {
+    /// Version, state, total, missing parts, response.
+    type Standing = (i16, String, Option<i16>, Vec<String>, Option<String>);
     let id = round.score_id(tx, pack);
-    let row: Option<(i16, String, Option<i16>, Vec<String>, Option<String>)> = sqlx::query_as(
+    let row: Option<Standing> = sqlx::query_as(
         "select version, state, total, missing, response from clinical.scores where id = $1 and superseded_at is null",
     )
     .bind(id)

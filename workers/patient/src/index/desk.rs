@@ -255,13 +255,14 @@ impl Index {
         let Some(record) = self.records.get_mut(&id) else {
             return Effect::None;
         };
+        let told = json!(changed);
         let mut changes = Vec::new();
         if !changed.is_empty() {
             record.change(envelope.id);
             changes.push(Change::Updated(PatientUpdated {
                 patient_id: id,
                 version: record.version,
-                changed: changed.clone(),
+                changed,
             }));
             self.acts.push(Act {
                 actor: done.actor.to_owned(),
@@ -269,17 +270,18 @@ impl Index {
                 patient: id,
                 reason: done.reason.map(str::to_owned),
                 event: envelope.id,
-                detail: json!({ "changed": changed }),
+                detail: json!({ "changed": told }),
             });
         }
         Effect::Changed {
-            answer: Some(json!({ "id": id, "version": record.version, "changed": changed })),
+            answer: Some(json!({ "id": id, "version": record.version, "changed": told })),
             changes,
         }
     }
 }
 
 /// Who did what, and why.
+#[derive(Clone, Copy)]
 struct Done<'d> {
     actor: &'d str,
     action: &'static str,
