@@ -71,7 +71,7 @@ fuzz: setup ## every fuzz target for FUZZ_SECONDS (default 60); needs cargo-fuzz
 	@# libFuzzer's instrumentation is an unstable flag of rustc; the toolchain stays the pinned one.
 	@for target in $$(cargo fuzz list --fuzz-dir $(FUZZ_DIR)); do \
 	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
-	  RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir $(FUZZ_DIR) $$target -- -max_total_time=$(FUZZ_SECONDS); \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir $(FUZZ_DIR) $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
 fmt: ## format the sources

@@ -250,11 +250,19 @@ impl Core {
         self.wait_up()
     }
 
-    /// Sends a signal to the server alone (freeze, thaw).
-    pub(crate) fn signal(&self, signal: Signal) {
-        let situation = self.lock();
-        if let Some(pid) = situation.pid {
-            processes::signal(pid, signal);
+    /// Holds the server alone, not what it started, where it stands: when this returns none of its threads runs.
+    pub(crate) fn freeze(&self) {
+        let pid = self.lock().pid;
+        if let Some(pid) = pid {
+            processes::signal(pid, Signal::SIGSTOP);
+            processes::wait_still(pid, Duration::from_secs(2));
+        }
+    }
+
+    /// Ends [`freeze`](Self::freeze).
+    pub(crate) fn thaw(&self) {
+        if let Some(pid) = self.lock().pid {
+            processes::signal(pid, Signal::SIGCONT);
         }
     }
 

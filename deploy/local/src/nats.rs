@@ -141,14 +141,14 @@ impl NatsServer {
         self.on_core(Core::wait_up).await
     }
 
-    /// SIGSTOP: it holds its connections and answers nothing.
+    /// SIGSTOP: it holds its connections and answers nothing, from the moment this returns.
     pub fn freeze(&self) {
-        self.keeper.core().signal(Signal::SIGSTOP);
+        self.keeper.core().freeze();
     }
 
     /// Ends [`freeze`](Self::freeze).
     pub fn thaw(&self) {
-        self.keeper.core().signal(Signal::SIGCONT);
+        self.keeper.core().thaw();
     }
 
     /// SIGTERM, and after 4 s SIGKILL. It stays down until [`restart`](Self::restart).

@@ -13,7 +13,6 @@ mod psql;
 use crate::keeper::{Core, Keeper, Program, ServerState};
 use crate::{Error, Result, Tools, off_thread};
 use cluster::Cluster;
-use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -162,12 +161,12 @@ impl Postgres {
 
     /// SIGSTOP for the postmaster alone: no new connections, the others work on.
     pub fn freeze(&self) {
-        self.keeper.core().signal(Signal::SIGSTOP);
+        self.keeper.core().freeze();
     }
 
     /// Ends [`freeze`](Self::freeze).
     pub fn thaw(&self) {
-        self.keeper.core().signal(Signal::SIGCONT);
+        self.keeper.core().thaw();
     }
 
     /// Fast shutdown; after 5 s an immediate one (the next start recovers), then SIGKILL. It stays down until

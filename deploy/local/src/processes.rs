@@ -70,6 +70,34 @@ pub(crate) fn signal(pid: Pid, signal: Signal) {
     let _ = kill(pid, signal);
 }
 
+/// True when every thread of `pid` stands still. The kernel takes a SIGSTOP at once but stops each thread only where
+/// it next looks; until then it goes on answering.
+fn stands_still(pid: Pid) -> bool {
+    let tasks: Vec<_> = std::fs::read_dir(file(pid, "task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect();
+    tasks.iter().all(|task| {
+        std::fs::read_to_string(task.path().join("stat")).is_ok_and(|stat| {
+            stat.rsplit_once(')')
+                .is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
+        })
+    })
+}
+
+/// Waits until every thread stands still after a SIGSTOP; false when one still runs by the deadline.
+pub(crate) fn wait_still(pid: Pid, within: Duration) -> bool {
+    let deadline = Instant::now() + within;
+    while alive(pid) && !stands_still(pid) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
 /// Waits until all are gone; false when some are not by the deadline.
 pub(crate) fn wait_gone(pids: &[Pid], within: Duration) -> bool {
     let deadline = Instant::now() + within;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use hub_api::{ApiLimits, ApiState, Rates};
 use hub_core::backbone::{Backbone, request_bucket, settings_bucket, sync_check};
 use hub_core::config::{Loaded, Problem};
+use hub_core::db::Kept;
 use hub_core::governor::Governor;
 use hub_core::relay::Relay;
 use hub_core::retry::Pauses;
@@ -466,7 +467,7 @@ impl Workers<'_> {
         let runner = WorkerRunner {
             worker: Arc::new(worker),
             backbone: self.backbone.clone(),
-            pool: self.pool.clone(),
+            database: Kept::new(self.pool.clone()).into(),
             lock_options: (*self.pool.connect_options()).clone(),
             outbox: Arc::clone(self.outbox),
             governor: self.governor.clone(),

@@ -109,12 +109,15 @@ pub struct PostgresSettings {
     /// The same for the role that owns the tables; needed by `hub migrate` only.
     pub owner_url: Option<Secret>,
     /// Connections of one process.
-    #[serde(default = "sixteen")]
+    #[serde(default = "twenty")]
     pub max_connections: u32,
 }
 
-fn sixteen() -> u32 {
-    16
+/// Each worker and the relay keep one of their half, and something must be left for what comes now and then.
+const FEWEST_CONNECTIONS: u32 = 16;
+
+fn twenty() -> u32 {
+    20
 }
 
 /// `[encryption]`
@@ -425,6 +428,12 @@ impl Loaded {
                 line: None,
                 message: format!("[api] address `{}` is not host:port", config.api.address),
             });
+        }
+        if config.postgres.max_connections < FEWEST_CONNECTIONS {
+            found.push(self.problem_of_file(format!(
+                "[postgres] max_connections is {}: the workers keep six, and half are the API's; use {FEWEST_CONNECTIONS} or more",
+                config.postgres.max_connections
+            )));
         }
         for fault in config.api.faults() {
             found.push(self.problem_of_file(format!("[api] {fault}")));

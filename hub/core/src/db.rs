@@ -1,10 +1,84 @@
 //! Postgres: the pool, and a transaction that belongs to one tenant.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemas::TenantId;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Transaction};
+
+/// A connection that its owner keeps from one transaction to the next. A pool asks a connection whether it lives whenever it
+/// is put back: a round trip more for each short transaction.
+pub struct Kept {
+    pool: PgPool,
+    connection: Option<PoolConnection<Postgres>>,
+    used: Instant,
+    /// When its plans were made, and how old they may grow.
+    planned: Instant,
+    plans_last: Duration,
+}
+
+impl Kept {
+    /// Takes one of the pool's connections when it is first needed.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            connection: None,
+            used: Instant::now(),
+            planned: Instant::now(),
+            plans_last: FIRST_PLANS,
+        }
+    }
+
+    /// Begins a transaction and sets its tenant.
+    ///
+    /// # Errors
+    /// The database is out of reach or refuses.
+    pub async fn begin(&mut self, tenant: &TenantId) -> Result<Tx<'_>, sqlx::Error> {
+        let kept = match self.connection.take() {
+            Some(mut kept) if self.used.elapsed() > RESTED => {
+                kept.ping().await.is_ok().then_some(kept)
+            }
+            kept => kept,
+        };
+        let connection = match kept {
+            Some(kept) => kept,
+            None => self.pool.acquire().await?,
+        };
+        self.used = Instant::now();
+        let begin = if self.planned.elapsed() > self.plans_last {
+            self.planned = self.used;
+            self.plans_last = (self.plans_last * 2).min(LAST_PLANS);
+            AssertSqlSafe(format!("discard plans; {}", begin_for(tenant)))
+        } else {
+            AssertSqlSafe(begin_for(tenant))
+        };
+        let connection: &mut PgConnection = self.connection.insert(connection);
+        Ok(Tx {
+            tenant: tenant.clone(),
+            inner: connection.begin_with(begin).await?,
+        })
+    }
+
+    /// A transaction failed: the next one gets a connection of which the pool knows that it lives.
+    pub fn failed(&mut self) {
+        self.connection = None;
+    }
+}
+
+/// The plans of a kept connection are made anew after this, then after twice as long, and so on: those that were made while the
+/// tables were all but empty would read far too much of them until statistics are gathered.
+const FIRST_PLANS: Duration = Duration::from_millis(250);
+const LAST_PLANS: Duration = Duration::from_secs(600);
+/// A kept connection that has rested this long is asked whether it lives.
+const RESTED: Duration = Duration::from_secs(5);
+
+/// One round trip instead of two: most transactions are short.
+fn begin_for(tenant: &TenantId) -> String {
+    // a tenant's name has no character that would need a quote (`TenantId::new`)
+    format!("begin; select set_config('hub.tenant', '{tenant}', true)")
+}
 
 /// A transaction in which only one tenant's rows exist (row-level security, design.md §4.7).
 pub struct Tx<'p> {
@@ -18,6 +92,7 @@ impl Tx<'_> {
     /// # Errors
     /// The database is out of reach or refuses.
     pub async fn begin(pool: &PgPool, tenant: &TenantId) -> Result<Tx<'static>, sqlx::Error> {
+<<<<<<< HEAD
         // one round trip instead of two: most transactions are short. A tenant's name has no character that would need a
         // quote (`TenantId::new`)
         let begin = format!("begin; select set_config('hub.tenant', '{tenant}', true)");
@@ -46,9 +121,11 @@ impl Tx<'_> {
         begin: String,
     ) -> Result<Tx<'static>, sqlx::Error> {
         let inner = pool.begin_with(AssertSqlSafe(begin)).await?;
+=======
+>>>>>>> main
         Ok(Tx {
             tenant: tenant.clone(),
-            inner,
+            inner: pool.begin_with(AssertSqlSafe(begin_for(tenant))).await?,
         })
     }
 

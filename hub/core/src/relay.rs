@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::backbone::{Backbone, PublishError, ToPublish};
-use crate::db::Tx;
+use crate::db::Kept;
 use crate::governor::Governor;
 use crate::record::Record;
 use crate::retry::Pauses;
@@ -24,7 +24,7 @@ use crate::telemetry::{Kind, Span, SpanContext, Value, export};
 const BATCH: i64 = 256;
 /// How often the outbox is looked at when nobody says that it has something (another process may have died
 /// between commit and publish).
-const POLL: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_secs(2);
 
 /// The relay of one process. One relay at a time publishes a tenant's rows.
 pub struct Relay {
@@ -49,6 +49,9 @@ impl Relay {
     /// Runs until `stop`.
     pub async fn run(self) {
         let mut pauses = Pauses::for_backbone();
+        let mut database = Kept::new(self.pool.clone());
+        // what the process before left unsaid
+        self.outbox.notify_one();
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -59,7 +62,7 @@ impl Relay {
             for tenant in &tenants {
                 loop {
                     let turn = self.governor.turn().await;
-                    let published = self.publish(tenant).await;
+                    let published = self.publish(&mut database, tenant).await;
                     drop(turn);
                     match published {
                         // who says more from now on also calls
@@ -69,6 +72,7 @@ impl Relay {
                         }
                         Ok(_) => pauses.reset(),
                         Err(error) => {
+                            database.failed();
                             metrics::counter!("hub_relay_failures_total").increment(1);
                             tracing::debug!(%error, "the outbox can't be published now");
                             if !pauses.wait(&self.stop).await {
@@ -82,8 +86,8 @@ impl Relay {
         }
     }
 
-    async fn publish(&self, tenant: &TenantId) -> Result<u64, RelayError> {
-        let mut tx = Tx::begin(&self.pool, tenant).await?;
+    async fn publish(&self, database: &mut Kept, tenant: &TenantId) -> Result<u64, RelayError> {
+        let mut tx = database.begin(tenant).await?;
         let mine: bool = sqlx::query_scalar(
             "select pg_try_advisory_xact_lock(hashtextextended('relay:' || $1, 0))",
         )
@@ -91,6 +95,7 @@ impl Relay {
         .fetch_one(tx.conn())
         .await?;
         if !mine {
+            tx.rollback().await?;
             return Ok(0);
         }
         let rows = sqlx::query("select id, subject, headers, body from integration.outbox where published_at is null order by id limit $1")
@@ -98,6 +103,7 @@ impl Relay {
             .fetch_all(tx.conn())
             .await?;
         if rows.is_empty() {
+            tx.rollback().await?;
             return Ok(0);
         }
         let mut ids: Vec<i64> = Vec::with_capacity(rows.len());

@@ -1,6 +1,7 @@
 //! What a worker is, and what it may say. The runner is in [`runner`].
 
 use std::future::Future;
+use std::time::Duration;
 
 use schemas::{Body, CatalogueEntry, MessageKind};
 use uuid::Uuid;
@@ -25,6 +26,9 @@ pub trait Worker: Send + Sync + 'static {
     const NAME: &'static str;
     /// Names of the events and commands it applies.
     const CONSUMES: &'static [&'static str];
+    /// How long an event that comes alone waits for others to share its transaction. Nothing, for what somebody may be
+    /// waiting to see; commands never wait.
+    const LINGER: Duration = Duration::ZERO;
 
     /// Applies a batch: messages of one tenant, none applied before, each lane's in its order.
     ///

@@ -13,6 +13,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) changes: Changes,
     causes: BTreeSet<usize>,
     touched: BTreeMap<Uuid, usize>,
+    new: BTreeSet<Uuid>,
 }
 
 #[derive(Default)]
@@ -47,17 +48,29 @@ impl<'a> Batch<'a> {
             changes: Changes::default(),
             causes: BTreeSet::new(),
             touched: BTreeMap::new(),
+            new: BTreeSet::new(),
         }
     }
 
     /// Something is known of a report that its verification may depend on; `slot` is the message that brought it.
     pub(crate) fn touch(&mut self, report: Uuid, slot: usize) {
+        self.new.remove(&report);
         self.touched.insert(report, slot);
     }
 
-    /// What was touched, each with the message that did it last.
-    pub(crate) fn take_touched(&mut self) -> BTreeMap<Uuid, usize> {
-        std::mem::take(&mut self.touched)
+    /// As [`Batch::touch`], of a report that this transaction made: nothing of it was replaced and nobody else can see it.
+    pub(crate) fn touch_new(&mut self, report: Uuid, slot: usize) {
+        self.new.insert(report);
+        self.touched.insert(report, slot);
+    }
+
+    /// What was touched, each with the message that did it last; and which of it was on file before.
+    pub(crate) fn take_touched(&mut self) -> (BTreeMap<Uuid, usize>, Vec<Uuid>) {
+        let touched = std::mem::take(&mut self.touched);
+        let new = std::mem::take(&mut self.new);
+        let before = touched.keys().filter(|id| !new.contains(id)).copied();
+        let before = before.collect();
+        (touched, before)
     }
 
     /// Places of all messages of one name, in order.

@@ -210,7 +210,7 @@ async fn file_new(
         };
         batch.say(filing.slot, &filed);
         if filed.to_verify {
-            batch.touch(filing.new_id, filing.slot);
+            batch.touch_new(filing.new_id, filing.slot);
         }
         say_held(batch, filing, filing.new_id, &held);
         batch.changes.reports += 1;

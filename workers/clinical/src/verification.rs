@@ -71,12 +71,12 @@ pub(crate) async fn judge(
     channels: &BTreeSet<ChannelId>,
     packs: &RulePacks,
 ) -> Result<(), sqlx::Error> {
-    let mut touched: BTreeMap<Uuid, usize> = batch.take_touched();
+    let (mut touched, before) = batch.take_touched();
     if touched.is_empty() {
         return Ok(());
     }
     let reports: Vec<Uuid> = touched.keys().copied().collect();
-    let retired = writes::retire(tx, &reports).await?;
+    let retired = writes::retire(tx, &before).await?;
     let mut candidates = candidates::load(tx, &reports, channels).await?;
     if candidates.is_empty() && retired == 0 {
         return Ok(());
@@ -115,6 +115,13 @@ pub(crate) async fn judge(
             touched.entry(run.report_id).or_insert(*slot);
         }
     }
+    let mut on_file = before;
+    on_file.extend(
+        runs.iter()
+            .map(|run| run.report_id)
+            .filter(|id| touched.contains_key(id)),
+    );
+    release::lock(tx, &on_file).await?;
     release::settle(tx, batch, &touched, packs.autoverify.release).await
 }
 

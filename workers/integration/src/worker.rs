@@ -1,5 +1,7 @@
 //! The worker: facts are gathered and written together, a command is carried out between them in its place.
 
+use std::time::Duration;
+
 use hub_core::{Envelope, Refusal, Tx, Verdict, Worker, WorkerError};
 use schemas::Body;
 use schemas::commands::{RecordAccess, ResolveDead, ResolveHeld, SetChannelState};
@@ -37,6 +39,8 @@ impl Worker for IntegrationWorker {
         AcknowledgeIncident::NAME,
         EscalateIncidents::NAME,
     ];
+    /// The ledger is looked at by people, and one message makes several entries: they share a transaction.
+    const LINGER: Duration = Duration::from_millis(250);
 
     async fn apply(
         &self,

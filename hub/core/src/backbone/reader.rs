@@ -8,6 +8,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull};
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
+use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::Backbone;
@@ -31,6 +32,17 @@ pub struct StoredMessage {
     pub payload: Bytes,
     /// Messages that match the filters and stand behind this one.
     pub pending: u64,
+    /// When the server stored it.
+    pub stored_at: OffsetDateTime,
+}
+
+impl StoredMessage {
+    /// What is left of `patience` since it was stored: company is waited for by who keeps up, never by who is behind.
+    pub(crate) fn left_of(&self, patience: Duration) -> Duration {
+        let age = OffsetDateTime::now_utc() - self.stored_at;
+        // clocks may disagree: never longer than `patience`
+        patience.saturating_sub(age.try_into().unwrap_or_default())
+    }
 }
 
 /// Reads what matches the filters, in stream order.
@@ -128,8 +140,13 @@ impl Reader {
                 return None;
             }
         };
-        let (seq, consumer_seq, pending) = match message.info() {
-            Ok(info) => (info.stream_sequence, info.consumer_sequence, info.pending),
+        let (seq, consumer_seq, pending, stored_at) = match message.info() {
+            Ok(info) => (
+                info.stream_sequence,
+                info.consumer_sequence,
+                info.pending,
+                info.published,
+            ),
             Err(_) => {
                 self.messages = None;
                 return None;
@@ -178,6 +195,7 @@ impl Reader {
             headers,
             payload,
             pending,
+            stored_at,
         })
     }
 

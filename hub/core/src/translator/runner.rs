@@ -190,15 +190,15 @@ impl<T: Translator> TranslatorRunner<T> {
             let mut last_seq = first.seq;
             let mut behind = first.pending;
             let mut bytes = first.payload.len();
+            let patience = if last_batch >= BUSY {
+                first.left_of(LINGER)
+            } else {
+                Duration::ZERO
+            };
             let mut batch = Vec::with_capacity(BATCH);
             if !self.unpack(first, &mut batch).await {
                 return Ended::Failed;
             }
-            let patience = if last_batch >= BUSY {
-                LINGER
-            } else {
-                Duration::ZERO
-            };
             let linger = tokio::time::Instant::now() + patience;
             while batch.len() < BATCH && bytes < BATCH_BYTES {
                 let next = match reader.try_next() {

@@ -18,8 +18,9 @@ use crate::subject::StreamName;
 /// Class of the advisory locks of lanes, and of the membership lock ("this process works").
 const LOCK_LANE: i32 = 0x5A4C;
 const LOCK_MEMBER: i32 = 0x5A4D;
-/// How often ownership is looked at.
-const TICK: Duration = Duration::from_millis(500);
+/// How often ownership is looked at: lanes of a process that died wait this long at most. Every worker asks, also when
+/// nothing comes.
+const TICK: Duration = Duration::from_secs(1);
 /// The three streams a worker may read.
 pub(crate) const SOURCES: [StreamName; 3] =
     [StreamName::Events, StreamName::Commands, StreamName::Dead];

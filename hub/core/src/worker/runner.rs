@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::TenantId;
-use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
@@ -16,7 +15,7 @@ use super::lanes::{LaneKeeper, Owned, SOURCES};
 use super::sources::{Arrived, BATCH, Sources};
 use super::transaction::{self, Advance, Committed, TxError};
 use crate::backbone::Backbone;
-use crate::db::is_transient;
+use crate::db::{Kept, is_transient};
 use crate::envelope::Envelope;
 use crate::failure::Refusal;
 use crate::governor::Governor;
@@ -32,7 +31,7 @@ const QUICK_TRIES: u32 = 3;
 pub struct WorkerRunner<W> {
     pub worker: Arc<W>,
     pub backbone: Backbone,
-    pub pool: PgPool,
+    pub database: Mutex<Kept>,
     /// For the connection that holds the lanes' locks.
     pub lock_options: PgConnectOptions,
     /// Told when the outbox has something to publish.
@@ -86,7 +85,7 @@ impl<W: Worker> WorkerRunner<W> {
         if !self.check_positions(lanes).await {
             return;
         }
-        let mut sources = Sources::open(&self.backbone, W::CONSUMES, lanes);
+        let mut sources = Sources::open::<W>(&self.backbone, lanes);
         let mut held: BTreeMap<u16, HeldLane> = BTreeMap::new();
         loop {
             let next_try = held.values().map(|lane| lane.next_try).min();
@@ -276,7 +275,7 @@ impl<W: Worker> WorkerRunner<W> {
         {
             all = transaction::apply(
                 self.worker.as_ref(),
-                &self.pool,
+                &mut *self.database.lock().await,
                 &first.tenant,
                 messages,
                 advances,
@@ -296,7 +295,7 @@ impl<W: Worker> WorkerRunner<W> {
                 let advances: &[Advance] = if index == last { advances } else { &[] };
                 let committed = transaction::apply(
                     self.worker.as_ref(),
-                    &self.pool,
+                    &mut *self.database.lock().await,
                     tenant,
                     messages,
                     advances,
@@ -369,7 +368,7 @@ impl<W: Worker> WorkerRunner<W> {
             loop {
                 let outcome = transaction::apply(
                     self.worker.as_ref(),
-                    &self.pool,
+                    &mut *self.database.lock().await,
                     &message.tenant,
                     std::slice::from_ref(message),
                     advances,
@@ -429,7 +428,14 @@ impl<W: Worker> WorkerRunner<W> {
             ),
         };
         tracing::warn!(worker = W::NAME, event = %message.id, kind = message.name, code = refusal.code, "message refused; it is a dead letter now");
-        match transaction::refuse::<W>(&self.pool, message, &refusal, advances).await {
+        match transaction::refuse::<W>(
+            &mut *self.database.lock().await,
+            message,
+            &refusal,
+            advances,
+        )
+        .await
+        {
             Ok(committed) => {
                 self.done(&committed, std::time::Instant::now()).await;
                 Parked::Done

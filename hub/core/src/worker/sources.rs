@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use super::Worker;
 use super::lanes::{Owned, SOURCES};
 use crate::backbone::Backbone;
 use crate::backbone::reader::{Reader, StoredMessage};
@@ -20,9 +21,9 @@ use crate::subject::{self, StreamName};
 /// Messages applied in one transaction, at most (a record is never split, so a few more are possible).
 pub(crate) const BATCH: usize = 512;
 /// How long a batch waits for company while the worker is busy. It costs nobody an acknowledgement, only that long
-/// until an effect is seen, and it shares transactions where few connections send. An event that comes alone and
-/// commands never wait.
-const LINGER: Duration = Duration::from_millis(40);
+/// until an effect is seen, and it shares transactions where few connections send. Commands never wait, and an event that
+/// comes alone only for a worker that says so ([`super::Worker::LINGER`]).
+const LINGER: Duration = Duration::from_millis(80);
 /// A batch of this many messages says that the worker is busy.
 const BUSY: usize = 4;
 /// Bytes in one batch.
@@ -48,14 +49,16 @@ pub(crate) struct Sources {
     bytes: usize,
     /// Messages of the batch before.
     last_batch: usize,
+    /// Of the worker, for an event that comes alone.
+    alone: Duration,
 }
 
 impl Sources {
     /// Readers from where each lane stands.
-    pub(crate) fn open(backbone: &Backbone, consumes: &[&'static str], owned: &Owned) -> Self {
+    pub(crate) fn open<W: Worker>(backbone: &Backbone, owned: &Owned) -> Self {
         let mut readers = [None, None, None];
         for (index, source) in SOURCES.iter().enumerate() {
-            let filters = filters(*source, consumes, owned);
+            let filters = filters(*source, W::CONSUMES, owned);
             if filters.is_empty() {
                 continue;
             }
@@ -74,6 +77,7 @@ impl Sources {
             count: 0,
             bytes: 0,
             last_batch: 0,
+            alone: W::LINGER,
         }
     }
 
@@ -90,11 +94,15 @@ impl Sources {
             self.keep(first);
         }
         let patience = if self.last_batch >= BUSY {
-            LINGER
+            LINGER.max(self.alone)
         } else {
-            Duration::ZERO
+            self.alone
         };
-        let linger = tokio::time::Instant::now() + patience;
+        let left = self
+            .collected
+            .first()
+            .map_or(patience, |(_, first)| first.left_of(patience));
+        let linger = tokio::time::Instant::now() + left;
         loop {
             for source in [1, 0, 2] {
                 while !self.is_full() {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use futures::FutureExt as _;
 use schemas::integration::{DeadLettered, Stage};
 use schemas::{MessageKind, TenantId};
-use sqlx::{PgPool, Row as _};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
@@ -15,7 +14,7 @@ use super::lanes::SOURCES;
 use super::spans::Spans;
 use super::{Destination, Outgoing, Verdict, Worker};
 use crate::backbone::settings_bucket;
-use crate::db::Tx;
+use crate::db::{Kept, Tx};
 use crate::envelope::Envelope;
 use crate::failure::Refusal;
 use crate::lane::lane_of;
@@ -83,14 +82,28 @@ impl Committed {
 /// Applies messages of one tenant and advances the lanes, in one transaction.
 pub(crate) async fn apply<W: Worker>(
     worker: &W,
-    pool: &PgPool,
+    database: &mut Kept,
+    tenant: &TenantId,
+    messages: &[Envelope],
+    advances: &[Advance],
+) -> Result<Committed, TxError> {
+    let done = try_apply(worker, database, tenant, messages, advances).await;
+    if done.is_err() {
+        database.failed();
+    }
+    done
+}
+
+async fn try_apply<W: Worker>(
+    worker: &W,
+    database: &mut Kept,
     tenant: &TenantId,
     messages: &[Envelope],
     advances: &[Advance],
 ) -> Result<Committed, TxError> {
     let mut spans = Spans::begin::<W>();
-    let mut tx = Tx::begin(pool, tenant).await?;
-    let (fresh, repeats) = enter_inbox::<W>(&mut tx, messages).await?;
+    let mut tx = database.begin(tenant).await?;
+    let (fresh, repeats) = enter::<W>(&mut tx, messages, advances).await?;
     if repeats > 0 {
         spans.repeated(messages, &fresh);
     }
@@ -113,7 +126,6 @@ pub(crate) async fn apply<W: Worker>(
         }
         settle::<W>(&mut tx, &fresh, verdicts, &mut committed, &mut spans).await?;
     }
-    advance::<W>(&mut tx, advances).await?;
     tx.commit().await?;
     spans.committed();
     Ok(committed)
@@ -121,15 +133,28 @@ pub(crate) async fn apply<W: Worker>(
 
 /// A message that no transaction could take: refused on its own.
 pub(crate) async fn refuse<W: Worker>(
-    pool: &PgPool,
+    database: &mut Kept,
+    message: &Envelope,
+    refusal: &Refusal,
+    advances: &[Advance],
+) -> Result<Committed, TxError> {
+    let done = try_refuse::<W>(database, message, refusal, advances).await;
+    if done.is_err() {
+        database.failed();
+    }
+    done
+}
+
+async fn try_refuse<W: Worker>(
+    database: &mut Kept,
     message: &Envelope,
     refusal: &Refusal,
     advances: &[Advance],
 ) -> Result<Committed, TxError> {
     let mut spans = Spans::begin::<W>();
-    let mut tx = Tx::begin(pool, &message.tenant).await?;
+    let mut tx = database.begin(&message.tenant).await?;
     let mut committed = Committed::default();
-    let (fresh, _) = enter_inbox::<W>(&mut tx, std::slice::from_ref(message)).await?;
+    let (fresh, _) = enter::<W>(&mut tx, std::slice::from_ref(message), advances).await?;
     if !fresh.is_empty() {
         settle::<W>(
             &mut tx,
@@ -140,37 +165,67 @@ pub(crate) async fn refuse<W: Worker>(
         )
         .await?;
     }
-    advance::<W>(&mut tx, advances).await?;
     tx.commit().await?;
     spans.committed();
     Ok(committed)
 }
 
-/// The inbox row stops every repeat: returns what was not applied before.
-async fn enter_inbox<'m, W: Worker>(
+/// The inbox row stops every repeat: returns what was not applied before. Moves the lanes' positions, in the same round trip;
+/// a lane whose epoch is not ours any more moves nowhere, and nothing is committed.
+async fn enter<'m, W: Worker>(
     tx: &mut Tx<'_>,
     messages: &'m [Envelope],
-) -> Result<(Cow<'m, [Envelope]>, usize), sqlx::Error> {
+    advances: &[Advance],
+) -> Result<(Cow<'m, [Envelope]>, usize), TxError> {
     let ids: Vec<Uuid> = messages.iter().map(|message| message.id).collect();
+    let mut newest: BTreeMap<(usize, u16), Advance> = BTreeMap::new();
+    for one in advances {
+        let entry = newest.entry((one.source, one.lane)).or_insert(*one);
+        entry.seq = entry.seq.max(one.seq);
+    }
+    let sources: Vec<&str> = newest
+        .values()
+        .map(|one| SOURCES[one.source].as_str())
+        .collect();
+    let lanes: Vec<i16> = newest
+        .values()
+        .map(|one| i16::try_from(one.lane).unwrap_or(i16::MAX))
+        .collect();
+    let seqs: Vec<i64> = newest
+        .values()
+        .map(|one| i64::try_from(one.seq).unwrap_or(i64::MAX))
+        .collect();
+    let epochs: Vec<i64> = newest.values().map(|one| one.epoch).collect();
     let tenant = tx.tenant().to_string();
-    let rows = sqlx::query(
-        "insert into integration.inbox (tenant_id, event_id, worker, outcome)
-         select $1, unnest($3::uuid[]), $2, 'applied'
-         on conflict do nothing
-         returning event_id",
+    let (moved, entered): (i64, Vec<Uuid>) = sqlx::query_as(
+        "with moved as (
+             update integration.lanes l set applied_seq = a.seq, applied_at = now()
+             from unnest($4::text[], $5::smallint[], $6::bigint[], $7::bigint[]) as a(source, lane, seq, epoch)
+             where l.worker = $2 and l.source = a.source and l.lane = a.lane and l.epoch = a.epoch
+             returning 1),
+         entered as (
+             insert into integration.inbox (tenant_id, event_id, worker, outcome)
+             select $1, unnest($3::uuid[]), $2, 'applied'
+             on conflict do nothing
+             returning event_id)
+         select (select count(*) from moved), array(select event_id from entered)",
     )
     .bind(tenant)
     .bind(W::NAME)
     .bind(&ids)
-    .fetch_all(tx.conn())
+    .bind(&sources)
+    .bind(&lanes)
+    .bind(&seqs)
+    .bind(&epochs)
+    .fetch_one(tx.conn())
     .await?;
-    if rows.len() == messages.len() {
+    if moved != newest.len() as i64 {
+        return Err(TxError::Fenced);
+    }
+    if entered.len() == messages.len() {
         return Ok((Cow::Borrowed(messages), 0));
     }
-    let mut new: HashSet<Uuid> = rows
-        .iter()
-        .map(|row| row.try_get(0))
-        .collect::<Result<_, _>>()?;
+    let mut new: HashSet<Uuid> = entered.into_iter().collect();
     // the same message twice in one batch: the first one counts
     let fresh: Vec<Envelope> = messages
         .iter()
@@ -439,45 +494,4 @@ async fn enter_outbox<W: Worker>(
     .execute(tx.conn())
     .await?;
     Ok(())
-}
-
-async fn advance<W: Worker>(tx: &mut Tx<'_>, advances: &[Advance]) -> Result<(), TxError> {
-    if advances.is_empty() {
-        return Ok(());
-    }
-    let mut newest: BTreeMap<(usize, u16), Advance> = BTreeMap::new();
-    for one in advances {
-        let entry = newest.entry((one.source, one.lane)).or_insert(*one);
-        entry.seq = entry.seq.max(one.seq);
-    }
-    let sources: Vec<&str> = newest
-        .values()
-        .map(|one| SOURCES[one.source].as_str())
-        .collect();
-    let lanes: Vec<i16> = newest
-        .values()
-        .map(|one| i16::try_from(one.lane).unwrap_or(i16::MAX))
-        .collect();
-    let seqs: Vec<i64> = newest
-        .values()
-        .map(|one| i64::try_from(one.seq).unwrap_or(i64::MAX))
-        .collect();
-    let epochs: Vec<i64> = newest.values().map(|one| one.epoch).collect();
-    let done = sqlx::query(
-        "update integration.lanes l set applied_seq = a.seq, applied_at = now()
-         from unnest($2::text[], $3::smallint[], $4::bigint[], $5::bigint[]) as a(source, lane, seq, epoch)
-         where l.worker = $1 and l.source = a.source and l.lane = a.lane and l.epoch = a.epoch",
-    )
-    .bind(W::NAME)
-    .bind(&sources)
-    .bind(&lanes)
-    .bind(&seqs)
-    .bind(&epochs)
-    .execute(tx.conn())
-    .await?;
-    if done.rows_affected() == newest.len() as u64 {
-        Ok(())
-    } else {
-        Err(TxError::Fenced)
-    }
 }

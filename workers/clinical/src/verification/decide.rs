@@ -321,6 +321,8 @@ async fn decide(
     if ids.is_empty() {
         return Ok(());
     }
+    let to_lock: Vec<Uuid> = reports.keys().copied().collect();
+    release::lock(tx, &to_lock).await?;
     release::settle(tx, batch, &reports, pack.release).await?;
     let overridden: Vec<i64> = changed
         .iter()

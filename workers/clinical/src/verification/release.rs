@@ -39,7 +39,19 @@ impl Standing {
     }
 }
 
-/// Brings reports to the state that their results have now, and says which went out and which are in doubt again.
+/// Decisions of one report come one after the other: before it is settled it is locked, unless this transaction made it.
+pub(super) async fn lock(tx: &mut Tx<'_>, reports: &[Uuid]) -> Result<(), sqlx::Error> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("select from clinical.reports where id = any($1) order by id for update")
+        .bind(reports)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Brings reports (locked) to the state that their results have now, and says which went out and which are in doubt again.
 pub(super) async fn settle(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
@@ -47,11 +59,6 @@ pub(super) async fn settle(
     release: Release,
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = touched.keys().copied().collect();
-    // decisions of one report come one after the other
-    sqlx::query("select from clinical.reports where id = any($1) order by id for update")
-        .bind(&ids)
-        .execute(tx.conn())
-        .await?;
     let standing: Vec<Standing> = sqlx::query_as(
         "select standing.report_id, count(*) filter (where standing.state in ('received', 'needs_review')) as open, \
          count(*) filter (where standing.state = 'verified') as verified, \

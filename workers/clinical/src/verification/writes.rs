@@ -20,6 +20,9 @@ pub(super) struct Write<'c> {
 
 /// Versions that were replaced no longer wait; answers how many did.
 pub(super) async fn retire(tx: &mut Tx<'_>, reports: &[Uuid]) -> Result<u64, sqlx::Error> {
+    if reports.is_empty() {
+        return Ok(0);
+    }
     let retired = sqlx::query(
         "update clinical.verifications as standing set current = false, revision = standing.revision + 1 \
          from clinical.results as result where standing.report_id = any($1) and standing.current \
