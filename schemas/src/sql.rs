@@ -85,6 +85,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "ledger_numbers",
         sql: include_str!("../sql/0015_ledger_numbers.sql"),
     },
+    Migration {
+        version: 16,
+        name: "ledger_lookup",
+        sql: include_str!("../sql/0016_ledger_lookup.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -41,9 +41,13 @@ fn right_frames(bytes: &[u8]) -> Vec<&[u8]> {
     let starts = bytes.iter().enumerate().filter(|(_, b)| **b == 0x02);
     let frames = starts.filter_map(|(at, _)| {
         let after = &bytes[at + 1..];
-        let end = after.iter().position(|b| matches!(*b, 0x02 | 0x03 | 0x17))?;
+        let end = after
+            .iter()
+            .position(|b| matches!(*b, 0x02 | 0x03 | 0x17))?;
         let said = after.get(end + 1..end + 3)?;
-        let sum = after[..=end].iter().fold(0_u8, |sum, b| sum.wrapping_add(*b));
+        let sum = after[..=end]
+            .iter()
+            .fold(0_u8, |sum, b| sum.wrapping_add(*b));
         let right = said.eq_ignore_ascii_case(format!("{sum:02X}").as_bytes());
         (after[end] != 0x02 && right).then_some(&after[..=end])
     });
@@ -53,7 +57,9 @@ fn right_frames(bytes: &[u8]) -> Vec<&[u8]> {
 /// The noise made another frame of this one, and its checksum is right.
 fn is_invisible(clean: &[u8], heard: &[u8]) -> bool {
     let sent = right_frames(clean);
-    right_frames(heard).iter().any(|frame| !sent.contains(frame))
+    right_frames(heard)
+        .iter()
+        .any(|frame| !sent.contains(frame))
 }
 
 fn records(n: u64) -> Vec<String> {
@@ -158,9 +164,13 @@ fn judge(stored: &[Unit], delivered: impl Iterator<Item = u64>, unseen: &BTreeSe
 
 /// Noise that every run has, or `NOISE_SEEDS=<count>` others.
 fn seeds(usual: u64) -> impl Iterator<Item = u64> {
-    let more = std::env::var("NOISE_SEEDS").ok().and_then(|n| n.parse::<u64>().ok());
+    let more = std::env::var("NOISE_SEEDS")
+        .ok()
+        .and_then(|n| n.parse::<u64>().ok());
     let rest = (1..more.unwrap_or(1)).map(move |n| usual ^ n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    std::iter::once(usual).chain(rest).inspect(|seed| println!("seed {seed:#x}"))
+    std::iter::once(usual)
+        .chain(rest)
+        .inspect(|seed| println!("seed {seed:#x}"))
 }
 
 #[test]
