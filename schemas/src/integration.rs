@@ -59,17 +59,17 @@ pub struct SearchKeys {
     /// `ORU^R01`, `ADT^A08` …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,
-    /// Numbers of the other patients of a message about several, at most 64.
+    /// Numbers of the other patients of a message about several, at most 1000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_patients: Vec<String>,
-    /// Numbers of the other specimens of a message about several, at most 64.
+    /// Numbers of the other specimens of a message about several, at most 1000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_accessions: Vec<String>,
 }
 
 impl SearchKeys {
-    /// Further patients and further specimens that are kept: a rack or a tray, not a night's upload.
-    pub const MORE: usize = 64;
+    /// Further patients and further specimens that are kept: a night's upload in one message, not a message without end.
+    pub const MORE: usize = 1000;
     /// Characters of a key: a broken message may put anything here.
     pub const LONGEST: usize = 80;
 

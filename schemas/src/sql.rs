@@ -100,6 +100,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "privacy",
         sql: include_str!("../sql/0018_privacy.sql"),
     },
+    Migration {
+        version: 19,
+        name: "ledger_lookup",
+        sql: include_str!("../sql/0019_ledger_lookup.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -92,11 +92,7 @@ impl Tx<'_> {
     /// # Errors
     /// The database is out of reach or refuses.
     pub async fn begin(pool: &PgPool, tenant: &TenantId) -> Result<Tx<'static>, sqlx::Error> {
-<<<<<<< HEAD
-        // one round trip instead of two: most transactions are short. A tenant's name has no character that would need a
-        // quote (`TenantId::new`)
-        let begin = format!("begin; select set_config('hub.tenant', '{tenant}', true)");
-        Self::begin_with(pool, tenant, begin).await
+        Self::begin_with(pool, tenant, begin_for(tenant)).await
     }
 
     /// Begins a transaction that can write nothing, and in which no statement takes longer than `limit`. One round trip too.
@@ -120,12 +116,9 @@ impl Tx<'_> {
         tenant: &TenantId,
         begin: String,
     ) -> Result<Tx<'static>, sqlx::Error> {
-        let inner = pool.begin_with(AssertSqlSafe(begin)).await?;
-=======
->>>>>>> main
         Ok(Tx {
             tenant: tenant.clone(),
-            inner: pool.begin_with(AssertSqlSafe(begin_for(tenant))).await?,
+            inner: pool.begin_with(AssertSqlSafe(begin)).await?,
         })
     }
 

@@ -216,10 +216,14 @@ fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter
     // what staff do is the newest word, whatever the clock of a hospital system says
     let desk = one.desk.is_some();
     let late = !desk && before.is_some_and(|(old, _)| at < old.fact_at);
-    fields(one, &mut encounter, late);
+    let overtaken = before.is_some_and(|(old, _)| is_overtaken(one.said.action, old.state()));
+    fields(one, &mut encounter, late, overtaken);
     if !desk && before.is_some_and(|(old, _)| at < old.status_at) {
         // out of order: history only
-        if let Some(location) = location(&one.said.location) {
+        if let Some(location) = location(&one.said.location)
+            && begins_a_place(one.said.action)
+            && one.said.action != EncounterAction::Discharged
+        {
             stay.was_at(&location, at, encounter.fact_at, one.envelope.id);
         }
         begins(one, &mut encounter);
@@ -239,12 +243,17 @@ fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter
     if let Some(desk) = &one.desk {
         desk.apply_to(&mut encounter);
     }
-    // a repeat changes nothing, and then its time is no news either
+    // a repeat changes nothing, and then its time is no news either; a cancellation without anything to take back came before what it
+    // takes back, which must find that it is late
+    let takes_back = matches!(
+        one.said.action,
+        EncounterAction::TransferCancelled | EncounterAction::DischargeCancelled
+    );
     if let Some((old, places)) = before
-        && (encounter != *old || stay != *places)
+        && (takes_back || encounter != *old || stay != *places)
     {
         encounter.fact_at = encounter.fact_at.max(at);
-        if one.said.action != EncounterAction::Updated {
+        if one.said.action != EncounterAction::Updated && !overtaken {
             encounter.status_at = encounter.status_at.max(at);
         }
     }
@@ -290,9 +299,28 @@ fn new_encounter(one: &Reported<'_>, state: EncounterState) -> Encounter {
     }
 }
 
-/// What is said replaces, `""` deletes; what a late message says only fills.
-fn fields(one: &Reported<'_>, encounter: &mut Encounter, late: bool) {
+/// A plan (A05) for what has begun already: it says neither where the patient is nor what he is now.
+fn is_overtaken(action: EncounterAction, state: EncounterState) -> bool {
+    let nothing_more = Visit::default();
+    action == EncounterAction::Preadmitted
+        && transition(Some(state), action, nothing_more) != EncounterState::Planned
+}
+
+/// False where the place named is none that the patient came to at the time of the message: it is planned, or it was an error.
+fn begins_a_place(action: EncounterAction) -> bool {
+    !matches!(
+        action,
+        EncounterAction::Preadmitted | EncounterAction::AdmitCancelled
+    )
+}
+
+/// What is said replaces, `""` deletes; what a late or overtaken message says only fills.
+fn fields(one: &Reported<'_>, encounter: &mut Encounter, late: bool, overtaken: bool) {
     let said = &one.said;
+    if !overtaken {
+        apply_patch(&json(&said.location), &mut encounter.location, late);
+    }
+    let late = late || overtaken;
     apply_patch(&said.class, &mut encounter.class, late);
     apply_patch(&said.service, &mut encounter.service, late);
     apply_patch(&said.disposition, &mut encounter.disposition, late);
@@ -303,7 +331,6 @@ fn fields(one: &Reported<'_>, encounter: &mut Encounter, late: bool) {
         &mut encounter.prior_location,
         late,
     );
-    apply_patch(&json(&said.location), &mut encounter.location, late);
     apply_patch(&one.admitted_at, &mut encounter.started_at, late);
 }
 
@@ -338,7 +365,10 @@ fn moves(
     let at = one.at;
     let event = one.envelope.id;
     let named = location(&one.said.location);
-    if late && let Some(named) = &named {
+    if late
+        && begins_a_place(one.said.action)
+        && let Some(named) = &named
+    {
         stay.was_at(named, at, encounter.fact_at, event);
     }
     match one.said.action {
@@ -348,7 +378,8 @@ fn moves(
         | EncounterAction::Updated
         | EncounterAction::Preadmitted => {
             let here = matches!(state, EncounterState::InProgress | EncounterState::Unknown);
-            if let Some(named) = named.filter(|_| here && !late) {
+            let moves = here && !late && begins_a_place(one.said.action);
+            if let Some(named) = named.filter(|_| moves) {
                 if let Some(left) = stay.now().filter(|now| **now != named)
                     && one.said.prior_location.is_keep()
                 {

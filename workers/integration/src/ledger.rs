@@ -149,7 +149,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// One statement for rows, duplicates and channels.
+    /// One statement for rows, what else they are found by, duplicates and channels.
     pub(crate) async fn save(self, tx: &mut Tx<'_>) -> Result<(), WorkerError> {
         let Some(first) = self.received_at.iter().min() else {
             return Ok(());
@@ -187,7 +187,15 @@ impl Ledger {
                         string_to_array(a.more_accessions, $22)
                  from arrived a left join known k on k.raw_id = a.raw_id
                  on conflict do nothing
-                 returning channel, received_at
+                 returning channel, received_at, stream_seq, record_index, more_patients, more_accessions
+             ), numbered as (
+                 insert into integration.message_numbers (tenant_id, kind, number, received_at, stream_seq, record_index)
+                 select $1, n.kind, n.number, s.received_at, s.stream_seq, s.record_index
+                 from stored s cross join lateral (
+                     select 'patient' as kind, unnest(s.more_patients) as number
+                     union all select 'specimen', unnest(s.more_accessions)) as n
+                 where s.more_patients is not null or s.more_accessions is not null
+                 on conflict do nothing
              )
              insert into integration.channels as c (tenant_id, channel, last_message_at, messages)
              select $1, s.channel, max(s.received_at), count(*) from stored s group by s.channel order by s.channel

@@ -157,7 +157,9 @@ impl Session {
                 self.begin(now);
             }
             EOT => self.end_session(now, reason::CUT_SHORT),
-            CR | LF | 0 => {}
+            // it does end its frames so: what looked otherwise was noise or a slow line
+            CR | LF => self.no_tail = false,
+            0 => {}
             _ => {
                 // the first byte of a burst tells; the log must not grow with the noise
                 if !rx.notes.contains_key(&Note::Noise) {

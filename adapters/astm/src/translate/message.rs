@@ -237,6 +237,11 @@ fn nothing_measured(scope: &Scope<'_>, found: &Found<'_>, output: &mut Output) {
     }
     if !found.groups.is_empty() {
         output.kind("ASTM O");
+        for group in &found.groups {
+            if let Some(number) = scope.first_of(group.place, &scope.dialect.specimen) {
+                output.keys.about_specimen(&number);
+            }
+        }
         scope.note("orders without results: nothing to file".to_owned());
     } else if found.patients > 0 {
         output.kind("ASTM P");

@@ -1,5 +1,9 @@
 //! Line noise: one byte in a thousand becomes another one, in both directions, over ten thousand messages. Every message
 //! must be filed exactly once, or somebody must be told.
+//!
+//! A checksum of eight bits can't see all of it: two disturbed bytes of a frame cancel out in one of 256. Such a frame is
+//! right to every receiver, and nobody can be told. The tests know these frames, because they make the noise, and ask
+//! the rule of every other message without an exception.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -30,6 +34,32 @@ impl Noise {
             }
         }
     }
+}
+
+/// The frames in these bytes that a receiver takes for whole: their text with number and end, and their checksum.
+fn right_frames(bytes: &[u8]) -> Vec<&[u8]> {
+    let starts = bytes.iter().enumerate().filter(|(_, b)| **b == 0x02);
+    let frames = starts.filter_map(|(at, _)| {
+        let after = &bytes[at + 1..];
+        let end = after
+            .iter()
+            .position(|b| matches!(*b, 0x02 | 0x03 | 0x17))?;
+        let said = after.get(end + 1..end + 3)?;
+        let sum = after[..=end]
+            .iter()
+            .fold(0_u8, |sum, b| sum.wrapping_add(*b));
+        let right = said.eq_ignore_ascii_case(format!("{sum:02X}").as_bytes());
+        (after[end] != 0x02 && right).then_some(&after[..=end])
+    });
+    frames.collect()
+}
+
+/// The noise made another frame of this one, and its checksum is right.
+fn is_invisible(clean: &[u8], heard: &[u8]) -> bool {
+    let sent = right_frames(clean);
+    right_frames(heard)
+        .iter()
+        .any(|frame| !sent.contains(frame))
 }
 
 fn records(n: u64) -> Vec<String> {
@@ -83,8 +113,9 @@ impl Receiver {
     }
 }
 
-/// Every message is filed once, or its broken bytes are kept with a reason.
-fn judge(stored: &[Unit], delivered: impl Iterator<Item = u64>) {
+/// Every message is filed once, or its broken bytes are kept with a reason. `unseen` are the messages with a frame whose
+/// disturbance no receiver can see.
+fn judge(stored: &[Unit], delivered: impl Iterator<Item = u64>, unseen: &BTreeSet<u64>) {
     let mut filed: BTreeMap<String, BTreeSet<&[u8]>> = BTreeMap::new();
     let mut reported: Vec<String> = Vec::new();
     for unit in stored {
@@ -97,16 +128,18 @@ fn judge(stored: &[Unit], delivered: impl Iterator<Item = u64>) {
             reported.push(text);
         }
     }
-    let (mut once, mut told) = (0, 0);
+    let (mut once, mut told, mut count) = (0, 0, 0);
     for n in delivered {
+        count += 1;
+        let mark = format!("|C{n}|");
         match filed.remove(&text(n)) {
             // the same bytes are the same message for the ledger, however often they came
             Some(kinds) => {
                 assert_eq!(kinds.len(), 1, "message {n} was filed in two forms");
                 once += 1;
             }
+            None if unseen.contains(&n) => {}
             None => {
-                let mark = format!("|C{n}|");
                 assert!(
                     reported.iter().any(|text| text.contains(&mark)),
                     "message {n} was acknowledged and nobody has it"
@@ -116,20 +149,39 @@ fn judge(stored: &[Unit], delivered: impl Iterator<Item = u64>) {
         }
     }
     println!(
-        "{once} filed once, {told} reported, {} broken pieces kept",
-        reported.len()
+        "{once} filed once, {told} reported, {} broken pieces kept, {} unseen, {} altered",
+        reported.len(),
+        unseen.len(),
+        filed.len()
     );
+    assert!(told <= count / 1000, "{told} messages had to be reported");
     assert!(
-        told <= MESSAGES / 1000,
-        "{told} messages had to be reported"
+        filed.len() <= unseen.len(),
+        "altered, and a receiver could have seen it: {:?}",
+        filed.keys()
     );
-    // two disturbed bytes in one frame may cancel out: one in 256 of them, which no receiver can see
-    assert!(filed.len() <= 5, "{} messages were altered", filed.len());
+}
+
+/// Noise that every run has, or `NOISE_SEEDS=<count>` others.
+fn seeds(usual: u64) -> impl Iterator<Item = u64> {
+    let more = std::env::var("NOISE_SEEDS")
+        .ok()
+        .and_then(|n| n.parse::<u64>().ok());
+    let rest = (1..more.unwrap_or(1)).map(move |n| usual ^ n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    std::iter::once(usual)
+        .chain(rest)
+        .inspect(|seed| println!("seed {seed:#x}"))
 }
 
 #[test]
 fn ten_thousand_messages_of_a_strange_sender_survive_the_noise() {
-    let mut noise = Noise(0x5EED_0001);
+    for seed in seeds(0x5EED_0001) {
+        strange_sender(Noise(seed));
+    }
+}
+
+fn strange_sender(mut noise: Noise) {
+    let mut unseen = BTreeSet::new();
     let start = Instant::now();
     let at = |ms: u64| start + Duration::from_millis(ms);
     let mut now = 0_u64;
@@ -138,7 +190,11 @@ fn ten_thousand_messages_of_a_strange_sender_survive_the_noise() {
     while !peer.is_done() {
         let mut there = std::mem::take(&mut peer.out);
         if !there.is_empty() {
+            let clean = there.clone();
             noise.disturb(&mut there);
+            if is_invisible(&clean, &there) {
+                unseen.insert(peer.delivered as u64);
+            }
             receiver.line.push(at(now), &there);
         }
         let mut back = receiver.written(at(now));
@@ -173,12 +229,18 @@ fn ten_thousand_messages_of_a_strange_sender_survive_the_noise() {
     receiver.line.lost(at(now));
     receiver.written(at(now));
     assert_eq!(peer.delivered as u64, MESSAGES);
-    judge(&receiver.stored, 0..MESSAGES);
+    judge(&receiver.stored, 0..MESSAGES, &unseen);
 }
 
 #[test]
 fn ten_thousand_messages_of_our_own_sender_survive_the_noise() {
-    let mut noise = Noise(0x5EED_0002);
+    for seed in seeds(0x5EED_0002) {
+        our_sender(Noise(seed));
+    }
+}
+
+fn our_sender(mut noise: Noise) {
+    let mut unseen = BTreeSet::new();
     let mut now = Instant::now();
     let mut receiver = Receiver::new(now);
     let mut sender = Line::new(
@@ -208,7 +270,11 @@ fn ten_thousand_messages_of_our_own_sender_survive_the_noise() {
             }
         }
         if !there.is_empty() {
+            let clean = there.clone();
             noise.disturb(&mut there);
+            if is_invisible(&clean, &there) {
+                unseen.insert((delivered.len() + gone) as u64);
+            }
             receiver.line.push(now, &there);
         }
         let mut back = receiver.written(now);
@@ -227,5 +293,5 @@ fn ten_thousand_messages_of_our_own_sender_survive_the_noise() {
     receiver.line.lost(now);
     receiver.written(now);
     assert!(gone <= 3, "{gone} messages were given up, which is said");
-    judge(&receiver.stored, delivered.into_iter());
+    judge(&receiver.stored, delivered.into_iter(), &unseen);
 }

@@ -47,9 +47,9 @@ fn no_message() -> Problem {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Search {
-    /// PID-3.1 as sent.
+    /// PID-3.1 as sent, of any patient in the message.
     patient_number: Option<String>,
-    /// Specimen or accession number.
+    /// Specimen or accession number, of any specimen in the message.
     accession: Option<String>,
     /// Placer or filler number.
     order_number: Option<String>,

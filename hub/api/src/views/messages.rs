@@ -32,6 +32,12 @@ pub(crate) struct Message {
     pub patient_number: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accession: Option<String>,
+    /// The other patients of a message about several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_patients: Vec<String>,
+    /// The other specimens of a message about several; each finds it as `accession` does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_accessions: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_number: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +61,8 @@ impl Message {
             control_id: row.control_id,
             patient_number: row.patient_number,
             accession: row.accession,
+            more_patients: row.more_patients.unwrap_or_default(),
+            more_accessions: row.more_accessions.unwrap_or_default(),
             order_number: row.order_number,
             visit_number: row.visit_number,
             bill_number: row.bill_number,

@@ -42,6 +42,40 @@ async fn what_an_instrument_sends_again_the_next_day_under_new_numbers_changes_n
 }
 
 #[tokio::test]
+async fn each_tube_of_a_rack_finds_the_message_it_came_in() {
+    let lab = Lab::open().await;
+    let tubes: Vec<String> = (0..70).map(|_| unique("T")).collect();
+    let records = |control: &str, with_results: bool| {
+        let mut records = vec![format!("H|\\^&|{control}||RACK||||||||P|1|{AT}")];
+        for (n, tube) in tubes.iter().enumerate() {
+            records.push(format!("P|{}", n + 1));
+            records.push(format!("O|1|{tube}||^^^WBC|R"));
+            if with_results {
+                records.push("R|1|^^^WBC|7.4|10*3/uL||N||F||||20260115120334".to_owned());
+            }
+        }
+        records.push("L|1|N".to_owned());
+        records
+    };
+    let (results, orders) = (unique("C"), unique("C"));
+    let mut line = lab.line("one").await;
+    line.session(&records(&results, true)).await;
+    // an instrument that lists what it can't do says it without results
+    line.session(&records(&orders, false)).await;
+    for control in [&results, &orders] {
+        lab.rest.message(control).await;
+    }
+    for tube in [&tubes[0], &tubes[1], &tubes[64], &tubes[69]] {
+        let outcomes = lab.arrivals(tube, 2).await;
+        assert_eq!(outcomes, ["not_translated", "translated"], "{tube}");
+    }
+    let path = format!("/api/v1/messages?accession={}", encode(&tubes[69]));
+    let newest = &lab.rest.items(&path).await[0];
+    assert_eq!(newest["accession"], tubes[0].as_str());
+    assert_eq!(newest["more_accessions"].as_array().unwrap().len(), 69);
+}
+
+#[tokio::test]
 async fn two_instruments_with_the_same_specimen_number_each_keep_their_results() {
     let lab = Lab::open().await;
     let patient = lab.patient("Rao").await;

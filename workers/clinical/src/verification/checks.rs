@@ -179,8 +179,15 @@ pub(crate) fn by_itself(facts: &Facts<'_>, pack: &Autoverify) -> Result<(), Fail
             blocked: action == FlagAction::Block,
         });
     }
-    let (Some(loinc), Some(ucum)) = (facts.loinc, facts.ucum) else {
-        return fail(Check::Meaning, "no LOINC code or no unit".to_owned());
+    let Some(loinc) = facts.loinc else {
+        return fail(Check::Meaning, "no LOINC code".to_owned());
+    };
+    let Some(ucum) = facts.ucum else {
+        // dashes, dots, nothing at all, or words: what is no number has no unit either
+        return match facts.number {
+            None => fail(Check::Number, "no number".to_owned()),
+            Some(_) => fail(Check::Meaning, "no unit".to_owned()),
+        };
     };
     let Some(analyte) = pack.analyte(loinc, ucum) else {
         return fail(

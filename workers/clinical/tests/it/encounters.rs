@@ -218,7 +218,7 @@ async fn a_late_transfer_ends_the_place_before_and_nobody_is_in_two_places() {
     served.service = Patch::Set("CAR".into());
     // what comes in this order, and where the patient was
     type Told<'a> = &'a [(i64, EncounterReported)];
-    let table: [(Told<'_>, &[&str]); 6] = [
+    let table: [(Told<'_>, &[&str]); 11] = [
         (
             &[
                 (0, adt(Admitted, Some("A"))),
@@ -273,6 +273,49 @@ async fn a_late_transfer_ends_the_place_before_and_nobody_is_in_two_places() {
             ],
             &["A 0..5 completed", "B 5..10 completed", "C 10.. active"],
         ),
+        // a plan that comes late, from before the admission and from after it: nobody was there
+        (
+            &[
+                (5, adt(Admitted, Some("A"))),
+                (0, adt(Preadmitted, Some("P"))),
+            ],
+            &["A 5.. active"],
+        ),
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (10, adt(Transferred, Some("B"))),
+                (5, adt(Preadmitted, Some("P"))),
+                (15, adt(Preadmitted, Some("P"))),
+            ],
+            &["A 0..10 completed", "B 10.. active"],
+        ),
+        // after the discharge
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (20, adt(Discharged, Some("A"))),
+                (5, adt(Preadmitted, Some("P"))),
+            ],
+            &["A 0..20 completed"],
+        ),
+        // an admission that was none, and was made again before its cancellation arrived
+        (
+            &[
+                (10, adt(Admitted, Some("A"))),
+                (5, adt(AdmitCancelled, Some("P"))),
+            ],
+            &["A 10.. active"],
+        ),
+        // a discharge that was taken back before it arrived: the stay went on
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (10, adt(DischargeCancelled, Some("A"))),
+                (5, adt(Discharged, Some("B"))),
+            ],
+            &["A 0.. active"],
+        ),
     ];
     for (told, expected) in table {
         let ward = Ward::new().await;
@@ -289,6 +332,33 @@ async fn a_late_transfer_ends_the_place_before_and_nobody_is_in_two_places() {
         ward.apply(&batch).await;
         assert_eq!(stays(&seen(&ward).await.1), expected, "in one batch");
     }
+}
+
+#[tokio::test]
+async fn a_plan_for_what_has_begun_only_fills_what_nobody_said() {
+    let ward = Ward::new().await;
+    let mut admitted = adt(Admitted, Some("A"));
+    admitted.class = Patch::Set("I".into());
+    ward.apply_one(at(5, &admitted)).await;
+    let mut plan = adt(Preadmitted, Some("P"));
+    plan.class = Patch::Set("P".into());
+    plan.service = Patch::Set("CAR".into());
+    for minute in [0, 10] {
+        ward.apply_one(at(minute, &plan)).await;
+        let (row, stay) = seen(&ward).await;
+        assert_eq!(
+            (row.status.as_str(), row.class.as_deref(), row.service),
+            ("in_progress", Some("I"), Some("CAR".into()))
+        );
+        assert_eq!(row.location.unwrap()["point_of_care"], "A");
+        assert_eq!(row.started_at, Some(minutes(5)));
+        assert_eq!(stays(&stay), ["A 5.. active"]);
+    }
+    // and it was no news of the status: what comes after is no late word
+    ward.apply_one(at(7, &adt(Transferred, Some("B")))).await;
+    let (row, stay) = seen(&ward).await;
+    assert_eq!(stays(&stay), ["A 5..7 completed", "B 7.. active"]);
+    assert_eq!(row.location.unwrap()["point_of_care"], "B");
 }
 
 #[tokio::test]

@@ -46,7 +46,9 @@ pub struct Message {
 /// What to look for; all given conditions hold.
 #[derive(Debug, Clone, Default)]
 pub struct MessageSearch {
+    /// Of any patient that the message is about.
     pub patient_number: Option<String>,
+    /// Of any specimen that the message is about.
     pub accession: Option<String>,
     pub order_number: Option<String>,
     pub control_id: Option<String>,
@@ -66,8 +68,8 @@ pub struct MessageSearch {
 
 const COLUMNS: &str = "select stream_seq || '.' || record_index as id, raw_id, stream_seq, record_index, received_at, channel,
         peer, size, outcome, message_type, control_id, patient_number, accession, order_number, visit_number, bill_number,
-        more_patients, more_accessions, events, unmapped, notes, parent, recorded_at
-    from integration.messages ";
+        more_patients, more_accessions, events, unmapped, notes, parent, recorded_at ";
+const LEDGER: &str = "from integration.messages ";
 
 /// Newest first.
 ///
@@ -79,10 +81,54 @@ pub async fn messages(
 ) -> Result<Page<Message>, sqlx::Error> {
     let limit = search.limit.max(1);
     let mut query = QueryBuilder::new(COLUMNS);
-    query.push("where true");
+    // a number, its kind in `message_numbers`, the column of the first and that of the others
+    let mut numbers = [
+        (
+            &search.accession,
+            "specimen",
+            "accession",
+            "more_accessions",
+        ),
+        (
+            &search.patient_number,
+            "patient",
+            "patient_number",
+            "more_patients",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(number, kind, first, others)| Some((number.as_ref()?, kind, first, others)));
+    match numbers.next() {
+        None => {
+            query.push(LEDGER).push("where true");
+        }
+        // two branches, each with its index; no message is in both
+        Some((number, kind, first, _)) => {
+            query
+                .push("from (select * from integration.messages where ")
+                .push(first)
+                .push(" = ")
+                .push_bind(number)
+                .push(
+                    " union all select m.* from integration.message_numbers n \
+                      join integration.messages m using (received_at, stream_seq, record_index) where n.kind = ",
+                )
+                .push_bind(kind)
+                .push(" and n.number = ")
+                .push_bind(number)
+                .push(") as m where true");
+        }
+    }
+    for (number, _, first, others) in numbers {
+        query
+            .push(" and (")
+            .push(first)
+            .push(" = ")
+            .push_bind(number);
+        query.push(" or ").push_bind(number).push(" = any(");
+        query.push(others).push("))");
+    }
     let texts = [
-        (" and patient_number = ", &search.patient_number),
-        (" and accession = ", &search.accession),
         (" and order_number = ", &search.order_number),
         (" and control_id = ", &search.control_id),
         (" and visit_number = ", &search.visit_number),
@@ -152,6 +198,7 @@ pub async fn message(conn: &mut PgConnection, id: &str) -> Result<Option<Message
     // a stream that was made anew counts from 1 again: the newest is meant
     let mut query = QueryBuilder::new(COLUMNS);
     query
+        .push(LEDGER)
         .push("where stream_seq = ")
         .push_bind(stream_seq)
         .push(" and record_index = ")
@@ -186,6 +233,7 @@ async fn by_uuid(
 ) -> Result<Vec<Message>, sqlx::Error> {
     let mut query = QueryBuilder::new(COLUMNS);
     query
+        .push(LEDGER)
         .push(condition)
         .push_bind(id)
         .push(" order by received_at, stream_seq, record_index limit 100");

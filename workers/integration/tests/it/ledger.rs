@@ -53,9 +53,12 @@ async fn every_arrival_is_a_row_with_all_it_was_searched_by() {
         set(&mut search, value.to_owned());
         search
     };
-    let searches: [(Set, &str); 9] = [
+    let searches: [(Set, &str); 12] = [
         (|search, value| search.patient_number = Some(value), "P2"),
+        (|search, value| search.patient_number = Some(value), "P7"),
+        (|search, value| search.patient_number = Some(value), "P8"),
         (|search, value| search.accession = Some(value), "ACC-5"),
+        (|search, value| search.accession = Some(value), "ACC-6"),
         (|search, value| search.order_number = Some(value), "O1"),
         (|search, value| search.control_id = Some(value), "C5"),
         (|search, value| search.visit_number = Some(value), "V1"),
@@ -96,6 +99,75 @@ async fn every_arrival_is_a_row_with_all_it_was_searched_by() {
         .len(),
         0
     );
+}
+
+#[tokio::test]
+async fn a_rack_is_found_by_each_tube_page_by_page_and_in_its_own_hospital() {
+    let database = TestDatabase::new().await;
+    // the tube T0 stands first in every other message, and behind another one in the rest
+    let mut bodies = Vec::new();
+    for seq in 1..=9 {
+        let mut body = translated(&format!("rack {seq}"), seq);
+        body.keys.accession = None;
+        body.keys.patient_number = None;
+        let tubes = if seq % 2 == 0 {
+            ["T0", "T1"]
+        } else {
+            ["T1", "T0"]
+        };
+        for (patient, tube) in ["PA", "PB"].into_iter().zip(tubes) {
+            body.keys.about_patient(patient);
+            body.keys.about_specimen(tube);
+        }
+        bodies.push(event(&body));
+    }
+    apply(&database, &bodies).await;
+    // delivered again: the same rows
+    apply(&database, &bodies).await;
+    let wanted = |patient: Option<&str>, tube: &str| MessageSearch {
+        patient_number: patient.map(str::to_owned),
+        accession: Some(tube.to_owned()),
+        limit: 4,
+        ..MessageSearch::default()
+    };
+    for patient in [None, Some("PA"), Some("PB")] {
+        let mut seen = Vec::new();
+        let mut search = wanted(patient, "T0");
+        loop {
+            let page = listed(&database, search.clone()).await;
+            seen.extend(page.items.iter().map(|row| row.stream_seq));
+            let Some(next) = page.next else { break };
+            search.after = Some(Cursor::decode(&next).unwrap());
+        }
+        assert_eq!(seen, [9, 8, 7, 6, 5, 4, 3, 2, 1], "{patient:?}");
+    }
+    assert_eq!(listed(&database, wanted(Some("PC"), "T0")).await.items, []);
+    let mut other = database.tx(&tenant("other")).await;
+    let found = messages(other.conn(), &wanted(None, "T0")).await.unwrap();
+    assert_eq!(found.items, []);
+}
+
+#[tokio::test]
+async fn what_a_message_is_found_by_is_looked_up_in_an_index() {
+    let database = TestDatabase::new().await;
+    let mut tx = database.tx(&tenant("demo")).await;
+    sqlx::query("set local enable_seqscan = off")
+        .execute(tx.conn())
+        .await
+        .unwrap();
+    let plan: Vec<String> = sqlx::query_scalar(
+        "explain select m.raw_id from integration.message_numbers n \
+         join integration.messages m using (received_at, stream_seq, record_index) \
+         where n.kind = 'specimen' and n.number = 'T0'",
+    )
+    .fetch_all(tx.conn())
+    .await
+    .unwrap();
+    let plan = plan.join("\n");
+    let condition = plan
+        .lines()
+        .find(|line| line.contains("Index Cond") && line.contains("'T0'"));
+    assert!(condition.is_some(), "{plan}");
 }
 
 #[tokio::test]

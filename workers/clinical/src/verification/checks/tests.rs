@@ -158,6 +158,15 @@ fn each_check_of_the_result_by_itself_is_named_when_it_fails() {
                 ..good()
             },
         ),
+        // dashes in place of a value
+        (
+            "number",
+            Facts {
+                ucum: None,
+                number: None,
+                ..good()
+            },
+        ),
         (
             "flags",
             Facts {
