@@ -93,12 +93,10 @@ impl Sources {
             };
             self.keep(first);
         }
-        let patience = if self.last_batch >= BUSY {
-            LINGER
-        } else if self.can_wait() {
-            self.lingers.1
-        } else {
-            Duration::ZERO
+        let patience = match (self.last_batch >= BUSY, self.can_wait()) {
+            (true, true) => LINGER,
+            (false, true) => self.lingers.1,
+            (_, false) => Duration::ZERO,
         };
         let left = self
             .collected
@@ -127,7 +125,7 @@ impl Sources {
                 next = next_of(dead) => (2, next),
                 () = tokio::time::sleep_until(linger) => return,
             };
-            let waits = self.last_batch >= BUSY || self.waits(&next.1);
+            let waits = self.waits(&next.1);
             self.keep(next);
             if !waits {
                 return;
@@ -140,7 +138,11 @@ impl Sources {
         self.collected.iter().all(|(_, stored)| self.waits(stored))
     }
 
+    /// A worker that names the events that wait has others that somebody wants to see at once, busy or not.
     fn waits(&self, stored: &StoredMessage) -> bool {
+        if self.lingers.0.is_empty() {
+            return true;
+        }
         let headers = stored.headers.as_ref();
         let name = headers.and_then(|headers| headers.get("ce-type"));
         name.is_some_and(|name| self.lingers.0.contains(&name.as_str()))
