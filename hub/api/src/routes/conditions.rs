@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::chart::{self, Content, EntryAction, RecordCondition};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::charting::{self, Desk, Doing, Search};
@@ -17,14 +15,15 @@ use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::chart::Condition;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(record))
         .routes(routes!(read))

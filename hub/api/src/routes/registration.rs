@@ -12,8 +12,6 @@ use schemas::{IdentifierKey, Patch, TenantId};
 use serde::Deserialize;
 use time::{Date, Month, OffsetDateTime};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_patient::queries::{self, WARNING};
 
@@ -27,14 +25,15 @@ use crate::if_match::{IfMatch, Seen, tagged};
 use crate::page::Page;
 use crate::problem::{Lookalike, Problem};
 use crate::reads::{patients as reads, registration as previews};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::integration::Applied;
 use crate::views::registration::{MergePreview, NumberSeries};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(register))
         .routes(routes!(change))
         .routes(routes!(restrict))

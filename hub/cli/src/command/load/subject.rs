@@ -27,8 +27,9 @@ pub(super) struct Subject {
     pub astm: SocketAddr,
     pub api: SocketAddr,
     pub rest: Rest,
-    pub started: Instant,
     pub first_accepted: Duration,
+    /// Memory before anybody used REST; of use only where it was asked for.
+    pub idle_mb: f64,
     folder: PathBuf,
 }
 
@@ -77,11 +78,11 @@ impl Extra {
 }
 
 impl Subject {
-    /// Starts servers and a hub, and waits until it has taken a message.
+    /// Starts servers and a hub, and waits until it has taken a message; with `idle`, also until it has stood still so long.
     ///
     /// # Errors
     /// Something does not start.
-    pub(super) async fn start(extra: &Extra) -> anyhow::Result<Self> {
+    pub(super) async fn start(extra: &Extra, idle: Option<Duration>) -> anyhow::Result<Self> {
         let folder = folder();
         let free = || -> anyhow::Result<SocketAddr> {
             Ok(SocketAddr::from((
@@ -131,6 +132,14 @@ impl Subject {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let first_accepted = started.elapsed();
+        let idle_mb = match (idle, child.id()) {
+            (Some(idle), Some(pid)) => {
+                // judged after the start's own work is over
+                tokio::time::sleep(idle.saturating_sub(started.elapsed())).await;
+                account(pid).rss as f64 / 1e6
+            }
+            _ => f64::NAN,
+        };
         let rest = loop {
             match Rest::sign_in(options.api, PASSWORD).await {
                 Ok(rest) => break rest,
@@ -145,8 +154,8 @@ impl Subject {
             astm: options.astm,
             api: options.api,
             rest,
-            started,
             first_accepted,
+            idle_mb,
             folder,
         })
     }
