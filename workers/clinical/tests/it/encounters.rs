@@ -385,3 +385,90 @@ async fn without_a_visit_number_patient_and_admit_time_are_the_key() {
     ward.apply_one(at(1, &body)).await;
     assert_eq!(seen(&ward).await.0.status, "finished");
 }
+
+/// Every order in which these may arrive.
+fn orders<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
+    if all.len() < 2 {
+        return vec![all.to_vec()];
+    }
+    (0..all.len())
+        .flat_map(|n| {
+            let mut rest = all.to_vec();
+            let first = rest.remove(n);
+            orders(&rest).into_iter().map(move |mut tail| {
+                tail.insert(0, first.clone());
+                tail
+            })
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_cancelled_transfer_leaves_no_past_place_whatever_comes_first() {
+    type Told<'a> = &'a [(i64, EncounterReported)];
+    // what happened, and where the patient was, apart from what was taken back
+    let table: [(Told<'_>, &[&str], &str); 4] = [
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (5, adt(Transferred, Some("B"))),
+                (10, adt(TransferCancelled, Some("A"))),
+            ],
+            &["A 0.. active"],
+            "A",
+        ),
+        // the cancellation does not say where he is
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (5, adt(Transferred, Some("B"))),
+                (10, adt(TransferCancelled, None)),
+            ],
+            &["A 0.. active"],
+            "A",
+        ),
+        // moved again afterwards
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (5, adt(Transferred, Some("B"))),
+                (10, adt(TransferCancelled, Some("A"))),
+                (20, adt(Transferred, Some("C"))),
+            ],
+            &["A 0..20 completed", "C 20.. active"],
+            "C",
+        ),
+        // of two transfers the second was none, and he has left since
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (5, adt(Transferred, Some("B"))),
+                (7, adt(Transferred, Some("C"))),
+                (10, adt(TransferCancelled, Some("B"))),
+                (30, adt(Discharged, Some("B"))),
+            ],
+            &["A 0..5 completed", "B 5..30 completed"],
+            "B",
+        ),
+    ];
+    for (told, expected, location) in table {
+        for arrival in orders(told) {
+            let minutes: Vec<i64> = arrival.iter().map(|(minute, _)| *minute).collect();
+            let ward = Ward::new().await;
+            for (minute, body) in &arrival {
+                ward.apply_one(at(*minute, body)).await;
+            }
+            let batched = Ward::new().await;
+            let batch: Vec<_> = arrival.iter().map(|(m, body)| at(*m, body)).collect();
+            batched.apply(&batch).await;
+            for (ward, how) in [(ward, "one by one"), (batched, "in one batch")] {
+                let (row, all) = seen(&ward).await;
+                let mut been = stays(&all);
+                been.retain(|place| !place.ends_with("cancelled"));
+                assert_eq!(been, expected, "{minutes:?} {how}");
+                let now = row.location.expect("he is somewhere");
+                assert_eq!(now["point_of_care"], location, "{minutes:?} {how}");
+            }
+        }
+    }
+}
