@@ -137,11 +137,8 @@ impl Conversation {
         match self.phase {
             Phase::Told { step, .. } | Phase::Topic(step) => self.refused(now, step),
             Phase::Ending => self.close(Ending::Ended),
-            Phase::Hello
-            | Phase::Status
-            | Phase::Asking(_)
-            | Phase::Continuous
-            | Phase::Closed => {}
+            Phase::Hello | Phase::Status | Phase::Asking(_) | Phase::Continuous | Phase::Closed => {
+            }
         }
     }
 

@@ -241,17 +241,15 @@ impl Conversation {
         let wanted = match self.lists.asked.front() {
             None => return,
             Some(Asked::List(List::Operators)) => Wanted::Operators,
-            Some(Asked::List(List::Patients)) => {
-                match self.device.stands(&self.settings.lists) {
-                    Some((facility, ward)) => Wanted::Patients { ward, facility },
-                    None => {
-                        self.lists.asked.pop_front();
-                        let why = "nobody says in which ward it stands; add it to [[channel.settings.lists.device]]";
-                        self.not_given(now, List::Patients, why.to_owned());
-                        return self.ask(now);
-                    }
+            Some(Asked::List(List::Patients)) => match self.device.stands(&self.settings.lists) {
+                Some((facility, ward)) => Wanted::Patients { ward, facility },
+                None => {
+                    self.lists.asked.pop_front();
+                    let why = "nobody says in which ward it stands; add it to [[channel.settings.lists.device]]";
+                    self.not_given(now, List::Patients, why.to_owned());
+                    return self.ask(now);
                 }
-            }
+            },
             Some(Asked::Person { number, .. }) => Wanted::Person {
                 number: number.clone(),
             },
@@ -403,7 +401,8 @@ impl Conversation {
 
     fn with(&mut self, list: List) {
         self.lists.refused.remove(&list);
-        self.outputs.push_back(Output::Without { list, reason: None });
+        self.outputs
+            .push_back(Output::Without { list, reason: None });
     }
 
     /// REQ.R01 of a device: who is behind a number (RPAT). Anything else is not known here: never "there is none".

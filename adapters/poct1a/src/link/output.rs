@@ -17,7 +17,10 @@ pub enum Output {
     /// Keep this, and tell [`Conversation::settle`].
     Store(Unit),
     /// Ask the hub, and tell [`Conversation::roster`].
-    Ask { ticket: u64, wanted: Wanted },
+    Ask {
+        ticket: u64,
+        wanted: Wanted,
+    },
     /// A list that the device was to have and has not, or (without a reason) has again.
     Without {
         list: List,

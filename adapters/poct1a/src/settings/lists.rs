@@ -108,8 +108,7 @@ impl ListSettings {
                 });
             }
         };
-        let nowhere =
-            self.ward.is_none() && self.place_element.is_none() && self.device.is_empty();
+        let nowhere = self.ward.is_none() && self.place_element.is_none() && self.device.is_empty();
         check(
             "patients",
             self.patients == Give::Never || !nowhere,
@@ -143,8 +142,8 @@ impl ListSettings {
         );
         check(
             "refresh_s",
-            self.refresh_s == 0 || (10..=86_400).contains(&self.refresh_s),
-            "must be 0 or between 10 and 86400 s",
+            self.refresh_s == 0 || (5..=86_400).contains(&self.refresh_s),
+            "must be 0 or between 5 and 86400 s",
         );
         check(
             "end_of_topic_wait_ms",
@@ -237,11 +236,13 @@ mod tests {
             ["operator_until"]
         );
         assert_eq!(
-            faults("ward = \" \"\nmost_patients = 0\nrefresh_s = 5\na_message = 0"),
+            faults("ward = \" \"\nmost_patients = 0\nrefresh_s = 4\na_message = 0"),
             ["ward", "most_patients", "a_message", "refresh_s"]
         );
         assert_eq!(
-            faults("[[device]]\ndevice = \"7\"\nward = \"A\"\n[[device]]\ndevice = \"7\"\nward = \"B\""),
+            faults(
+                "[[device]]\ndevice = \"7\"\nward = \"A\"\n[[device]]\ndevice = \"7\"\nward = \"B\""
+            ),
             ["device"]
         );
     }

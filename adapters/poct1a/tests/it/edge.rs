@@ -430,7 +430,10 @@ async fn a_device_is_given_its_operators_and_the_channel_says_which_list_it_lack
     );
     device.say(ack("3", "3")).await;
     device
-        .expect(&["<EOT.R01>", "<EOT.topic_cd V=\"OPL\"/><EOT.update_dttm V=\"20"])
+        .expect(&[
+            "<EOT.R01>",
+            "<EOT.topic_cd V=\"OPL\"/><EOT.update_dttm V=\"20",
+        ])
         .await;
     device.say(ack("4", "4")).await;
     device.expect(&["<END.R01>"]).await;

@@ -92,7 +92,11 @@ fn lists_come_after_the_results_one_after_the_other_each_message_acknowledged() 
     assert_eq!(bench.say(&status("2", "1", "0")), "AA 2, ROBS");
     bench.say(&observation("3"));
     assert_eq!(
-        bench.say(&message("EOT.R01", "4", "<EOT><EOT.topic_cd V=\"OBS\"/></EOT>")),
+        bench.say(&message(
+            "EOT.R01",
+            "4",
+            "<EOT><EOT.topic_cd V=\"OBS\"/></EOT>"
+        )),
         "",
         "the hub is asked"
     );
@@ -110,7 +114,11 @@ fn lists_come_after_the_results_one_after_the_other_each_message_acknowledged() 
             facility: None
         }
     );
-    assert_eq!(bench.answer(Ok(patients(&[]))), "PTL.R01#9", "an empty ward");
+    assert_eq!(
+        bench.answer(Ok(patients(&[]))),
+        "PTL.R01#9",
+        "an empty ward"
+    );
     assert_eq!(bench.lists[2], ("PTL.R01", String::new()));
     assert_eq!(bench.say(&ack("9", "9")), "EOT PTL#10");
     // this one does not acknowledge the end of a topic
@@ -207,7 +215,11 @@ fn a_message_is_no_longer_than_the_device_takes() {
 fn what_cannot_be_looked_up_is_not_sent_and_nothing_empty_instead() {
     let too_many = RosterAnswer::TooMany { limit: 500 };
     let cases: [(fn(&mut Poct1aSettings), _, &str); 5] = [
-        (only_operators, Err("nobody answers".to_owned()), "nobody answers"),
+        (
+            only_operators,
+            Err("nobody answers".to_owned()),
+            "nobody answers",
+        ),
         (only_operators, Ok(operators(&[])), "nobody is certified"),
         (only_operators, Ok(patients(&["M1"])), "something else"),
         (only_patients, Ok(too_many), "more than 500 patients"),
@@ -250,7 +262,10 @@ fn whose_patients_is_said_by_the_device_s_row_its_hello_or_the_channel() {
     };
     type Set = Box<dyn FnOnce(&mut Poct1aSettings)>;
     let cases: [(Set, Option<(&str, Option<&str>)>); 5] = [
-        (Box::new(|s| s.lists.ward = Some("A1".into())), Some(("A1", None))),
+        (
+            Box::new(|s| s.lists.ward = Some("A1".into())),
+            Some(("A1", None)),
+        ),
         (
             Box::new(|s| {
                 s.lists.ward = Some("A1".into());
@@ -328,7 +343,11 @@ fn a_connected_device_is_given_the_list_again_when_it_has_changed_and_only_then(
     assert_eq!(bench.wait(120 * SECOND), "OPL.R01#7");
     bench.say(&ack("7", "7"));
     assert_eq!(bench.say(&ack("8", "8")), "");
-    assert_eq!(bench.missing.last(), Some(&(List::Operators, None)), "it has it");
+    assert_eq!(
+        bench.missing.last(),
+        Some(&(List::Operators, None)),
+        "it has it"
+    );
     // it still is a device in continuous mode
     assert_eq!(bench.say(&observation("9")), "AA 9");
 }
@@ -410,7 +429,9 @@ fn a_device_asks_who_is_behind_a_number_and_unknown_is_said_only_when_it_is_know
         message(
             "REQ.R01",
             id,
-            &format!("<REQ><REQ.request_cd V=\"RPAT\"/><PT><PT.patient_id V=\"{number}\"/></PT></REQ>"),
+            &format!(
+                "<REQ><REQ.request_cd V=\"RPAT\"/><PT><PT.patient_id V=\"{number}\"/></PT></REQ>"
+            ),
         )
     };
     let mut bench = continuous(only_operators);
@@ -431,9 +452,17 @@ fn a_device_asks_who_is_behind_a_number_and_unknown_is_said_only_when_it_is_know
     assert_eq!(bench.say(&ask("3", "T-2")), "PTL.R01#3");
     assert_eq!(bench.lists[1].1, "<PT><PT.patient_id V=\"T-2\"/></PT>");
     assert_eq!(bench.say(&ack("4", "3")), "");
-    assert!(!bench.notes.contains(&Note::LateAnswer), "{:?}", bench.notes);
+    assert!(
+        !bench.notes.contains(&Note::LateAnswer),
+        "{:?}",
+        bench.notes
+    );
     bench.roster = Some(Err("the database is away".into()));
-    assert_eq!(bench.say(&ask("5", "T-3")), "ESC 5", "never unknown instead");
+    assert_eq!(
+        bench.say(&ask("5", "T-3")),
+        "ESC 5",
+        "never unknown instead"
+    );
     // one question at a time; answers come in their order
     bench.roster = None;
     assert_eq!(bench.say(&ask("6", "T-6")), "");
@@ -448,7 +477,9 @@ fn an_answer_that_comes_after_the_device_began_anew_is_for_nobody() {
     let mut bench = begun(only_operators, START);
     let (late, _) = bench.asked[0].clone();
     assert_eq!(bench.say(&hello("1", START, BOTH, "")), "AA 1");
-    bench.line.roster(bench.now, late, bench.as_of, Ok(operators(&["A"])));
+    bench
+        .line
+        .roster(bench.now, late, bench.as_of, Ok(operators(&["A"])));
     assert_eq!(bench.heard(), "");
     assert_eq!(bench.say(&status("2", "0", "0")), "AA 2");
     assert_eq!(bench.answer(Ok(operators(&["A"]))), "OPL.R01#5");

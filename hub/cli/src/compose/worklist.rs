@@ -190,8 +190,7 @@ impl Responder {
                 }
             }
             Err(silence) => {
-                metrics::counter!(self.asks.counter(), "outcome" => silence.outcome())
-                    .increment(1);
+                metrics::counter!(self.asks.counter(), "outcome" => silence.outcome()).increment(1);
                 tracing::warn!(%tenant, reason = %silence, "an instrument's question is not answered");
             }
         }

@@ -19,14 +19,16 @@ impl Certified {
     /// ISO dates compare as texts.
     fn holds(&self, on: &str) -> bool {
         self.from.as_deref().is_none_or(|from| from <= on)
-            && self.operator.until.as_deref().is_none_or(|until| on <= until)
+            && self
+                .operator
+                .until
+                .as_deref()
+                .is_none_or(|until| on <= until)
     }
 
     /// Whether both may be in force on one day.
     pub(super) fn meets(&self, other: &Self) -> bool {
-        let before = |end: &Option<String>, start: &Option<String>| {
-            matches!((end, start), (Some(end), Some(start)) if end < start)
-        };
+        let before = |end: &Option<String>, start: &Option<String>| matches!((end, start), (Some(end), Some(start)) if end < start);
         !before(&self.operator.until, &other.from) && !before(&other.operator.until, &self.from)
     }
 }

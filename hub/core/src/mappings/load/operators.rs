@@ -42,7 +42,10 @@ pub(super) fn operators(
             if twice {
                 problems.push(origin.problem(
                     id,
-                    format!("operator `{}` is certified twice for one device and day", id.get_ref()),
+                    format!(
+                        "operator `{}` is certified twice for one device and day",
+                        id.get_ref()
+                    ),
                     "Keep one of the rows, or limit them by `channels`, `from` and `until`",
                 ));
             }
@@ -98,7 +101,11 @@ fn read(
             "Write what the device calls the test, or leave `methods` out for all",
         ));
     }
-    let name = entry.name.as_deref().map(str::trim).filter(|name| is_text(name));
+    let name = entry
+        .name
+        .as_deref()
+        .map(str::trim)
+        .filter(|name| is_text(name));
     (problems.len() == before).then(|| Certified {
         operator: RosterOperator {
             id: id.to_owned(),

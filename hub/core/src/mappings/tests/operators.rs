@@ -56,14 +56,26 @@ fn a_certification_counts_from_its_first_to_its_last_day() {
 fn a_row_that_would_let_in_the_wrong_person_is_a_mistake() {
     for (rows, said) in [
         ("[[operator]]\nid = \" \"\n", "no id"),
-        ("[[operator]]\nid = \"A\"\nuntil = \"31.03.2027\"\n", "no day"),
-        ("[[operator]]\nid = \"A\"\nfrom = \"2027-02-30\"\n", "no day"),
+        (
+            "[[operator]]\nid = \"A\"\nuntil = \"31.03.2027\"\n",
+            "no day",
+        ),
+        (
+            "[[operator]]\nid = \"A\"\nfrom = \"2027-02-30\"\n",
+            "no day",
+        ),
         (
             "[[operator]]\nid = \"A\"\nfrom = \"2027-02-01\"\nuntil = \"2027-01-31\"\n",
             "before it begins",
         ),
-        ("[[operator]]\nid = \"A\"\nlevel = \"\"\n", "`level` is empty"),
-        ("[[operator]]\nid = \"A\"\nmethods = [\"GLU\", \"\"]\n", "empty method"),
+        (
+            "[[operator]]\nid = \"A\"\nlevel = \"\"\n",
+            "`level` is empty",
+        ),
+        (
+            "[[operator]]\nid = \"A\"\nmethods = [\"GLU\", \"\"]\n",
+            "empty method",
+        ),
         (
             "[[operator]]\nid = \"A\"\n[[operator]]\nid = \"A\"\nlevel = \"4\"\nchannels = [\"lab\"]\n",
             "certified twice",
