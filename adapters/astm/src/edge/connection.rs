@@ -147,8 +147,14 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
                 Output::Store(unit) => self.store(unit),
                 Output::Sent { id, fate } => {
                     self.device.came_to(id, fate);
-                    if fate == Fate::GivenUp {
-                        tracing::error!(channel = %self.device.channel, peer = %self.peer, "the instrument did not take its orders");
+                    match fate {
+                        Fate::Delivered => {}
+                        Fate::GivenUp => {
+                            tracing::error!(channel = %self.device.channel, peer = %self.peer, "the instrument did not take its orders");
+                        }
+                        Fate::Refused(reason) => {
+                            tracing::warn!(channel = %self.device.channel, peer = %self.peer, reason, "an order was refused");
+                        }
                     }
                     self.count("hub_astm_sent_total", fate_name(fate));
                 }
@@ -448,5 +454,6 @@ fn fate_name(fate: Fate) -> &'static str {
     match fate {
         Fate::Delivered => "delivered",
         Fate::GivenUp => "given_up",
+        Fate::Refused(_) => "refused",
     }
 }

@@ -363,3 +363,56 @@ fn a_dimension_block_is_filed_only_when_its_count_is_right() {
     let refused = translate_with(Mode::Dimension, Dialect::default(), &short).unwrap_err();
     assert_eq!(refused.refusal.code, "astm.dimension_count");
 }
+
+#[test]
+fn a_dimension_marks_its_controls_by_sample_type_or_priority_and_pads_its_times_with_blanks() {
+    let block =
+        |content: &str| format!("\u{2}{}00\u{3}", content.replace('|', "\u{1c}")).into_bytes();
+    let read = |kind: &str, priority: &str, time: &str| {
+        let text = format!("R|0|LEVEL 1|QC1|{kind}||{priority}|{time}|1|1|1|GLU|98|mg/dL||");
+        let done = translate_with(Mode::Dimension, Dialect::default(), &block(&text)).unwrap();
+        reports(&done)[0].clone()
+    };
+    for (kind, priority, role) in [
+        ("1", "0", None),
+        ("4", "1", None),
+        ("W", "2", None),
+        ("5", "0", Some("Q")),
+        ("7", "0", Some("Q")),
+        ("9", "0", Some("Q")),
+        ("1", "3", Some("Q")),
+        ("2", "4", Some("Q")),
+    ] {
+        let report = read(kind, priority, "000012010124");
+        assert_eq!(
+            report["specimen"]["role"].as_str(),
+            role,
+            "type {kind}, priority {priority}"
+        );
+    }
+    for (time, at) in [
+        ("451523010124", Some("2024-01-01T23:15:45+05:30")),
+        ("4515 9 1 124", Some("2024-01-01T09:15:45+05:30")),
+        (" 5 423311223", Some("2023-12-31T23:04:05+05:30")),
+        ("4515230101", None),
+        ("451523019924", None),
+        ("", None),
+    ] {
+        let report = read("1", "0", time);
+        assert_eq!(report["results"][0]["observed_at"].as_str(), at, "{time:?}");
+    }
+}
+
+#[test]
+fn results_that_an_au_measured_again_are_results() {
+    for begin in ["D ", "d ", "DH", "dH"] {
+        let text = format!(
+            "\u{2}{begin}000801 0006{:>26}    E0     097   146.23        \u{3}",
+            "U1450"
+        );
+        let done = translate_with(Mode::Au, Dialect::default(), text.as_bytes()).unwrap();
+        let report = &reports(&done)[0];
+        assert_eq!(report["specimen"]["number"], "U1450", "{begin}");
+        assert_eq!(report["results"][0]["value"]["number"], "146.23");
+    }
+}
