@@ -34,10 +34,14 @@ fn adt(action: EncounterAction, ward: Option<&str>) -> EncounterReported {
 }
 
 async fn seen(ward: &Ward) -> (EncounterRow, Vec<EncounterPlace>) {
+    seen_of(ward, "1").await
+}
+
+async fn seen_of(ward: &Ward, who: &str) -> (EncounterRow, Vec<EncounterPlace>) {
     let mut tx = ward.tx().await;
     let rows = encounters_for_subjects(
         tx.conn(),
-        &[key("1").0],
+        &[key(who).0],
         &EncounterFilter::default(),
         Page::first(10),
     )
@@ -451,18 +455,29 @@ async fn a_cancelled_transfer_leaves_no_past_place_whatever_comes_first() {
             "B",
         ),
     ];
+    // each arrival is another patient's
+    let ward = Ward::new().await;
+    let mut patients = 0;
     for (told, expected, location) in table {
         for arrival in orders(told) {
             let minutes: Vec<i64> = arrival.iter().map(|(minute, _)| *minute).collect();
-            let ward = Ward::new().await;
-            for (minute, body) in &arrival {
-                ward.apply_one(at(*minute, body)).await;
-            }
-            let batched = Ward::new().await;
-            let batch: Vec<_> = arrival.iter().map(|(m, body)| at(*m, body)).collect();
-            batched.apply(&batch).await;
-            for (ward, how) in [(ward, "one by one"), (batched, "in one batch")] {
-                let (row, all) = seen(&ward).await;
+            for how in ["one by one", "in one batch"] {
+                patients += 1;
+                let who = patients.to_string();
+                let said = arrival.iter().map(|(minute, body)| {
+                    let mut body = body.clone();
+                    body.subject = patient(&who);
+                    body.visit_number = Some(format!("V{who}"));
+                    at(*minute, &body)
+                });
+                if how == "in one batch" {
+                    ward.apply(&said.collect::<Vec<_>>()).await;
+                } else {
+                    for one in said {
+                        ward.apply_one(one).await;
+                    }
+                }
+                let (row, all) = seen_of(&ward, &who).await;
                 let mut been = stays(&all);
                 been.retain(|place| !place.ends_with("cancelled"));
                 assert_eq!(been, expected, "{minutes:?} {how}");
