@@ -253,7 +253,7 @@ async fn a_meter_knows_who_may_measure_and_who_lies_in_its_ward() {
     std::fs::write(&staff, expired).unwrap();
     let error = eventually("the channel says so", SOON, || async {
         let channels = rest.items("/api/v1/channels").await;
-        let meters = channels.into_iter().find(|c| c["id"] == "meters")?;
+        let meters = channels.into_iter().find(|c| c["channel"] == "meters")?;
         meters["error"].as_str().map(str::to_owned)
     })
     .await;
@@ -266,7 +266,7 @@ async fn a_meter_knows_who_may_measure_and_who_lies_in_its_ward() {
     assert!(meter.take_it().await.starts_with("<EOT.R01>"));
     eventually("the channel is well again", SOON, || async {
         let channels = rest.items("/api/v1/channels").await;
-        let meters = channels.into_iter().find(|c| c["id"] == "meters")?;
+        let meters = channels.into_iter().find(|c| c["channel"] == "meters")?;
         meters["error"].is_null().then_some(())
     })
     .await;

@@ -254,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
         let device = self.device;
         let wanted = WorklistQuestion {
             channel: device.channel.clone(),
-            specimens: question.specimens.clone(),
+            specimens: question.as_ordered(device.settings.dialect.tube),
             limit: device.settings.orders.most,
             untold: None,
             as_ordered: device.settings.orders.as_ordered,
@@ -283,7 +283,10 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
     ) {
         let device = self.device;
         let (occasion, worklist) = match result {
-            Ok(worklist) => (Occasion::Query(question), worklist),
+            Ok(mut worklist) => {
+                question.as_asked(&mut worklist);
+                (Occasion::Query(question), worklist)
+            }
             Err(error) => {
                 tracing::error!(channel = %device.channel, peer = %self.peer, %error, "a host query could not be answered; the instrument is told of an error");
                 (Occasion::Failed(question), WorklistAnswer::default())

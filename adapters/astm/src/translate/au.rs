@@ -116,7 +116,7 @@ fn results(scope: &Scope<'_>, text: &str, output: &mut Output) -> Result<(), Ref
     if id.is_empty() {
         scope.note("the block has no sample id".to_owned());
     }
-    let number = scope.key("AU.id", id);
+    let number = scope.key("AU.id", scope.dialect.tube.of(id));
     output.translated = true;
     let report = ResultReceived {
         channel: scope.channel.clone(),

@@ -96,7 +96,7 @@ fn results(scope: &Scope<'_>, fields: &[&str], output: &mut Output) -> Result<()
         observed_at: None,
         issued_at: None,
         specimen: Some(Specimen {
-            number: scope.key("Dimension.4", field(4)),
+            number: scope.key("Dimension.4", scope.dialect.tube.of(field(4))),
             kind: (!kind.is_empty()).then(|| Code {
                 code: kind.to_owned(),
                 ..Code::default()

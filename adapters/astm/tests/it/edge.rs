@@ -8,6 +8,7 @@ use std::time::Duration;
 use adapter_astm::edge::{Device, House, attend};
 use adapter_astm::link::join;
 use adapter_astm::settings::{AstmSettings, OrderMode};
+use adapter_link::{LeadingZeros, TubeNumbers};
 use async_trait::async_trait;
 use hub_core::channel::AskError;
 use hub_core::{Position, Received, Stored};
@@ -328,6 +329,31 @@ async fn a_host_query_is_stored_and_answered_on_the_line() {
             (4, QueryOutcome::Failed)
         ]
     );
+}
+
+#[tokio::test]
+async fn a_padded_number_is_asked_for_as_it_was_ordered_and_answered_as_it_was_asked() {
+    let hub = Hub::new(100);
+    let site = Site::new(&hub, |s| {
+        s.dialect.tube = TubeNumbers {
+            leading_zeros: LeadingZeros::Drop,
+            check_digits: 1,
+        };
+    })
+    .await;
+    let mut instrument = site.connect().await;
+    let tests = vec![test(1, &["WBC"], TestAction::Perform, "routine")];
+    hub.knows(Ok(WorklistAnswer {
+        specimens: vec![specimen("4711", tests)],
+    }));
+    instrument.ask("00047118").await;
+    let records = instrument.take().await;
+    assert!(
+        records[2].starts_with("O|1|00047118||^^^WBC|"),
+        "{records:?}"
+    );
+    assert_eq!(hub.questions.borrow()[0].specimens, ["4711"]);
+    instrument.hang_up().await;
 }
 
 #[tokio::test]

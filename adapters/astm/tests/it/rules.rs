@@ -3,6 +3,7 @@
 use std::fs;
 
 use adapter_astm::settings::{AuColumns, Dialect, FieldPath, Mode};
+use adapter_link::{LeadingZeros, TubeNumbers};
 use serde_json::{Value, json};
 
 use crate::corpus;
@@ -414,5 +415,31 @@ fn results_that_an_au_measured_again_are_results() {
         let report = &reports(&done)[0];
         assert_eq!(report["specimen"]["number"], "U1450", "{begin}");
         assert_eq!(report["results"][0]["value"]["number"], "146.23");
+    }
+}
+
+#[test]
+fn the_number_on_a_tube_is_as_orders_have_it_in_every_form_of_result() {
+    let dialect = Dialect {
+        tube: TubeNumbers {
+            leading_zeros: LeadingZeros::Drop,
+            check_digits: 1,
+        },
+        ..Dialect::default()
+    };
+    let au = format!(
+        "\u{2}D 000801 0006{:>26}    E0     097   146.23        \u{3}",
+        "00047118"
+    );
+    let dimension =
+        "\u{2}R|0|X|00047118|1||0|451523010124|1|1|1|GLU|98|mg/dL||00\u{3}".replace('|', "\u{1c}");
+    let records = "H|\\^&\rP|1\rO|1|00047118||^^^GLU\rR|1|^^^GLU|98|mg/dL\rL|1|N\r";
+    for (mode, text) in [
+        (Mode::Au, au.as_str()),
+        (Mode::Dimension, dimension.as_str()),
+        (Mode::Bare, records),
+    ] {
+        let done = translate_with(mode, dialect.clone(), text.as_bytes()).unwrap();
+        assert_eq!(reports(&done)[0]["specimen"]["number"], "4711", "{mode:?}");
     }
 }

@@ -645,6 +645,28 @@ fn prior_results_in_an_order_are_not_ordered_again() {
 }
 
 #[test]
+fn zeros_and_check_digits_are_no_part_of_the_number_where_the_channel_says_so() {
+    let text = message(
+        "ORU^R01",
+        "PID|||1\nSPM|1|00047118||SER\nOBR|1|||GLU\nOBX|1|NM|GLU||98",
+    );
+    let number = |settings: TranslatorSettings| {
+        let done = translate_with(settings, text.replace('\n', "\r").as_bytes()).unwrap();
+        let report = bodies(&done).pop().unwrap().1;
+        report["specimen"]["number"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(number(TranslatorSettings::default()), "00047118");
+    let tube = toml::from_str("leading_zeros = \"drop\"\ncheck_digits = 1").unwrap();
+    assert_eq!(
+        number(TranslatorSettings {
+            tube,
+            ..TranslatorSettings::default()
+        }),
+        "4711"
+    );
+}
+
+#[test]
 fn notes_belong_to_what_stands_before_them() {
     let all = events(&message(
         "ORU^R01",
