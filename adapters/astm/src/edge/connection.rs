@@ -252,6 +252,12 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
     /// Asks the worklist on behalf of the instrument.
     fn ask(&mut self, question: Question, asked: Asked) {
         let device = self.device;
+        // a tube whose label could not be read: asked without a number the worklist gives everybody's tests, and a block has no
+        // place to say which are whose
+        if !question.all && question.specimens.is_empty() {
+            tracing::warn!(channel = %device.channel, peer = %self.peer, "a host query names no tube; it is answered with nothing");
+            return self.answer(&question, Ok(WorklistAnswer::default()), asked);
+        }
         let wanted = WorklistQuestion {
             channel: device.channel.clone(),
             specimens: question.as_ordered(device.settings.dialect.tube),
