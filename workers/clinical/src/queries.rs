@@ -20,6 +20,7 @@ mod orders;
 mod relationship;
 mod reports;
 mod results;
+mod rosters;
 mod rounds;
 mod sendings;
 mod specimens;
@@ -65,6 +66,7 @@ pub use results::{
     ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,
     results_of_report,
 };
+pub use rosters::{InWard, in_ward};
 pub use rounds::{
     OxygenTarget, ScoreRow, TaskFilter, TaskRow, oxygen_target, oxygen_targets, score_versions,
     scores_for_subjects, task, tasks,

@@ -17,6 +17,7 @@ mod it {
     mod queries;
     mod receipts;
     mod results;
+    mod rosters;
     mod rounds;
     mod runs;
     mod sendings;

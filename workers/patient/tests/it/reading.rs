@@ -1,6 +1,6 @@
 use schemas::Patch;
 use test_support::{TestDatabase, event, tenant};
-use worker_patient::queries::{Search, get, search};
+use worker_patient::queries::{Search, get, people_in_system, search};
 
 use crate::house::*;
 
@@ -200,4 +200,41 @@ async fn searches_reach_their_indexes_behind_row_level_security() {
             "{plan}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_device_is_given_the_number_of_its_own_series_and_the_person_who_stands() {
+    let database = TestDatabase::new().await;
+    let mut both = asserted("sgm|S-1", 9);
+    both.identifiers.push(id("mrn|M-1"));
+    // registered twice, and merged: the number of the series stands on the record that went
+    let mut twin = asserted("sgm|S-2", 9);
+    twin.name = Patch::Set(name("Old", "Record"));
+    let mut standing = asserted("abha|A-2", 9);
+    standing.name = Patch::Set(name("Meera", "Iyer"));
+    let only = asserted("mrn|M-3", 9);
+    apply(
+        &database,
+        &[event(&both), event(&twin), event(&standing), event(&only)],
+    )
+    .await;
+    apply(&database, &[event(&a40("abha|A-2", "sgm|S-2"))]).await;
+    let mut tx = database.tx(&tenant("demo")).await;
+    let keys = ["mrn|M-1", "abha|A-2", "mrn|M-3", "mrn|nobody"].map(|value| id(value).key.0);
+    let mut people: Vec<String> = people_in_system(tx.conn(), &keys, "sgm")
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|one| {
+            let name = one.name.unwrap();
+            format!(
+                "{}|{} {}",
+                one.system,
+                one.value,
+                name["family"].as_str().unwrap()
+            )
+        })
+        .collect();
+    people.sort();
+    assert_eq!(people, ["mrn|M-3 Rao", "sgm|S-1 Rao", "sgm|S-2 Iyer"]);
 }
