@@ -22,6 +22,7 @@ mod reports;
 mod rounds;
 mod specimens;
 mod stays;
+pub mod terminology;
 mod tubes;
 mod unmatched;
 mod verification;
