@@ -31,6 +31,7 @@ mod care;
 mod channels;
 mod charting;
 mod clients;
+mod codes;
 mod conditions;
 mod controls;
 mod criticals;
@@ -206,7 +207,8 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(queues::routes())
             .merge(audit::routes())
             .merge(tenants::routes())
-            .merge(privacy::routes()),
+            .merge(privacy::routes())
+            .merge(codes::routes()),
     )
 }
 

@@ -4,7 +4,8 @@
 use schemars::generate::SchemaSettings;
 use schemas::care::{Attachment, Code, Location, Practitioner, Value};
 use schemas::chart::{
-    Addendum, Allergy, Condition, Document, DrugCheck, Note, Prescription, PrescriptionLine,
+    Addendum, Allergy, CodeCheck, Condition, Document, DrugCheck, Note, Prescription,
+    PrescriptionLine,
 };
 use schemas::devices::AlarmValue;
 use schemas::patients::{Address, HumanName, Telecom};
@@ -66,6 +67,7 @@ pub(crate) fn all() -> Vec<(&'static str, serde_json::Value)> {
         // the entry around each has the plain name
         ("AllergyContent", plain::<Allergy>()),
         ("ConditionContent", plain::<Condition>()),
+        ("CodeCheck", plain::<CodeCheck>()),
         ("NoteContent", plain::<Note>()),
         ("Addendum", plain::<Addendum>()),
         ("PrescriptionContent", plain::<Prescription>()),
