@@ -15,7 +15,7 @@ use schemas::platform::platform;
 use sha2::{Digest as _, Sha256};
 use time::format_description::well_known::Rfc3339;
 use worker_clinical::queries;
-use worker_clinical::terminology::{CodeSystem, Import, Imported, Release, Term};
+use worker_clinical::terminology::{CodeSystem, Import, ImportError, Imported, Release, Term};
 
 use super::{ConfigArgument, operator};
 use crate::code_files::{self, CodeFile, Says, Version, is_release};
@@ -186,10 +186,16 @@ async fn import(config: &ConfigArgument, wanted: &Wanted, json: bool) -> anyhow:
         smaller: wanted.smaller,
         actor: operator::actor(),
     };
-    let imported = import
-        .finish(&release)
-        .await
-        .context("nothing was imported")?;
+    let imported = match import.finish(&release).await {
+        Ok(imported) => imported,
+        Err(ImportError::Refused(refusal)) if refusal.code == "codes.fewer" => {
+            bail!(
+                "nothing was imported: {} --smaller says that it is",
+                refusal.detail
+            )
+        }
+        Err(error) => return Err(error).context("nothing was imported"),
+    };
     told(wanted, &read, Some(imported), json);
     Ok(())
 }
@@ -325,7 +331,8 @@ fn told(wanted: &Wanted, read: &Read, imported: Option<Imported>, json: bool) {
 }
 
 async fn list(config: &ConfigArgument, json: bool) -> anyhow::Result<()> {
-    let mut tx = Tx::begin(&pool(config)?, &platform())
+    let pool = pool(config)?;
+    let mut tx = Tx::begin(&pool, &platform())
         .await
         .context("can't reach Postgres")?;
     let rows = queries::code_releases(tx.conn()).await?;
