@@ -12,6 +12,7 @@ mod it {
     mod audit;
     mod bad_input;
     mod charts;
+    mod codes;
     mod contract;
     mod devices;
     mod encryption;
