@@ -32,13 +32,20 @@ struct Class {
     kind: String,
     parent: Option<String>,
     below: Vec<String>,
-    /// Modifiers, as it names them.
-    modified_by: Vec<String>,
+    modified_by: Vec<ModifiedBy>,
     /// Modifiers that its text leads to. One category of the WHO's file has only this.
     linked: Vec<String>,
     preferred: Option<String>,
     /// The same with the words of the category before it.
     preferred_long: Option<String>,
+}
+
+/// A modifier, as a class names it.
+#[derive(Debug, Default)]
+struct ModifiedBy {
+    name: String,
+    /// Only these of its characters; none: all of them.
+    only: Vec<String>,
 }
 
 /// A `ModifierClass`: what a character means in a modifier.
@@ -280,7 +287,18 @@ impl Inside {
             "ModifiedBy" => {
                 let code = given("code")?;
                 if let Some(class) = &mut self.class {
-                    class.modified_by.push(code);
+                    class.modified_by.push(ModifiedBy {
+                        name: code,
+                        only: Vec::new(),
+                    });
+                }
+            }
+            "ValidModifierClass" => {
+                let code = given("code")?;
+                if let Some(class) = &mut self.class
+                    && let Some(modifier) = class.modified_by.last_mut()
+                {
+                    modifier.only.push(code);
                 }
             }
             _ => {}

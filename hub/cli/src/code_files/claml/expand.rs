@@ -121,7 +121,7 @@ fn finer(
     let mut names: Vec<&str> = class
         .modified_by
         .iter()
-        .map(String::as_str)
+        .map(|modifier| modifier.name.as_str())
         .filter(|name| ![PLACE, ACTIVITY].contains(name))
         .collect();
     if names.is_empty() {
@@ -161,9 +161,17 @@ fn finer(
         {
             bases = vec![own(&class.code)];
         }
+        let only = class
+            .modified_by
+            .iter()
+            .find(|modifier| modifier.name == name)
+            .map_or(&[][..], |modifier| &modifier.only[..]);
         let mut next = Vec::new();
         for base in &bases {
             for (character, meaning) in meanings {
+                if !only.is_empty() && !only.contains(character) {
+                    continue;
+                }
                 let Some(code) = joined(&base.code, character, name.ends_with("_5")) else {
                     return Err(Fault::new(
                         class.line,
@@ -297,7 +305,6 @@ mod tests {
                 ("M13.X1", "Other joints: Shoulder", Some("M13"), Code),
                 ("M45", "Stiff back", None, Category),
                 ("M45.X0", "Stiff back: Many", Some("M45"), Code),
-                ("M45.X1", "Stiff back: Shoulder", Some("M45"), Code),
                 ("T14.2", "Broken bone", None, Category),
                 ("T14.20", "Broken bone: Closed", Some("T14.2"), Code),
                 ("T14.21", "Broken bone: Open", Some("T14.2"), Code),
