@@ -89,9 +89,11 @@ impl Claml {
         {
             return Err(Fault::new(0, "this is not version 2 of ClaML"));
         }
-        let title = match document.title.trim() {
-            "" => document.name.clone(),
-            title => Some(title.to_owned()),
+        let words: Vec<&str> = document.title.split_whitespace().collect();
+        let title = if words.is_empty() {
+            document.name.clone()
+        } else {
+            Some(words.join(" "))
         };
         is_icd10_of_who(document.name.as_deref(), title.as_deref())?;
         let release = document.release.clone();
@@ -122,30 +124,24 @@ impl CodeFile for Claml {
 }
 
 /// National modifications, and other classifications in the same form, have codes that mean something else.
+const OTHERS: [&str; 5] = ["GM", "CM", "AM", "CA", "PCS"];
+
 fn is_icd10_of_who(name: Option<&str>, title: Option<&str>) -> Result<(), Fault> {
-    let plain = |text: &str| {
-        text.chars()
-            .filter(|character| character.is_ascii_alphanumeric())
-            .collect::<String>()
-            .to_ascii_uppercase()
-    };
-    let said = format!(
-        "{} {}",
-        name.map(plain).unwrap_or_default(),
-        title.map(plain).unwrap_or_default()
-    );
-    let is_icd10 =
-        said.contains("ICD10") || said.contains("INTERNATIONALSTATISTICALCLASSIFICATIONOFDISEASES");
-    let others = [
-        "ICD10GM",
-        "ICD10CM",
-        "ICD10AM",
-        "ICD10CA",
-        "ICD10PCS",
-        "GERMANMODIFICATION",
-        "CLINICALMODIFICATION",
-    ];
-    if !is_icd10 || others.iter().any(|other| said.contains(other)) {
+    let said =
+        format!("{} {}", name.unwrap_or_default(), title.unwrap_or_default()).to_ascii_uppercase();
+    // `ICD-10-GM 2024`: ICD, 10, GM, 2024
+    let parts: Vec<&str> = said
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(|part| !part.is_empty())
+        .collect();
+    let plain = parts.concat();
+    let is_icd10 = plain.contains("ICD10")
+        || plain.contains("INTERNATIONALSTATISTICALCLASSIFICATIONOFDISEASES");
+    let is_other = plain.contains("MODIFICATION")
+        || parts
+            .windows(2)
+            .any(|pair| pair[0].ends_with("10") && OTHERS.contains(&pair[1]));
+    if !is_icd10 || is_other {
         return Err(Fault::new(
             0,
             format!(
@@ -412,6 +408,35 @@ mod tests {
         ] {
             let fault = Claml::read(text.as_bytes()).map(|_| ()).unwrap_err();
             assert!(fault.to_string().contains(words), "{fault}");
+        }
+    }
+
+    #[test]
+    fn the_title_tells_icd_10_from_its_modifications() {
+        const LONG: &str = "International Statistical Classification of Diseases and Related Health Problems 10th Revision";
+        for (name, title, good) in [
+            (Some("ICD-10-EN-2016"), Some(LONG), true),
+            (None, Some("ICD-10 amended 2019"), true),
+            (Some("ICD10"), None, true),
+            (
+                Some("ICD-10-GM 2024"),
+                Some("ICD-10-GM Version 2024"),
+                false,
+            ),
+            (Some("ICD10 CM"), None, false),
+            (None, Some("ICD-10, Australian Modification"), false),
+            (
+                Some("ICF"),
+                Some("International Classification of Functioning"),
+                false,
+            ),
+            (None, None, false),
+        ] {
+            assert_eq!(
+                is_icd10_of_who(name, title).is_ok(),
+                good,
+                "{name:?} {title:?}"
+            );
         }
     }
 

@@ -247,7 +247,7 @@ async fn read(
                 row.term.code
             );
         }
-        if lines.len() % TOLD_EVERY == 0 {
+        if lines.len().is_multiple_of(TOLD_EVERY) {
             eprintln!("{} codes …", lines.len());
         }
         batch.push(row.term);
