@@ -4,8 +4,7 @@
 use schemars::generate::SchemaSettings;
 use schemas::care::{Attachment, Code, Location, Practitioner, Value};
 use schemas::chart::{
-    Addendum, Allergy, CodeCheck, Condition, Document, DrugCheck, Note, Prescription,
-    PrescriptionLine,
+    Addendum, Allergy, Condition, Document, DrugCheck, Note, Prescription, PrescriptionLine,
 };
 use schemas::devices::AlarmValue;
 use schemas::patients::{Address, HumanName, Telecom};
@@ -67,7 +66,6 @@ pub(crate) fn all() -> Vec<(&'static str, serde_json::Value)> {
         // the entry around each has the plain name
         ("AllergyContent", plain::<Allergy>()),
         ("ConditionContent", plain::<Condition>()),
-        ("CodeCheck", plain::<CodeCheck>()),
         ("NoteContent", plain::<Note>()),
         ("Addendum", plain::<Addendum>()),
         ("PrescriptionContent", plain::<Prescription>()),
