@@ -329,7 +329,10 @@ impl Desk {
 }
 
 fn items(answer: &Value) -> &[Value] {
-    answer["items"].as_array().map_or(&[], Vec::as_slice)
+    answer["items"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 /// A family name that nobody else has: its letters count.
