@@ -127,7 +127,8 @@ fn ranges(words: &[String]) -> (Vec<&str>, Vec<String>) {
         .unzip()
 }
 
-/// People of a name in the order of the word that is walked, then of their ids.
+/// People of a name in the order of the word that is walked, then of their ids. The walk itself looks at nothing but names: it
+/// passes over many. Whom it finds is looked up afterwards; some are passed over then, so it may have to go on.
 async fn walk_names(
     conn: &mut PgConnection,
     longest: &str,
@@ -137,7 +138,7 @@ async fn walk_names(
 ) -> Result<Vec<Uuid>, SearchError> {
     let end = end_of_prefix(longest);
     let (lows, ends) = ranges(others);
-    let from: (String, Uuid) = match after {
+    let mut from: (String, Uuid) = match after {
         None => (longest.to_owned(), Uuid::nil()),
         Some(last) => sqlx::query_as(sqlx::AssertSqlSafe(place()))
             .bind(longest)
@@ -149,16 +150,44 @@ async fn walk_names(
             .await?
             .ok_or(SearchError::PlaceGone)?,
     };
-    Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(walk()))
-        .bind(longest)
-        .bind(end)
-        .bind(from.0)
+    let wanted = usize::try_from(limit).unwrap_or_default();
+    let mut found = Vec::new();
+    loop {
+        let mut query = sqlx::query_as::<sqlx::Postgres, (String, Uuid)>(sqlx::AssertSqlSafe(
+            walk(others.len()),
+        ))
+        .bind(&end)
+        .bind(&from.0)
         .bind(from.1)
-        .bind(lows)
-        .bind(ends)
-        .bind(limit)
-        .fetch_all(conn)
-        .await?)
+        .bind(limit);
+        if let (Some(low), Some(end)) = (lows.first(), ends.first()) {
+            query = query.bind(low).bind(end);
+        }
+        if others.len() > 1 {
+            query = query.bind(lows[1..].to_vec()).bind(ends[1..].to_vec());
+        }
+        let walked = query.fetch_all(&mut *conn).await?;
+        let is_end = walked.len() < wanted;
+        let Some(last) = walked.last().cloned() else {
+            break;
+        };
+        let (keys, ids): (Vec<String>, Vec<Uuid>) = walked.into_iter().unzip();
+        let people: Vec<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(met()))
+            .bind(longest)
+            .bind(keys)
+            .bind(ids)
+            .bind(&lows)
+            .bind(&ends)
+            .fetch_all(&mut *conn)
+            .await?;
+        found.extend(people);
+        if is_end || found.len() >= wanted {
+            break;
+        }
+        from = last;
+    }
+    found.truncate(wanted);
+    Ok(found)
 }
 
 /// Each condition gives its set of records ($n is null: no such condition); the sets meet on standing records, and so does the
@@ -190,33 +219,57 @@ fn numbered() -> String {
     )
 }
 
-/// `$1` to `$2`: the word that is walked; after (`$3`, `$4`); `$5` and `$6`: the other words. Somebody who has several such
-/// words, or several records, is met at the first of them only. Nearly everybody has one record, and is not asked for others.
-fn walk() -> String {
-    let named = has_words("m.patient_id", "$5", "$6");
-    let named_before = has_words("b.patient_id", "$5", "$6");
+/// The walk: names up to `$1`, after (`$2`, `$3`), at most `$4`, of records that also have a name from `$5` to `$6` where there is a
+/// second word, and one for each of `$7` to `$8` where there are more. `offset 0` keeps each look-up a look-up.
+fn walk(others: usize) -> String {
+    let second = if others > 0 {
+        "and exists (
+             select from patients.match_keys o
+             where o.patient_id = m.patient_id and o.kind = 'name'
+               and o.key >= $5::text collate \"C\" and o.key < $6::text collate \"C\"
+             offset 0)"
+    } else {
+        ""
+    };
+    let further = if others > 1 {
+        format!("and {}", has_words("m.patient_id", "$7", "$8"))
+    } else {
+        String::new()
+    };
+    format!(
+        "select m.key, m.patient_id from patients.match_keys m
+         where m.kind = 'name' and m.key < $1::text collate \"C\"
+           and (m.key, m.patient_id) > ($2::text collate \"C\", $3::uuid)
+           {second} {further}
+         order by m.key, m.patient_id limit $4"
+    )
+}
+
+/// Whom the walk from `$1` met at the places (`$2`, `$3`). Somebody who has several such words, or several records, is met at the
+/// first of them only; nearly everybody has one record, and is not asked for others. `$4` and `$5`: the other words.
+fn met() -> String {
+    let named_before = has_words("b.patient_id", "$4", "$5");
     format!(
         "select s.id
-         from patients.match_keys m
+         from unnest($2::text[], $3::uuid[]) with ordinality as m(key, patient_id, n)
          cross join lateral (
              select case when p.status = 'merged' then patients.standing(p.id) else p.id end as id,
                     p.status = 'active' and not exists (select from patients.patients c where c.merged_into = p.id) as alone
              from patients.patients p where p.id = m.patient_id and p.status <> 'entered_in_error'
              offset 0
          ) s
-         where m.kind = 'name' and m.key < $2::text collate \"C\"
-           and (m.key, m.patient_id) > ($3::text collate \"C\", $4::uuid)
-           and not exists (
+         where not exists (
                select from patients.match_keys e
-               where e.patient_id = m.patient_id and e.kind = 'name' and e.key >= $1::text collate \"C\" and e.key < m.key)
-           and {named}
+               where e.patient_id = m.patient_id and e.kind = 'name'
+                 and e.key >= $1::text collate \"C\" and e.key < m.key collate \"C\"
+               offset 0)
            and (s.alone or not exists (
                select from patients.family_of(s.id) as family(id)
                join patients.patients r on r.id = family.id and r.status <> 'entered_in_error'
                join patients.match_keys b on b.patient_id = r.id
                where b.patient_id <> m.patient_id and b.kind = 'name' and b.key >= $1::text collate \"C\"
-                 and (b.key, b.patient_id) < (m.key, m.patient_id) and {named_before}))
-         order by m.key, m.patient_id limit $7"
+                 and (b.key, b.patient_id) < (m.key collate \"C\", m.patient_id) and {named_before}))
+         order by m.n"
     )
 }
 

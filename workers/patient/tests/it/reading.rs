@@ -288,13 +288,16 @@ async fn all_words_must_be_the_names_of_one_record() {
             event(&named("A2", "Ashok", "Iyer")),
             event(&named("A3", "Asha", "Iyer")),
             event(&named("A4", "Meera", "Joshi")),
+            event(&named("A5", "Asha Devi", "Iyer")),
             event(&a40("A1", "A4")),
         ],
     )
     .await;
     for (asked, expected) in [
-        ("asha iy", vec!["Asha Iyer"]),
-        ("iyer as", vec!["Asha Iyer", "Ashok Iyer"]),
+        ("asha iy", vec!["Asha Devi Iyer", "Asha Iyer"]),
+        ("iyer as", vec!["Asha Devi Iyer", "Asha Iyer", "Ashok Iyer"]),
+        ("ash dev iy", vec!["Asha Devi Iyer"]),
+        ("ash dev rao", vec![]),
         // a record that leads to another is that other
         ("meera joshi", vec!["Asha Rao"]),
         ("meera rao", vec![]),
