@@ -68,9 +68,9 @@ async fn sent(process: &HubProcess, message: String) {
 #[tokio::test]
 async fn invented_people_are_found_as_others_are_and_writing_them_again_writes_nothing() {
     let (servers, process) = started().await;
-    let output = seed(&process, "1000", "9995");
+    let output = seed(&process, "1000", "10000");
     assert!(output.status.success(), "{output:?}");
-    let written = vec![1_000, 1_000, 4_000, 1_000, 9_995];
+    let written = vec![1_000, 1_000, 4_000, 1_000, 10_000];
     assert_eq!(counts(&servers).await, written);
     assert_eq!(servers.count(FORCED).await, 0);
 
@@ -109,16 +109,18 @@ async fn invented_people_are_found_as_others_are_and_writing_them_again_writes_n
         .await;
     assert!(all.len() >= 240, "{}", all.len());
 
-    let output = seed(&process, "1000", "9995");
+    let output = seed(&process, "1000", "10000");
     assert!(output.status.success(), "{output:?}");
     assert_eq!(counts(&servers).await, written);
-    let output = seed(&process, "1000", "12000");
-    assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        said.contains("another number of patients or results"),
-        "{said}"
-    );
+    for (patients, results) in [("1000", "12000"), ("900", "10000"), ("2000", "10000")] {
+        let output = seed(&process, patients, results);
+        assert!(!output.status.success(), "{patients} {results}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            said.contains("another number of patients or results"),
+            "{said}"
+        );
+    }
     assert_eq!(counts(&servers).await, written);
     assert_eq!(servers.count(FORCED).await, 0);
 }

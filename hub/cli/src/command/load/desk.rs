@@ -286,8 +286,8 @@ impl Desk {
                 ensure!(!items(&answer).is_empty(), "nobody of a name is found");
             }
             Results => {
-                let reports = self.size.seed_results.div_ceil(10);
-                let patient = whose(scattered(n, reports), self.size.seed_patients);
+                let report = scattered(n, self.size.reports());
+                let patient = whose(report, self.size.seed_patients);
                 let id = Person::number(&self.tenant, patient).id;
                 let path = format!("patients/{id}/results?limit=50");
                 let answer = self.rest.get(&path).await?;

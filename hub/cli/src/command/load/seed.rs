@@ -4,27 +4,27 @@
 //! people are found by, every constraint checked, every index kept. What it leaves out is how they came: there are no messages of
 //! them, no events, and one row in the audit trail for each part. It never writes beside a tenant's own patients.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use schemas::{ChannelId, TenantId};
 use sqlx::types::Json;
 use sqlx::{Connection as _, PgConnection};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinSet;
-use uuid::Uuid;
 
 pub(super) mod people;
 pub(super) mod reports;
 
 mod copy;
+mod size;
 
 use super::super::ConfigArgument;
 use copy::Rows;
 use people::Person;
 use reports::Report;
+pub(super) use size::Size;
+use size::gigabytes;
 
 /// Patients, and reports, of one transaction: a few megabytes in memory, a second or two under the locks of their tables.
 const PEOPLE_AT_ONCE: usize = 10_000;
@@ -37,59 +37,6 @@ const OF_PEOPLE: [&str; 3] = [
     "patients.match_keys",
 ];
 const OF_REPORTS: [&str; 2] = ["clinical.reports", "clinical.results"];
-
-/// Bytes on disk of a patient and of a result, with all that belongs to them (keys, identifiers, reports, indexes), rounded up.
-const OF_A_PATIENT: u64 = 3_000;
-const OF_A_RESULT: u64 = 400;
-/// Beside them: the log that Postgres writes ahead keeps at most so much (`max_wal_size`, and what comes while it is cleared).
-const AHEAD: u64 = 5_000_000_000;
-
-/// How much.
-#[derive(clap::Args, Clone, Copy, Debug)]
-pub(super) struct Size {
-    /// Invented patients, with --seed and in the scenario `rest` of --table.
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
-    pub(super) seed_patients: u64,
-    /// Their invented results, ten a report.
-    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(10..=30_000_000))]
-    pub(super) seed_results: u64,
-}
-
-impl Size {
-    /// Bytes that it takes on disk at most, the log ahead of it included.
-    pub(super) fn bytes(self) -> u64 {
-        let rows = self.seed_patients * OF_A_PATIENT + self.seed_results * OF_A_RESULT;
-        rows + AHEAD.min(rows * 2)
-    }
-
-    /// Refuses to begin what the disk of this folder has no room for.
-    ///
-    /// # Errors
-    /// There is less room.
-    pub(super) fn fits(self, folder: &Path) -> anyhow::Result<()> {
-        let disk = nix::sys::statvfs::statvfs(folder)
-            .with_context(|| format!("how full the disk of {} is", folder.display()))?;
-        let free = disk.blocks_available() * disk.fragment_size();
-        ensure!(
-            free >= self.bytes(),
-            "{} patients and {} results take up to {}, and {} has {}: give less with --seed-patients and --seed-results",
-            self.seed_patients,
-            self.seed_results,
-            gigabytes(self.bytes()),
-            folder.display(),
-            gigabytes(free)
-        );
-        Ok(())
-    }
-
-    fn reports(self) -> u64 {
-        self.seed_results.div_ceil(reports::RESULTS)
-    }
-}
-
-fn gigabytes(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
-}
 
 /// Where it is written.
 #[derive(Clone)]
@@ -222,6 +169,12 @@ pub(super) async fn database_bytes(connection: &mut PgConnection) -> anyhow::Res
 /// Postgres is out of reach or refuses; the tenant was filled with another size before. What is written stays, and the next
 /// call goes on behind it.
 pub(super) async fn fill(ground: &Ground, size: Size) -> anyhow::Result<Duration> {
+    ensure!(
+        size.seed_results.is_multiple_of(reports::RESULTS),
+        "{} results are no whole reports: --seed-results is a multiple of {}",
+        size.seed_results,
+        reports::RESULTS
+    );
     let began = Instant::now();
     let mut parts = JoinSet::new();
     parts.spawn(fill_people(ground.clone(), size));
@@ -243,7 +196,8 @@ pub(super) async fn fill(ground: &Ground, size: Size) -> anyhow::Result<Duration
 async fn fill_people(ground: Ground, size: Size) -> anyhow::Result<()> {
     let mut connection = ground.connect().await?;
     let all = size.seed_patients;
-    let at = OffsetDateTime::now_utc().format(&Rfc3339)?;
+    // what anybody says of them from now on is newer
+    let at = reports::FIRST.format(&Rfc3339)?;
     let (mut patients, mut identifiers, mut keys) =
         (Rows::default(), Rows::default(), Rows::default());
     for first in (0..all).step_by(PEOPLE_AT_ONCE) {
@@ -251,13 +205,12 @@ async fn fill_people(ground: Ground, size: Size) -> anyhow::Result<()> {
         let mut tx = connection.begin().await?;
         of_tenant(&mut tx, &ground.tenant).await?;
         let ends = [first, end - 1].map(|n| Person::number(&ground.tenant, n).id);
-        if is_there(
-            &mut tx,
-            "select count(*) from patients.patients where id = any($1)",
-            ends,
-        )
-        .await?
-        {
+        let there: i64 =
+            sqlx::query_scalar("select count(*) from patients.patients where id = any($1)")
+                .bind(ends.to_vec())
+                .fetch_one(&mut *tx)
+                .await?;
+        if was_written(end - first, there, there)? {
             tx.rollback().await?;
             continue;
         }
@@ -297,27 +250,22 @@ async fn fill_reports(ground: Ground, size: Size) -> anyhow::Result<()> {
         let end = all.min(first + REPORTS_AT_ONCE as u64);
         let mut tx = connection.begin().await?;
         of_tenant(&mut tx, &ground.tenant).await?;
-        let ends = [first, end - 1].map(|n| report(n).id);
-        if is_there(
-            &mut tx,
-            "select count(*) from clinical.reports where id = any($1)",
-            ends,
+        let ends = [first, end - 1].map(&report);
+        // who is reported on follows from how many patients there are, and the id from who is
+        let (same, there): (i64, i64) = sqlx::query_as(
+            "select count(*) filter (where id = any($1)), count(*) from clinical.reports where specimen_number = any($2)",
         )
-        .await?
-        {
+        .bind(ends.each_ref().map(|end| end.id).to_vec())
+        .bind(ends.each_ref().map(|end| end.specimen.clone()).to_vec())
+        .fetch_one(&mut *tx)
+        .await?;
+        if was_written(end - first, same, there)? {
             tx.rollback().await?;
             continue;
         }
         copy::force(&mut tx, &OF_REPORTS, false).await?;
         for n in first..end {
-            let count = reports::RESULTS.min(size.seed_results - n * reports::RESULTS);
-            report(n).write(
-                &ground.tenant,
-                &ground.channel,
-                count,
-                &mut reports,
-                &mut results,
-            )?;
+            report(n).write(&ground.tenant, &ground.channel, &mut reports, &mut results)?;
         }
         reports
             .load(&mut tx, "clinical.reports", reports::REPORTS_COLUMNS)
@@ -345,21 +293,13 @@ async fn of_tenant(connection: &mut PgConnection, tenant: &TenantId) -> Result<(
     Ok(())
 }
 
-/// Whether a part was written before: its first and its last are there, or neither is.
-async fn is_there(
-    connection: &mut PgConnection,
-    statement: &'static str,
-    ends: [Uuid; 2],
-) -> anyhow::Result<bool> {
-    let mut ends = ends.to_vec();
-    ends.dedup();
-    let there: i64 = sqlx::query_scalar(statement)
-        .bind(&ends)
-        .fetch_one(connection)
-        .await?;
-    match usize::try_from(there)? {
-        0 => Ok(false),
-        found if found == ends.len() => Ok(true),
+/// Whether a part of `count` was written before: its first and its last are there, or neither is. `same`: how many of the two are
+/// there as they would be written; `there`: how many are there at all.
+fn was_written(count: u64, same: i64, there: i64) -> anyhow::Result<bool> {
+    let ends = if count > 1 { 2 } else { 1 };
+    match (same, there) {
+        (0, 0) => Ok(false),
+        (same, there) if same == ends && there == ends => Ok(true),
         _ => bail!(
             "this tenant was filled with another number of patients or results before: give the same, or take an empty tenant"
         ),
@@ -396,13 +336,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_it_takes_grows_with_what_is_written_and_the_log_ahead_has_a_bound() {
-        let size = |seed_patients, seed_results| Size {
-            seed_patients,
-            seed_results,
-        };
-        assert!(size(1_000, 10_000).bytes() < 50_000_000);
-        assert_eq!(size(1_000_000, 10_000_000).bytes(), 12_000_000_000);
-        assert_eq!(size(100, 95).reports(), 10);
+    fn a_part_is_passed_over_when_it_is_there_and_another_size_is_noticed() {
+        assert!(!was_written(10, 0, 0).unwrap());
+        assert!(was_written(10, 2, 2).unwrap());
+        assert!(was_written(1, 1, 1).unwrap());
+        for (count, same, there) in [(10, 1, 1), (10, 0, 2), (10, 1, 2), (1, 0, 1)] {
+            assert!(was_written(count, same, there).is_err(), "{same} {there}");
+        }
     }
 }

@@ -15,7 +15,7 @@ pub(super) const RESULTS: u64 = 10;
 /// One patient in so many has half of all reports.
 const OFTEN: u64 = 50;
 const CODE: &str = "CBC";
-const FIRST: OffsetDateTime = datetime!(2024-01-01 00:00 UTC);
+pub(super) const FIRST: OffsetDateTime = datetime!(2024-01-01 00:00 UTC);
 const EVERY: Duration = Duration::seconds(30);
 
 pub(super) const REPORTS_COLUMNS: &str = "tenant_id, id, report_key, subject_key, source_event, received_at, observed_at, \
@@ -84,6 +84,7 @@ pub(in crate::command::load) fn scattered(n: u64, bound: u64) -> u64 {
 /// One report.
 pub(super) struct Report {
     n: u64,
+    pub(super) specimen: String,
     pub(super) id: Uuid,
     key: Uuid,
     subject: IdentifierKey,
@@ -114,6 +115,7 @@ impl Report {
         random.copy_from_slice(&digest.as_bytes()[..10]);
         Self {
             n,
+            specimen: format!("SS{n:08}"),
             id: uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid(),
             key,
             subject,
@@ -123,12 +125,11 @@ impl Report {
         }
     }
 
-    /// Its row and those of its first `count` results.
+    /// Its row and those of its results.
     pub(super) fn write(
         &self,
         tenant: &TenantId,
         channel: &ChannelId,
-        count: u64,
         reports: &mut Rows,
         results: &mut Rows,
     ) -> anyhow::Result<()> {
@@ -149,13 +150,13 @@ impl Report {
             Some(&received_at),
             Some(channel.as_str()),
             Some(&self.filler),
-            Some(&format!("SS{:08}", self.n)),
+            Some(&self.specimen),
             Some(CODE),
             Some("L"),
             Some("Blood count"),
             Some("F"),
         ]);
-        for (item, measured) in (0..count).zip(&COUNT) {
+        for (item, measured) in (0..RESULTS).zip(&COUNT) {
             let (low, high) = measured.range;
             let value =
                 low - (high - low) / 8 + scattered(self.n * RESULTS + item, (high - low) * 5 / 4);
