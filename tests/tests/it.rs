@@ -28,6 +28,7 @@ mod it {
     mod orders;
     mod packs;
     mod poct1a;
+    mod seed;
     mod serial;
     mod shape;
     mod stays;

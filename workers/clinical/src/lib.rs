@@ -58,6 +58,7 @@ pub use controls::westgard::Westgard;
 pub use criticals::limits::CriticalLimits;
 pub use packs::{InvalidPack, RulePacks, RuleStore};
 use reports::Rules;
+pub use reports::report_key;
 pub use rounds::news2::News2;
 pub use stays::bed_days;
 use verification::Channels;
