@@ -169,12 +169,7 @@ pub(super) async fn database_bytes(connection: &mut PgConnection) -> anyhow::Res
 /// Postgres is out of reach or refuses; the tenant was filled with another size before. What is written stays, and the next
 /// call goes on behind it.
 pub(super) async fn fill(ground: &Ground, size: Size) -> anyhow::Result<Duration> {
-    ensure!(
-        size.seed_results.is_multiple_of(reports::RESULTS),
-        "{} results are no whole reports: --seed-results is a multiple of {}",
-        size.seed_results,
-        reports::RESULTS
-    );
+    size.is_whole()?;
     let began = Instant::now();
     let mut parts = JoinSet::new();
     parts.spawn(fill_people(ground.clone(), size));

@@ -30,11 +30,25 @@ impl Size {
         rows + AHEAD.min(rows * 2)
     }
 
-    /// Refuses to begin what the disk of this folder has no room for.
+    /// Refuses results that are no whole reports.
     ///
     /// # Errors
-    /// There is less room.
+    /// They are not.
+    pub(super) fn is_whole(self) -> anyhow::Result<()> {
+        ensure!(
+            self.seed_results.is_multiple_of(RESULTS),
+            "{} results are no whole reports: --seed-results is a multiple of {RESULTS}",
+            self.seed_results
+        );
+        Ok(())
+    }
+
+    /// Refuses to begin what can't be written, or what the disk of this folder has no room for.
+    ///
+    /// # Errors
+    /// There is less room, or the results are no whole reports.
     pub(in crate::command::load) fn fits(self, folder: &Path) -> anyhow::Result<()> {
+        self.is_whole()?;
         let disk = nix::sys::statvfs::statvfs(folder)
             .with_context(|| format!("how full the disk of {} is", folder.display()))?;
         let free = disk.blocks_available() * disk.fragment_size();
@@ -72,5 +86,7 @@ mod tests {
         assert!(size(1_000, 10_000).bytes() < 50_000_000);
         assert_eq!(size(1_000_000, 10_000_000).bytes(), 12_000_000_000);
         assert_eq!(size(100, 90).reports(), 9);
+        assert!(size(100, 90).is_whole().is_ok());
+        assert!(size(100, 95).is_whole().is_err());
     }
 }
