@@ -105,6 +105,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "ledger_lookup",
         sql: include_str!("../sql/0019_ledger_lookup.sql"),
     },
+    Migration {
+        version: 20,
+        name: "codes",
+        sql: include_str!("../sql/0020_codes.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -49,6 +49,10 @@ const TAGS: &[(&str, &str)] = &[
         "charts",
         "What staff write: allergies, conditions, notes, prescriptions, documents, observations with their score, tasks.",
     ),
+    (
+        "codes",
+        "Code systems that were imported, and codes to choose from. A system's notice is to be shown where its codes are.",
+    ),
     ("results", "Encounters, orders, reports and results."),
     (
         "bedside",

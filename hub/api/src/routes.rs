@@ -34,6 +34,7 @@ mod care;
 mod channels;
 mod charting;
 mod clients;
+mod codes;
 mod conditions;
 mod controls;
 mod criticals;
@@ -236,6 +237,7 @@ fn api(limits: &ApiLimits) -> Routes {
         .merge(audit::routes())
         .merge(tenants::routes())
         .merge(privacy::routes())
+        .merge(codes::routes())
 }
 
 /// What the API tells is about patients: nobody on the way may keep it.

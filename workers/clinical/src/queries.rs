@@ -8,6 +8,7 @@
 mod alarms;
 mod beds;
 mod chart;
+mod codes;
 mod controls;
 mod criticals;
 mod cursor;
@@ -37,6 +38,7 @@ pub use chart::{
     ChartCounts, ChartFilter, ChartRow, ChartVersion, NoKnownAllergies, chart_counts,
     chart_entries, chart_entry, chart_history, no_known_allergies,
 };
+pub use codes::{CodeReleaseRow, CodeRow, CodeSearch, code_releases, codes};
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
 pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
 pub use cursor::{Cursor, InvalidCursor, Page};

@@ -23,6 +23,7 @@ mod it {
     mod sendings;
     mod stays;
     mod support;
+    mod terminology;
     mod verification;
     mod verifying;
     mod vitals;

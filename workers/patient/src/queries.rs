@@ -18,7 +18,7 @@ pub use privacy::{
     ConsentRow, PrivacyRequestRow, PrivacyRequestSearch, consent, consents, privacy_request,
     privacy_requests,
 };
-pub use search::{Search, search};
+pub use search::{Search, SearchError, search};
 pub use series::{NumberSeries, number_series, one_number_series};
 pub use subjects::{
     NamedIdentifier, PersonOfKey, SubjectKey, identifiers_named, is_restricted, patients_of_keys,

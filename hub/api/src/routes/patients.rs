@@ -71,7 +71,7 @@ struct Search {
 /// All conditions must hold. Without any, all patients are listed. A record that was merged into another is
 /// shown as the one that stands.
 #[utoipa::path(get, path = "/patients", tag = "patients", params(Search), security(("bearer" = ["patients:read"])),
-    responses((status = 200, description = "patients, in a fixed order", body = Page<Patient>)))]
+    responses((status = 200, description = "patients; by name where nothing but a name is asked for", body = Page<Patient>)))]
 async fn search(
     can: CanSomewhere<PatientsRead>,
     State(state): State<ApiState>,

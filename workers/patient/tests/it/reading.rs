@@ -1,6 +1,6 @@
 use schemas::Patch;
 use test_support::{TestDatabase, event, tenant};
-use worker_patient::queries::{Search, get, people_in_system, search};
+use worker_patient::queries::{Patient, Search, SearchError, get, people_in_system, search};
 
 use crate::house::*;
 
@@ -112,7 +112,7 @@ async fn a_merged_record_is_shown_as_the_one_it_leads_to_and_only_once() {
 }
 
 #[tokio::test]
-async fn pages_by_id_give_everybody_once() {
+async fn pages_give_everybody_once() {
     let database = TestDatabase::new().await;
     let batch: Vec<_> = (0..25)
         .map(|n| event(&asserted(&format!("A{n}"), 9)))
@@ -167,6 +167,12 @@ async fn searches_reach_their_indexes_behind_row_level_security() {
     for (statement, index) in [
         (
             "explain select patient_id from patients.match_keys where kind = 'name' and key >= 'as' and key < 'at'",
+            "match_keys_pkey",
+        ),
+        (
+            "explain select m.patient_id from patients.match_keys m where m.kind = 'name' and m.key < 'at' collate \"C\"
+             and (m.key, m.patient_id) > ('as' collate \"C\", '00000000-0000-0000-0000-000000000000'::uuid)
+             order by m.key, m.patient_id limit 5",
             "match_keys_pkey",
         ),
         (
@@ -237,4 +243,161 @@ async fn a_device_is_given_the_number_of_its_own_series_and_the_person_who_stand
         .collect();
     people.sort();
     assert_eq!(people, ["mrn|M-3 Rao", "sgm|S-1 Rao", "sgm|S-2 Iyer"]);
+}
+
+/// One page, in the order in which it is given.
+async fn page(database: &TestDatabase, asked: &Search) -> Result<Vec<Patient>, SearchError> {
+    let mut tx = database.tx(&tenant("demo")).await;
+    search(tx.conn(), asked).await
+}
+
+fn displayed(page: &[Patient]) -> Vec<&str> {
+    page.iter()
+        .filter_map(|patient| patient.display_name.as_deref())
+        .collect()
+}
+
+fn named(number: &str, given: &str, family: &str) -> schemas::patients::PatientReported {
+    let mut report = asserted(number, 9);
+    report.name = Patch::Set(name(given, family));
+    report
+}
+
+#[tokio::test]
+async fn people_of_a_name_come_in_the_order_of_the_name_and_each_once_whatever_names_and_records_they_have()
+ {
+    let database = TestDatabase::new().await;
+    apply(
+        &database,
+        &[
+            // two words that begin alike, and so have two places in the walk
+            event(&named("A1", "Ashwin", "Ashar")),
+            event(&named("A2", "Ashok", "Rao")),
+            event(&named("A3", "Asha", "Rao")),
+            // both records of one person have such a name
+            event(&named("A4", "Ashwini", "Iyer")),
+            event(&named("A5", "Asharani", "Iyer")),
+            event(&a40("A4", "A5")),
+            event(&named("A6", "Meera", "Rao")),
+        ],
+    )
+    .await;
+    let asked = Search {
+        limit: 100,
+        ..by_name("ash")
+    };
+    let whole = page(&database, &asked).await.unwrap();
+    assert_eq!(
+        displayed(&whole),
+        ["Asha Rao", "Ashwin Ashar", "Ashwini Iyer", "Ashok Rao"]
+    );
+    // and so do pages of one
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let one = page(
+            &database,
+            &Search {
+                after,
+                limit: 1,
+                ..asked.clone()
+            },
+        )
+        .await
+        .unwrap();
+        let Some(last) = one.last() else { break };
+        after = Some(last.id);
+        seen.push(last.id);
+    }
+    assert_eq!(
+        seen,
+        whole.iter().map(|patient| patient.id).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn all_words_must_be_the_names_of_one_record() {
+    let database = TestDatabase::new().await;
+    apply(
+        &database,
+        &[
+            event(&named("A1", "Asha", "Rao")),
+            event(&named("A2", "Ashok", "Iyer")),
+            event(&named("A3", "Asha", "Iyer")),
+            event(&named("A4", "Meera", "Joshi")),
+            event(&named("A5", "Asha Devi", "Iyer")),
+            event(&a40("A1", "A4")),
+        ],
+    )
+    .await;
+    for (asked, expected) in [
+        ("asha iy", vec!["Asha Devi Iyer", "Asha Iyer"]),
+        ("iyer as", vec!["Asha Devi Iyer", "Asha Iyer", "Ashok Iyer"]),
+        ("ash dev iy", vec!["Asha Devi Iyer"]),
+        ("ash dev rao", vec![]),
+        // a record that leads to another is that other
+        ("meera joshi", vec!["Asha Rao"]),
+        ("meera rao", vec![]),
+        ("asha joshi", vec![]),
+    ] {
+        assert_eq!(found(&database, by_name(asked)).await, expected, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_beside_a_number_may_be_that_of_any_record_of_the_person() {
+    let database = TestDatabase::new().await;
+    let mut other = named("A2", "Aisha", "Khan");
+    other.telecoms = mobile("9876543219");
+    apply(
+        &database,
+        &[
+            event(&named("A1", "Asha", "Rao")),
+            event(&other),
+            event(&a40("A1", "A2")),
+        ],
+    )
+    .await;
+    for (words, expected) in [("asha", 1), ("kha aish", 1), ("asha khan", 0), ("ravi", 0)] {
+        let asked = Search {
+            mobile: Some("9876543219".into()),
+            ..by_name(words)
+        };
+        assert_eq!(found(&database, asked).await.len(), expected, "{words}");
+    }
+    let asked = Search {
+        identifier: Some("A2".into()),
+        mobile: Some("9876543219".into()),
+        ..by_name("asha")
+    };
+    assert_eq!(found(&database, asked).await, ["Asha Rao"]);
+}
+
+#[tokio::test]
+async fn a_page_after_somebody_who_has_another_name_now_is_refused_and_not_cut_short() {
+    let database = TestDatabase::new().await;
+    apply(
+        &database,
+        &[
+            event(&named("A1", "Asha", "Rao")),
+            event(&named("A2", "Ashok", "Rao")),
+        ],
+    )
+    .await;
+    let asked = Search {
+        limit: 1,
+        ..by_name("ash")
+    };
+    let first = page(&database, &asked).await.unwrap();
+    let mut report = named("A1", "Meera", "Rao");
+    report.occurred_at = asserted("A1", 10).occurred_at;
+    apply_one(&database, event(&report)).await;
+    let next = Search {
+        after: Some(first[0].id),
+        ..asked
+    };
+    assert!(matches!(
+        page(&database, &next).await,
+        Err(SearchError::PlaceGone)
+    ));
 }

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 
 const PERMISSION: &str = "patients:read";
 
-/// By id. The hints are kept exactly: who comes back was found by them.
+/// By id, or by name where nothing else is asked. The hints are kept exactly: who comes back was found by them.
 pub(super) async fn walk(
     ground: &mut Ground<'_, '_>,
     scope: &Scope,

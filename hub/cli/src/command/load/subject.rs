@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use schemas::{ChannelId, TenantId};
 use tokio::process::{Child, Command};
 
 use super::generator::{self, Burst, Limit, Outcome};
 use super::observe::{account, until_visible};
 use super::run_name;
-use crate::home::{Home, HomeOptions, project_folder};
+use super::seed::Ground;
+use crate::home::{CHANNEL, Home, HomeOptions, TENANT, project_folder};
 use crate::rest::Rest;
 
 const PASSWORD: &str = "measure-me-once";
@@ -26,7 +28,7 @@ pub(super) struct Subject {
     pub mllp: SocketAddr,
     pub astm: SocketAddr,
     pub api: SocketAddr,
-    pub rest: Rest,
+    pub rest: Arc<Rest>,
     pub first_accepted: Duration,
     /// Memory before anybody used REST; of use only where it was asked for.
     pub idle_mb: f64,
@@ -142,7 +144,7 @@ impl Subject {
         };
         let rest = loop {
             match Rest::sign_in(options.api, PASSWORD).await {
-                Ok(rest) => break rest,
+                Ok(rest) => break Arc::new(rest),
                 Err(error) if started.elapsed() > Duration::from_secs(30) => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
@@ -158,6 +160,27 @@ impl Subject {
             idle_mb,
             folder,
         })
+    }
+
+    /// Where its database is filled, and whose rows it is filled with.
+    ///
+    /// # Errors
+    /// The home has no owner of the tables.
+    pub(super) fn ground(&self) -> anyhow::Result<Ground> {
+        let url = self.home.loaded.config.postgres.owner_url.as_ref();
+        Ok(Ground {
+            owner_url: url
+                .context("the home has no owner_url")?
+                .resolve()
+                .map_err(anyhow::Error::msg)?,
+            tenant: TenantId::new(TENANT)?,
+            channel: ChannelId::new(CHANNEL)?,
+        })
+    }
+
+    /// Where Postgres has its data.
+    pub(super) fn data_folder(&self) -> &Path {
+        self.home.postgres.data_dir()
     }
 
     fn hub_pid(&self) -> u32 {

@@ -1,4 +1,5 @@
-//! The whole table of figures. The laboratory's have a hub of their own, with their channels.
+//! The whole table of figures. The laboratory's have a hub of their own, with their channels, and so has the desk, whose hub is
+//! filled first.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -7,10 +8,11 @@ use anyhow::bail;
 
 use super::super::signal::StopSignal;
 use super::generator::Limit;
+use super::seed::Size;
 use super::subject::{Extra, Subject};
-use super::{ensure_release, lab};
+use super::{desk, ensure_release, lab};
 
-/// Scenarios of [`scenarios`]; those of the laboratory are in `lab.rs`.
+/// Scenarios of [`scenarios`]; those of the laboratory are in `lab.rs`, that of the REST API in `desk.rs`.
 const NAMES: [&str; 7] = [
     "start",
     "single",
@@ -49,9 +51,13 @@ const IDLE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// This is no release build, or a scenario could not be measured.
-pub(super) async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(only: Option<&str>, size: Size, json: bool) -> anyhow::Result<ExitCode> {
     ensure_release()?;
     let wanted = |name: &str| only.is_none_or(|only| name.contains(only));
+    if wanted("rest") {
+        // it comes last: not to be told so after a quarter of an hour
+        size.fits(&std::env::temp_dir())?;
+    }
     let mut stop = StopSignal::install()?;
     let mut figures = Vec::new();
     if NAMES.into_iter().any(wanted) {
@@ -70,6 +76,14 @@ pub(super) async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCo
         figures.extend(
             measured(lab.extra(), None, &mut stop, async |subject| {
                 lab.scenarios(subject).await
+            })
+            .await?,
+        );
+    }
+    if wanted("rest") {
+        figures.extend(
+            measured(Extra::default(), &mut stop, async |subject| {
+                desk::scenario(subject, size).await
             })
             .await?,
         );
