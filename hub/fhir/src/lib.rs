@@ -6,6 +6,7 @@
 //! they can't hold or would silently drop (specs/hl7-fhir.md §2). No profile is claimed.
 
 mod audit;
+mod booked;
 mod bundle;
 mod capability;
 mod chart;
@@ -20,28 +21,35 @@ mod order;
 mod outcome;
 mod patient;
 mod place;
+mod prescribed;
 mod provenance;
+mod reading;
+mod recorded;
 mod resource;
 mod schedule;
 mod systems;
 mod wire;
 
 pub use audit::AuditEvent;
+pub use booked::{BookingRequest, read_booking, slot_of};
 pub use bundle::{Bundle, BundleKind, Entry, Mode};
 pub use capability::{Capability, Served, ServedParam};
 pub use chart::{Allergy, Condition, Reaction};
 pub use check::{Unfit, check};
-pub use document::Document;
+pub use document::{Document, Part};
 pub use element::Written;
 pub use encounter::{Encounter, Stay};
 pub use laboratory::{Report, Specimen};
 pub use medication::{Dosage, Prescription};
 pub use observation::{Category, Measured, Observation, Range, result_status, verified_status};
-pub use order::{Order, OrderRequest, Subject, Tube, read_order};
+pub use order::{Order, OrderRequest, Tube, read_order};
 pub use outcome::{Issue, Outcome, Severity};
 pub use patient::{Patient, PatientIdentifier};
 pub use place::{Location, LocationKind, Organization, Practitioner};
+pub use prescribed::{ACCEPT_UNCHECKED, DrugRequest, OVERRIDE_REASON, read_drug, read_signing};
 pub use provenance::Provenance;
+pub use reading::Subject;
+pub use recorded::{AllergyRequest, ConditionRequest, read_allergy, read_condition};
 pub use resource::{Kind, Meta, Resource, is_id};
 pub use schedule::{Appointment, Participant};
 pub use systems::{identifier_asked, identifier_system, system_asked};
