@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::element::{
     coding, coding_of, concept, concept_of, date_time, element, list, maybe_moment,
-    maybe_reference, named, notes, reference, text,
+    maybe_reference, named, notes, text, whose,
 };
 use crate::resource::{Kind, Meta, Resource};
 
@@ -16,7 +16,7 @@ use crate::resource::{Kind, Meta, Resource};
 pub struct Condition {
     pub id: Uuid,
     pub meta: Meta,
-    pub patient: Uuid,
+    pub patient: Option<Uuid>,
     pub encounter: Option<Uuid>,
     pub code: Option<Code>,
     /// In a person's words; absent: those of the code.
@@ -121,7 +121,7 @@ impl Condition {
                     "code",
                     concept_of([self.code.as_ref().map_or(Value::Null, coding_of)], words),
                 ),
-                ("subject", reference(Kind::Patient, self.patient)),
+                ("subject", whose(self.patient)),
                 (
                     "encounter",
                     maybe_reference(Kind::Encounter, self.encounter),
@@ -145,7 +145,7 @@ const CONDITION_CLINICAL: &str = "http://terminology.hl7.org/CodeSystem/conditio
 pub struct Allergy {
     pub id: Uuid,
     pub meta: Meta,
-    pub patient: Uuid,
+    pub patient: Option<Uuid>,
     pub encounter: Option<Uuid>,
     pub code: Code,
     /// `active`, `inactive`, `resolved`.
@@ -249,7 +249,7 @@ impl Allergy {
                     ),
                 ),
                 ("code", concept(&self.code)),
-                ("patient", reference(Kind::Patient, self.patient)),
+                ("patient", whose(self.patient)),
                 (
                     "encounter",
                     maybe_reference(Kind::Encounter, self.encounter),

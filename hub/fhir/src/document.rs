@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::element::{
     coding_of, concept_of, element, list, maybe, maybe_concept, maybe_moment, maybe_reference,
-    named, reference, text,
+    named, reference, text, whose,
 };
 use crate::resource::{Kind, Meta, Resource};
 
@@ -16,7 +16,7 @@ use crate::resource::{Kind, Meta, Resource};
 pub struct Document {
     pub id: Uuid,
     pub meta: Meta,
-    pub patient: Uuid,
+    pub patient: Option<Uuid>,
     pub encounter: Option<Uuid>,
     /// `current`, `superseded`, `entered_in_error`.
     pub status: String,
@@ -95,7 +95,7 @@ impl Document {
                 ("docStatus", doc_status.map_or(Value::Null, Value::from)),
                 ("type", kind),
                 ("category", list([maybe_concept(self.category.as_ref())])),
-                ("subject", reference(Kind::Patient, self.patient)),
+                ("subject", whose(self.patient)),
                 ("date", maybe_moment(self.written_at)),
                 ("author", list([named(self.author.as_ref())])),
                 (

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::element::{
     concept, decimal, element, list, maybe, maybe_concept, maybe_moment, maybe_reference, named,
-    reference, text, words,
+    text, whose, words,
 };
 use crate::resource::{Kind, Meta, Resource};
 use crate::systems::UCUM;
@@ -18,7 +18,7 @@ pub struct Prescription {
     /// `018f….1`: a line has no id but its place in its prescription.
     pub id: String,
     pub meta: Meta,
-    pub patient: Uuid,
+    pub patient: Option<Uuid>,
     pub encounter: Option<Uuid>,
     /// The prescription that it is a line of.
     pub group: Option<String>,
@@ -81,7 +81,7 @@ impl Prescription {
                 ),
                 ("intent", json!("order")),
                 ("medicationCodeableConcept", medication),
-                ("subject", reference(Kind::Patient, self.patient)),
+                ("subject", whose(self.patient)),
                 (
                     "encounter",
                     maybe_reference(Kind::Encounter, self.encounter),

@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::element::{
-    concept, list, maybe_moment, maybe_reference, named, notes, number, reference,
+    concept, list, maybe_moment, maybe_reference, named, notes, number, reference, whose,
 };
 use crate::outcome::Issue;
 use crate::reading::{Subject, items, local, owned, subject};
@@ -51,11 +51,6 @@ impl Order {
             .priority
             .as_deref()
             .filter(|priority| ["routine", "urgent", "asap", "stat"].contains(priority));
-        let subject = match self.patient {
-            Some(id) => reference(Kind::Patient, id),
-            // the element is mandatory: whose it is, the source did not say
-            None => json!({ "display": "not known" }),
-        };
         Resource::new(
             Kind::ServiceRequest,
             self.id,
@@ -76,7 +71,7 @@ impl Order {
                 ("intent", json!("order")),
                 ("priority", priority.map_or(Value::Null, Value::from)),
                 ("code", concept(&self.code)),
-                ("subject", subject),
+                ("subject", whose(self.patient)),
                 (
                     "encounter",
                     maybe_reference(Kind::Encounter, self.encounter),

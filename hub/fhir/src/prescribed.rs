@@ -153,12 +153,11 @@ fn days(reader: &mut Reader<'_>, dosage: &Value) -> Option<u16> {
         _ => None,
     };
     let whole = bounds["value"]
-        .as_f64()
-        .filter(|value| value.fract() == 0.0 && (1.0..=1_000.0).contains(value));
+        .as_u64()
+        .and_then(|value| u16::try_from(value).ok())
+        .filter(|value| (1..=1_000).contains(value));
     match (whole, in_days) {
-        // whole, and small enough to be exact
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        (Some(value), Some(days)) => Some(value as u16 * days),
+        (Some(value), Some(days)) => Some(value * days),
         _ => {
             reader.wrong(
                 &format!("{at}.boundsDuration"),

@@ -356,7 +356,7 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
             Condition {
                 id: id(20),
                 meta: meta(),
-                patient: id(1),
+                patient: Some(id(1)),
                 encounter: Some(id(3)),
                 code: Some(code("E11.9", "Type 2 diabetes mellitus", "I10")),
                 text: Some("Sugar disease".to_owned()),
@@ -376,7 +376,7 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
             Allergy {
                 id: id(21),
                 meta: meta(),
-                patient: id(1),
+                patient: Some(id(1)),
                 encounter: None,
                 code: code("7980", "Penicillin G", "RXNORM"),
                 clinical_status: None,
@@ -400,7 +400,7 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
             Prescription {
                 id: format!("{}.1", id(22)),
                 meta: meta(),
-                patient: id(1),
+                patient: Some(id(1)),
                 encounter: Some(id(3)),
                 group: Some("RX-1".to_owned()),
                 status: "stopped".to_owned(),
@@ -462,7 +462,7 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
             Document {
                 id: id(24),
                 meta: meta(),
-                patient: id(1),
+                patient: Some(id(1)),
                 encounter: Some(id(3)),
                 status: "current".to_owned(),
                 doc_status: Some("final".to_owned()),
