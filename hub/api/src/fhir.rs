@@ -19,6 +19,7 @@ mod refusal;
 mod search;
 mod source;
 mod table;
+mod writes;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -74,8 +75,9 @@ fn serve(mut router: Router<ApiState>, wired: &'static Wired) -> Router<ApiState
             .route(&format!("{base}/_search"), by_post);
     }
     if wired.does(Interaction::Create) {
-        let create =
-            post(|State(state): State<ApiState>, request: Request| orders::create(state, request));
+        let create = post(move |State(state): State<ApiState>, request: Request| {
+            writes::create(state, wired, request)
+        });
         router = router.route(&base, create);
     }
     let one = format!("{base}/{{id}}");
@@ -89,8 +91,8 @@ fn serve(mut router: Router<ApiState>, wired: &'static Wired) -> Router<ApiState
     }
     if wired.does(Interaction::Update) {
         let update = axum::routing::put(
-            |State(state): State<ApiState>, Segment(id): Segment<String>, request: Request| {
-                orders::update(state, id, request)
+            move |State(state): State<ApiState>, Segment(id): Segment<String>, request: Request| {
+                writes::update(state, wired, id, request)
             },
         );
         router = router.route(&one, update);

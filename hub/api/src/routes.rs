@@ -35,7 +35,7 @@ mod conditions;
 mod controls;
 mod criticals;
 mod dead;
-mod desk;
+pub(crate) mod desk;
 mod differences;
 mod documents;
 mod feed;

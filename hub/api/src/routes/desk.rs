@@ -24,7 +24,7 @@ pub(super) fn words(field: &'static str, given: Option<String>) -> Result<Option
 }
 
 /// The schedule of a slot at which the caller may book.
-pub(super) async fn bookable(tx: &mut Tx<'_>, who: &Identity, slot: Uuid) -> Result<Uuid, Problem> {
+pub(crate) async fn bookable(tx: &mut Tx<'_>, who: &Identity, slot: Uuid) -> Result<Uuid, Problem> {
     let slot = queries::slot(tx.conn(), slot)
         .await?
         .ok_or_else(|| Problem::unknown("slots.unknown", "no slot has this id"))?;
@@ -152,7 +152,7 @@ pub(super) async fn seen(
 }
 
 /// An appointment that the caller may write.
-pub(super) async fn own(
+pub(crate) async fn own(
     state: &ApiState,
     who: &Identity,
     permission: &'static str,
