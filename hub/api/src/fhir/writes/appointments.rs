@@ -28,7 +28,7 @@ pub(super) async fn book(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem>
     let schedule = bookable(&mut tx, desk.who, asked.slot).await?;
     let subject = match &asked.subject {
         Subject::Patient(id) => reads::subject(&mut tx, Some(*id), None).await?,
-        Subject::Identifier(text) => reads::subject(&mut tx, None, Some(text)).await?,
+        Subject::Identifier(text) => reads::subject(&mut tx, None, Some(text.as_str())).await?,
     };
     drop(tx);
     at_the_slot(desk, asked.slot, (asked.start, asked.end)).await?;
