@@ -11,4 +11,5 @@ mod it {
     mod golden;
     mod orders;
     mod samples;
+    mod written;
 }
