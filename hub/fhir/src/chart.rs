@@ -71,8 +71,8 @@ impl Condition {
     #[must_use]
     pub fn resource(&self) -> Resource {
         let in_error = self.verification.as_deref() == Some("entered_in_error");
-        // con-5: what was entered in error has no clinical status; con-4: what abated is not active
-        let (abated, abated_words) = when(self.abated.as_ref());
+        // con-5: what was entered in error has no clinical status; con-4: what abated has one, and is not active
+        let (abated, abated_words) = when(self.abated.as_ref().filter(|_| !in_error));
         let is_over = !abated.is_null() || !abated_words.is_null();
         let (onset, onset_words) = when(self.onset.as_ref());
         let words = self
