@@ -120,24 +120,22 @@ pub(super) async fn walk(
     Ok(stretch)
 }
 
-/// The entry behind an id, and its line where the type has lines.
+/// The entry behind an id; of a line, the prescription that it is in.
 async fn entry(
     ground: &mut Ground<'_, '_>,
     kind: Kind,
     id: &str,
-) -> Result<Option<(ChartRow, Option<usize>)>, Problem> {
-    let (entry, line) = match (kind, id.split_once('.')) {
-        (Kind::MedicationRequest, Some((entry, line))) => (entry, line.parse::<usize>().ok()),
+) -> Result<Option<ChartRow>, Problem> {
+    let entry = match (kind, id.split_once('.')) {
+        (Kind::MedicationRequest, Some((entry, _))) => entry,
         (Kind::MedicationRequest, None) | (_, Some(_)) => return Ok(None),
-        (_, None) => (id, None),
+        (_, None) => id,
     };
     let Ok(entry) = entry.parse::<Uuid>() else {
         return Ok(None);
     };
-    let row = queries::chart_entry(ground.tx.conn(), entry)
-        .await?
-        .filter(|row| kinds_of(kind).contains(&row.kind.as_str()));
-    Ok(row.map(|row| (row, line)))
+    let row = queries::chart_entry(ground.tx.conn(), entry).await?;
+    Ok(row.filter(|row| kinds_of(kind).contains(&row.kind.as_str())))
 }
 
 pub(super) async fn one(
@@ -145,7 +143,7 @@ pub(super) async fn one(
     kind: Kind,
     id: &str,
 ) -> Result<Option<Found>, Problem> {
-    let Some((row, _)) = entry(ground, kind, id).await? else {
+    let Some(row) = entry(ground, kind, id).await? else {
         return Ok(None);
     };
     let found = of_rows(ground, kind, vec![row], 0).await?;
@@ -158,7 +156,7 @@ pub(super) async fn versions(
     kind: Kind,
     id: &str,
 ) -> Result<Vec<Found>, Problem> {
-    let Some((row, _)) = entry(ground, kind, id).await? else {
+    let Some(row) = entry(ground, kind, id).await? else {
         return Ok(Vec::new());
     };
     let mut rows: Vec<ChartRow> = queries::chart_history(ground.tx.conn(), row.id)
