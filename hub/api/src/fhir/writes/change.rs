@@ -34,6 +34,14 @@ impl<'a> Change<'a> {
             .any(|name| self.sent[*name] != self.stands[*name])
     }
 
+    /// The code of one of these is otherwise: a status is its code, whatever a client writes beside it.
+    pub(super) fn differs_in_code(&self, names: &[&str]) -> bool {
+        let code = |json: &Value, name: &str| json[name]["coding"][0]["code"].clone();
+        names
+            .iter()
+            .any(|name| code(self.sent, *name) != code(&self.stands, *name))
+    }
+
     /// Nothing but these members is otherwise.
     pub(super) fn only(&self, free: &[&str]) -> Result<(), Problem> {
         let members = |value: &Value| -> Vec<String> {

@@ -226,14 +226,14 @@ fn condition_step(change: &Change<'_>, state: &str) -> Result<Step, Problem> {
             Some("active") => !over,
             Some(_) => false,
         };
-        if !fits || change.differs(&["verificationStatus"]) {
+        if !fits || change.differs_in_code(&["verificationStatus"]) {
             return Err(change.conflict(
                 "with an abatement the clinicalStatus is resolved, without one active; the verificationStatus stays",
             ));
         }
         return Ok(Step::Edit);
     }
-    if !change.differs(&STATUS) {
+    if !change.differs_in_code(&STATUS) {
         let edits = change.differs(&CONDITION_CONTENT) || change.differs(&["note"]);
         return Ok(if edits { Step::Edit } else { Step::Nothing });
     }
@@ -310,7 +310,7 @@ fn allergy_edited(
     if change.differs(&["onsetDateTime", "onsetString"]) {
         content.since = asked.content.since;
     }
-    if change.differs(&["verificationStatus"]) {
+    if change.differs_in_code(&["verificationStatus"]) {
         content.certainty = asked.content.certainty;
     }
     if change.differs(&["note"]) {
@@ -324,12 +324,12 @@ fn allergy_step(change: &Change<'_>, state: &str, certainty: &str) -> Result<Ste
     let verification = change.code_sent("verificationStatus");
     let certain = matches!(verification, Some("confirmed" | "unconfirmed"));
     // how certain it is, is content, as long as nothing else is said of its state
-    let same_state = !change.differs(&["clinicalStatus"])
-        && (!change.differs(&["verificationStatus"]) || (certain && state == "active"));
+    let same_state = !change.differs_in_code(&["clinicalStatus"])
+        && (!change.differs_in_code(&["verificationStatus"]) || (certain && state == "active"));
     if same_state {
         let edits = change.differs(&ALLERGY_CONTENT)
             || change.differs(&["note"])
-            || change.differs(&["verificationStatus"]);
+            || change.differs_in_code(&["verificationStatus"]);
         return Ok(if edits { Step::Edit } else { Step::Nothing });
     }
     if change.differs(&ALLERGY_CONTENT) {
