@@ -472,3 +472,29 @@ async fn what_can_not_be_kept_or_is_not_allowed_is_refused_and_nothing_is_writte
     let away = send(&house, "POST", "/fhir/Condition", &[], &condition(&patient)).await;
     assert_eq!(outcome(&away, 503), "backbone.unavailable");
 }
+
+#[tokio::test]
+async fn who_looked_at_a_chart_is_on_record_also_who_changed_it() {
+    let house = House::new().await;
+    let patient = patient_on(&house, "1001", 1, "ICU").await;
+    let stands = created(&house, &condition(&patient)).await;
+    let path = format!("/fhir/Condition/{}", stands["id"].as_str().unwrap());
+    let note = [("note", json!([{ "text": "diet" }]))];
+    resource(&changed(&house, &stands, &note).await);
+    let seen = async |object: &str| {
+        let rows = house
+            .get(&format!("/api/v1/audit?patient={patient}&limit=500"))
+            .await;
+        rows.items()
+            .iter()
+            .filter(|row| row["object"] == object)
+            .count()
+    };
+    assert_eq!(seen(&path).await, 1);
+    matches(
+        &house
+            .get(&format!("/fhir/Condition?patient={patient}"))
+            .await,
+    );
+    assert_eq!(seen("/fhir/Condition").await, 1);
+}
