@@ -230,7 +230,6 @@ pub(crate) async fn one(
             let target = Box::pin(one(ground, kind, of)).await?;
             Ok(target.and_then(|target| target.provenance(&tenant)))
         }
-        _ => Ok(None),
     }
 }
 
