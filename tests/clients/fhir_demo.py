@@ -70,6 +70,18 @@ class Fhir:
         return found
 
 
+def register(fhir):
+    """Registers somebody under a number of the house's, and corrects what was said of her."""
+    patient = fhir.create({
+        "resourceType": "Patient", "name": [{"use": "official", "family": unique("Sharma "), "given": ["Asha"]}], "gender": "female",
+        "birthDate": "1980", "telecom": [{"system": "email", "value": unique("asha.") + "@example.org", "use": "home"}],
+        "extension": [{"url": "urn:hub:extension:facility", "valueString": "SGM"}],
+    })
+    reason = [{"url": "urn:hub:extension:reason", "valueString": "passport shown"}]
+    patient = fhir.update(patient, birthDate="1980-05-17", address=[{"line": ["12 MG Road"], "city": "Bengaluru"}], extension=reason)
+    assert patient["birthDate"] == "1980-05-17" and patient["identifier"][0]["value"], patient
+
+
 def chart(hub, fhir, patient):
     """Writes of everything that staff write one into the chart, over FHIR where that is possible, and changes it."""
     whose = {"reference": f"Patient/{patient}"}
@@ -118,22 +130,23 @@ def everything():
     hub.wait("patients", "/patients", 1, identifier="SGM100001")
     fhir = Fhir(hub)
     statement = fhir.get("metadata")
-    served = {one["type"] for one in statement["rest"][0]["resource"]}
+    served = {one["type"]: one for one in statement["rest"][0]["resource"]}
+    register(fhir)
     patients = fhir.pages("Patient?_count=7&_revinclude=Provenance:target")
     seen = {"Patient": len(patients)}
     chart(hub, fhir, next(patient["id"] for patient in patients if patient["active"]))
-    for kind in sorted(served - {"Patient", "Provenance"} - set(OF_A_CHART)):
+    for kind in sorted(served.keys() - {"Patient", "Provenance"} - set(OF_A_CHART)):
         seen[kind] = len(fhir.pages(f"{kind}?_count=50"))
     for patient in patients:
         for kind in OF_A_CHART:
-            include = urllib.parse.quote(f"{kind}:*")
-            of = fhir.pages(f"{kind}?patient={patient['id']}&_count=20&_include={include}&_revinclude=Provenance:target")
+            includes = [("_include", f"{kind}:*")] + [("_revinclude", one) for one in served[kind].get("searchRevInclude", [])]
+            of = fhir.pages(f"{kind}?patient={patient['id']}&_count=20&{urllib.parse.urlencode(includes)}")
             seen[kind] = seen.get(kind, 0) + len(of)
             for one in of[:2]:
                 fhir.get(f"{kind}/{one['id']}")
                 fhir.get(f"{kind}/{one['id']}/_history")
         assert fhir.pages(f"Patient/{patient['id']}/$everything?_count=50")
-    missing = [kind for kind in served - {"Provenance"} if not seen.get(kind)]
+    missing = [kind for kind in served.keys() - {"Provenance"} if not seen.get(kind)]
     assert not missing, f"nothing to look at: {missing}"
     return fhir.texts, seen
 

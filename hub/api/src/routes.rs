@@ -37,7 +37,7 @@ mod criticals;
 mod dead;
 pub(crate) mod desk;
 mod differences;
-mod documents;
+pub(crate) mod documents;
 mod feed;
 mod gates;
 mod glass;
@@ -54,7 +54,7 @@ mod prescriptions;
 mod privacy;
 mod queues;
 mod records;
-mod registration;
+pub(crate) mod registration;
 mod roles;
 mod rounds;
 mod schedules;
@@ -81,7 +81,7 @@ pub fn router(state: ApiState) -> Router {
     let cors = cors(&state.cors_origins);
     Router::new()
         .merge(api)
-        .merge(crate::fhir::routes())
+        .merge(crate::fhir::routes(&limits))
         // where programs look for them
         .route("/oauth/token", post(oauth::token))
         .route("/.well-known/jwks.json", get(auth::jwks))

@@ -207,7 +207,7 @@ async fn ask(state: &ApiState, call: &Call, one: Asked) -> Result<Response, Prob
             .map_err(|_| Problem::invalid("Bundle.entry.request", "a condition can't be read"))?;
         headers.insert(name, value);
     }
-    let router = super::resources()
+    let router = super::resources(super::BATCH_BYTES)
         .method_not_allowed_fallback(crate::observe::wrong_method)
         .fallback(super::unknown_kind)
         .with_state(state.clone());

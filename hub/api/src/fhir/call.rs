@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{
     AllergiesWrite, AppointmentsBook, AppointmentsRead, AuditRead, Can, CanSomewhere, ChartsRead,
-    ConditionsWrite, EncountersRead, OrdersPlace, OrdersRead, PatientsRead, PrescriptionsWrite,
-    ResultsRead, UsersRead, VitalsRead,
+    ConditionsWrite, DocumentsWrite, EncountersRead, OrdersPlace, OrdersRead, PatientsRead,
+    PatientsWrite, PrescriptionsWrite, ResultsRead, UsersRead, VitalsRead,
 };
 use crate::extract::unreadable;
 use crate::problem::Problem;
@@ -97,11 +97,13 @@ impl Call {
         kind: Kind,
     ) -> Result<Identity, Problem> {
         match kind {
+            Kind::Patient => who!(self, state, Can<PatientsWrite>),
             Kind::ServiceRequest => who!(self, state, CanSomewhere<OrdersPlace>),
             Kind::Condition => who!(self, state, CanSomewhere<ConditionsWrite>),
             Kind::AllergyIntolerance => who!(self, state, CanSomewhere<AllergiesWrite>),
             Kind::MedicationRequest => who!(self, state, CanSomewhere<PrescriptionsWrite>),
             Kind::Appointment => who!(self, state, CanSomewhere<AppointmentsBook>),
+            Kind::DocumentReference => who!(self, state, CanSomewhere<DocumentsWrite>),
             _ => Err(Problem::unknown(
                 "fhir.unknown_type",
                 "this type is not written here",

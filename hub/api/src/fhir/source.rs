@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::problem::Problem;
 use crate::reads::patients::Keys;
 
-pub(crate) use charts::content;
+pub(crate) use charts::{content, document_kind};
 
 /// A resource, whose it is, and where its row stands in the walk.
 #[derive(Debug, Clone)]

@@ -129,6 +129,8 @@ use How::{Date, Reference, Text, Token};
 use Interaction::{Create, Everything, History, Read, Search, Update, Vread};
 
 const READ_ONLY: &[Interaction] = &[Read, Vread, History, Search];
+/// Put in and never changed: what was filed by mistake is retracted over REST, with a reason.
+const FILED: &[Interaction] = &[Read, Vread, History, Search, Create];
 const WRITTEN: &[Interaction] = &[Read, Vread, History, Search, Create, Update];
 
 const SUBJECT: Param = param(
@@ -148,7 +150,7 @@ const PATIENT: Param = param(
 pub(crate) const WIRED: &[Wired] = &[
     Wired {
         kind: Kind::Patient,
-        interactions: &[Read, Vread, History, Search, Everything],
+        interactions: &[Read, Vread, History, Search, Create, Update, Everything],
         params: &[
             param(
                 "identifier",
@@ -197,7 +199,10 @@ pub(crate) const WIRED: &[Wired] = &[
         mandatory: &[],
         keeps_versions: false,
         dated: true,
-        words: "A person of the patient index. A record that was merged is inactive and has a link to the one that stands.",
+        words: "A person of the patient index. A record that was merged is inactive and has a link to the one that stands. Create \
+            registers: without an identifier the extension urn:hub:extension:facility says whose series gives the number, and \
+            not-a-duplicate why it is done although somebody looks alike. Update corrects (the extension reason says why), or \
+            adds one identifier.",
     },
     Wired {
         kind: Kind::Encounter,

@@ -4,6 +4,8 @@
 mod appointments;
 mod change;
 mod charts;
+mod documents;
+mod patients;
 mod prescriptions;
 
 use axum::extract::Request;
@@ -25,7 +27,7 @@ use super::table::Wired;
 use crate::auth::identity::Identity;
 use crate::command::{Sender, Written};
 use crate::problem::{FieldProblem, Problem};
-use crate::reads::{care, chart, patients};
+use crate::reads::{care, chart, patients as people};
 use crate::state::ApiState;
 
 /// Who writes, and in which request.
@@ -65,10 +67,12 @@ pub(crate) async fn create(
         kind: wired.kind,
     };
     let made = match wired.kind {
+        Kind::Patient => patients::register(&desk, &json).await?,
         Kind::Condition => charts::record_condition(&desk, &json).await?,
         Kind::AllergyIntolerance => charts::record_allergy(&desk, &json).await?,
         Kind::MedicationRequest => prescriptions::draft(&desk, &json).await?,
         Kind::Appointment => appointments::book(&desk, &json).await?,
+        Kind::DocumentReference => documents::file(&desk, &json).await?,
         _ => return Err(not_served()),
     };
     let id = match made {
@@ -114,6 +118,7 @@ pub(crate) async fn update(
         kind: wired.kind,
     };
     let written = match wired.kind {
+        Kind::Patient => patients::change(&desk, &json, &found).await?,
         Kind::Condition => charts::change_condition(&desk, &json, &found).await?,
         Kind::AllergyIntolerance => charts::change_allergy(&desk, &json, &found).await?,
         Kind::MedicationRequest => prescriptions::change(&desk, &json, &found).await?,
@@ -200,21 +205,21 @@ impl Desk<'_> {
         };
         let id = match asked {
             Subject::Patient(id) => *id,
-            Subject::Identifier(text) => match patients::named(tx, text).await? {
-                patients::Named::One(identifier) => {
-                    patients::person_of(tx, identifier.key)
+            Subject::Identifier(text) => match people::named(tx, text).await? {
+                people::Named::One(identifier) => {
+                    people::person_of(tx, identifier.key)
                         .await?
                         .ok_or_else(nobody)?
                         .patient_id
                 }
-                patients::Named::Several => {
+                people::Named::Several => {
                     return Err(Problem::new(
                         StatusCode::CONFLICT,
                         "fhir.ambiguous_patient",
                         "several people have this identifier; name its system",
                     ));
                 }
-                patients::Named::Nobody => return Err(nobody()),
+                people::Named::Nobody => return Err(nobody()),
             },
         };
         let subject = chart::subject(tx, id).await?.ok_or_else(nobody)?;

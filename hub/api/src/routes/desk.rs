@@ -38,12 +38,12 @@ pub(crate) async fn bookable(tx: &mut Tx<'_>, who: &Identity, slot: Uuid) -> Res
 }
 
 /// Who can't have the slot is told which he can.
-pub(super) async fn instead(
+pub(crate) async fn instead<T>(
     state: &ApiState,
     who: &Identity,
     slot: Uuid,
-    written: Result<Written, Problem>,
-) -> Result<Written, Problem> {
+    written: Result<T, Problem>,
+) -> Result<T, Problem> {
     match written {
         Err(mut problem) if problem.code.starts_with("slots.") => {
             let mut tx = state.read(&who.tenant).await?;

@@ -5,6 +5,7 @@ mod batches;
 mod charts;
 mod forms;
 mod orders;
+mod patients;
 mod reading;
 mod rights;
 mod searching;

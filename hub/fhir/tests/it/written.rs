@@ -2,7 +2,7 @@
 
 use hub_fhir::{
     ACCEPT_UNCHECKED, Issue, OVERRIDE_REASON, Subject, read_allergy, read_booking, read_condition,
-    read_drug, read_signing,
+    read_document, read_drug, read_signing,
 };
 use schemas::chart;
 use serde_json::{Value, json};
@@ -260,4 +260,98 @@ fn what_would_be_lost_is_refused_by_its_place() {
             ),
         ],
     );
+}
+
+fn letter() -> Value {
+    json!({
+        "resourceType": "DocumentReference", "status": "current", "subject": patient(), "description": "Referral letter",
+        "type": { "coding": [
+            { "system": "urn:hub:code:hub-document-kind", "code": "referral" },
+            { "system": "http://loinc.org", "code": "57133-1", "display": "Referral note" }
+        ] },
+        "context": { "encounter": [{ "reference": format!("Encounter/{}", id(3)) }] },
+        "content": [{ "attachment": { "contentType": "application/pdf", "data": "JVBERi0xLjcK", "title": "Referral letter" } }]
+    })
+}
+
+#[test]
+fn a_document_is_read_with_its_bytes() {
+    hub_fhir::check(&letter()).unwrap();
+    let read = read_document(&letter()).unwrap();
+    assert_eq!(
+        (&read.subject, read.encounter),
+        (&Subject::Patient(id(1)), Some(id(3)))
+    );
+    assert_eq!(
+        read.kinds,
+        [
+            code("referral", "", "hub-document-kind"),
+            code("57133-1", "", "LN")
+        ]
+    );
+    assert_eq!(
+        (
+            read.title.as_str(),
+            read.media_type.as_str(),
+            read.data.as_str()
+        ),
+        ("Referral letter", "application/pdf", "JVBERi0xLjcK")
+    );
+    for (pointer, value, place) in [
+        ("/status", json!("superseded"), "DocumentReference.status"),
+        (
+            "/author",
+            json!([{ "display": "x" }]),
+            "DocumentReference.author",
+        ),
+        (
+            "/category",
+            json!([status("note")]),
+            "DocumentReference.category",
+        ),
+        (
+            "/type",
+            json!({ "text": "letter" }),
+            "DocumentReference.type",
+        ),
+        (
+            "/description",
+            json!("Another"),
+            "DocumentReference.description",
+        ),
+        (
+            "/context/event",
+            json!([status("x")]),
+            "DocumentReference.context.event",
+        ),
+        (
+            "/context/encounter/0/reference",
+            json!("Encounter/x"),
+            "DocumentReference.context.encounter",
+        ),
+        (
+            "/content/0/attachment/url",
+            json!("https://evil.example/x"),
+            "DocumentReference.content[0].attachment.url",
+        ),
+        (
+            "/content/0/attachment/data",
+            json!(""),
+            "DocumentReference.content[0].attachment.data",
+        ),
+    ] {
+        let mut json = letter();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        match json.pointer_mut(pointer) {
+            Some(member) => *member = value,
+            None => json.pointer_mut(parent).unwrap()[name] = value,
+        }
+        let issues = read_document(&json).unwrap_err();
+        assert!(
+            issues
+                .iter()
+                .any(|issue| issue.expression.as_deref() == Some(place)),
+            "{pointer}: {issues:?}"
+        );
+    }
 }

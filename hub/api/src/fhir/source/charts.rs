@@ -4,6 +4,8 @@ mod documents;
 mod prescriptions;
 mod problems;
 
+pub(crate) use documents::document_kind;
+
 use hub_fhir::{Kind, Resource};
 use schemas::care::Practitioner;
 use serde::de::DeserializeOwned;

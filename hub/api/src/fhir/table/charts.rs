@@ -3,7 +3,7 @@
 use hub_fhir::Kind;
 
 use super::How::{Date, Reference, Token};
-use super::{PATIENT, READ_ONLY, SUBJECT, WRITTEN, Wired, param};
+use super::{FILED, PATIENT, SUBJECT, WRITTEN, Wired, param};
 
 pub(super) const CONDITION: Wired = Wired {
     kind: Kind::Condition,
@@ -138,7 +138,7 @@ pub(super) const APPOINTMENT: Wired = Wired {
 
 pub(super) const DOCUMENT: Wired = Wired {
     kind: Kind::DocumentReference,
-    interactions: READ_ONLY,
+    interactions: FILED,
     params: &[
         PATIENT,
         SUBJECT,
@@ -158,5 +158,6 @@ pub(super) const DOCUMENT: Wired = Wired {
     keeps_versions: true,
     dated: false,
     words: "A note, with its words, or a document that was filed, whose bytes are at its address under the same token. Searches \
-            need patient, subject or _id.",
+            need patient, subject or _id. Create files a document, with its bytes as the attachment's data; one that was filed \
+            by mistake is retracted over REST.",
 };

@@ -20,7 +20,7 @@ use crate::command::Written;
 use crate::fhir::source::Found;
 use crate::problem::Problem;
 use crate::reads::scheduling as reads;
-use crate::routes::desk::{bookable, own};
+use crate::routes::desk::{bookable, instead, own};
 
 pub(super) async fn book(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem> {
     let asked = read_booking(json).map_err(|issues| desk.refused(issues))?;
@@ -50,7 +50,8 @@ pub(super) async fn book(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem>
             &command,
             ("appointment_id", command.appointment_id),
         )
-        .await?;
+        .await;
+    let made = instead(desk.state, desk.who, asked.slot, made).await?;
     Ok(made.named(|id| id.to_string()))
 }
 
@@ -228,9 +229,10 @@ async fn reschedule(
         reason: None,
         actor: desk.actor(),
     };
-    desk.send(worker_scheduling::aggregate(row.schedule_id), &command)
-        .await
-        .map(Some)
+    let written = desk
+        .send(worker_scheduling::aggregate(row.schedule_id), &command)
+        .await;
+    instead(desk.state, desk.who, slot, written).await.map(Some)
 }
 
 async fn explain(

@@ -118,6 +118,8 @@ async fn a_place_is_held_and_booked_and_nobody_has_it_twice() {
     )
     .await;
     assert_eq!(outcome(&full, 409), "slots.full_conflict");
+    let instead = full.json["issue"][1]["details"]["text"].as_str().unwrap();
+    assert!(instead.starts_with("Slot/"), "{instead}");
     let is_booked = changed(&house, &held.json, &[("status", json!("booked"))]).await;
     assert_eq!(resource(&is_booked)["status"], "booked");
     for (member, value, status, code) in [

@@ -10,6 +10,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Context, staff};
 
+/// The hub's own system of kinds.
+const OWN: &str = "hub-document-kind";
+
 /// Kinds that LOINC's document ontology has a plain name for.
 const LOINC: [(&str, &str, &str); 7] = [
     ("progress", "11506-3", "Progress note"),
@@ -29,13 +32,26 @@ fn code(code: &str, text: Option<&str>, system: &str) -> Code {
     }
 }
 
+/// The kind that a code means, of the hub's own or of LOINC's that is sent out beside one. Whether it is a kind of
+/// document, the worker says.
+pub(crate) fn document_kind(code: &Code) -> Option<&str> {
+    match code.system.as_deref() {
+        Some(OWN) => Some(&code.code),
+        Some("LN") => LOINC
+            .iter()
+            .find(|(_, loinc, _)| *loinc == code.code)
+            .map(|(own, _, _)| *own),
+        _ => None,
+    }
+}
+
 /// The hub's own code, and LOINC's.
 fn kinds(kind: &str) -> Vec<Code> {
     let loinc = LOINC
         .iter()
         .find(|(own, _, _)| *own == kind)
         .map(|(_, loinc, name)| code(loinc, Some(*name), "LN"));
-    std::iter::once(code(kind, None, "hub-document-kind"))
+    std::iter::once(code(kind, None, OWN))
         .chain(loinc)
         .collect()
 }
