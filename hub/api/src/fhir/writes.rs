@@ -1,9 +1,11 @@
 //! Creates and updates: a resource becomes the command that REST would send. What the hub would not keep is refused by its
 //! place, and an update is one command or none: two could not be kept together.
 
+mod allergies;
 mod appointments;
 mod change;
 mod charts;
+mod conditions;
 mod documents;
 mod patients;
 mod prescriptions;
@@ -68,8 +70,8 @@ pub(crate) async fn create(
     };
     let made = match wired.kind {
         Kind::Patient => patients::register(&desk, &json).await?,
-        Kind::Condition => charts::record_condition(&desk, &json).await?,
-        Kind::AllergyIntolerance => charts::record_allergy(&desk, &json).await?,
+        Kind::Condition => conditions::record(&desk, &json).await?,
+        Kind::AllergyIntolerance => allergies::record(&desk, &json).await?,
         Kind::MedicationRequest => prescriptions::draft(&desk, &json).await?,
         Kind::Appointment => appointments::book(&desk, &json).await?,
         Kind::DocumentReference => documents::file(&desk, &json).await?,
@@ -119,8 +121,8 @@ pub(crate) async fn update(
     };
     let written = match wired.kind {
         Kind::Patient => patients::change(&desk, &json, &found).await?,
-        Kind::Condition => charts::change_condition(&desk, &json, &found).await?,
-        Kind::AllergyIntolerance => charts::change_allergy(&desk, &json, &found).await?,
+        Kind::Condition => conditions::change(&desk, &json, &found).await?,
+        Kind::AllergyIntolerance => allergies::change(&desk, &json, &found).await?,
         Kind::MedicationRequest => prescriptions::change(&desk, &json, &found).await?,
         Kind::Appointment => appointments::change(&desk, &json, &found).await?,
         _ => return Err(not_served()),

@@ -3,9 +3,11 @@
 mod appointments;
 mod batches;
 mod charts;
+mod documents;
 mod forms;
 mod orders;
 mod patients;
+mod prescriptions;
 mod reading;
 mod rights;
 mod searching;

@@ -39,7 +39,7 @@ impl<'a> Change<'a> {
         let code = |json: &Value, name: &str| json[name]["coding"][0]["code"].clone();
         names
             .iter()
-            .any(|name| code(self.sent, *name) != code(&self.stands, *name))
+            .any(|name| code(self.sent, name) != code(&self.stands, name))
     }
 
     /// Nothing but these members is otherwise.

@@ -1,4 +1,4 @@
-//! Conditions, allergies, prescriptions, notes and documents: read as staff wrote them, and written.
+//! Conditions and allergies, and what is common to all that staff write into charts: read as it was written, and written.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,11 +15,11 @@ const KINDS: [&str; 4] = [
     "DocumentReference",
 ];
 
-fn status(code: &str) -> Value {
+pub(super) fn status(code: &str) -> Value {
     json!({ "coding": [{ "code": code }] })
 }
 
-fn patient_of(id: &str) -> Value {
+pub(super) fn patient_of(id: &str) -> Value {
     json!({ "reference": format!("Patient/{id}") })
 }
 
@@ -34,7 +34,7 @@ fn allergy(patient: &str) -> Value {
         "reaction": [{ "manifestation": [{ "text": "rash" }], "severity": "severe" }] })
 }
 
-fn drug(patient: &str) -> Value {
+pub(super) fn drug(patient: &str) -> Value {
     json!({ "resourceType": "MedicationRequest", "status": "draft", "intent": "order", "subject": patient_of(patient),
         "medicationCodeableConcept": { "text": "Amoxicillin 500 mg capsule" },
         "dosageInstruction": [{
@@ -43,7 +43,7 @@ fn drug(patient: &str) -> Value {
 }
 
 /// Creates it; the resource as it stands then.
-async fn created(house: &House, body: &Value) -> Value {
+pub(super) async fn created(house: &House, body: &Value) -> Value {
     let kind = body["resourceType"].as_str().unwrap();
     let made = send(house, "POST", &format!("/fhir/{kind}"), &[], body).await;
     assert_eq!(made.status.as_u16(), 201, "{}", made.json);
@@ -57,7 +57,7 @@ async fn created(house: &House, body: &Value) -> Value {
 }
 
 /// Sends what stands with some members otherwise.
-async fn changed(
+pub(super) async fn changed(
     house: &House,
     stands: &Value,
     members: &[(&str, Value)],
@@ -177,63 +177,6 @@ async fn what_staff_wrote_is_read_found_and_told_with_where_it_came_from() {
             "{kind}"
         );
     }
-}
-
-#[tokio::test]
-async fn a_prescription_of_several_drugs_is_walked_line_by_line_and_changed_as_a_whole() {
-    let house = House::new().await;
-    let patient = patient_on(&house, "1001", 1, "ICU").await;
-    let lines = |names: &[&str]| {
-        let lines: Vec<Value> = names
-            .iter()
-            .map(|name| json!({ "drug": { "text": name }, "frequency": "1-0-1" }))
-            .collect();
-        json!({ "lines": lines })
-    };
-    let id = written(&house, &patient, "prescriptions", &lines(&["A", "B", "C"])).await;
-    written(&house, &patient, "prescriptions", &lines(&["D", "E"])).await;
-    let mut next = Some(format!(
-        "/fhir/MedicationRequest?patient={patient}&_count=2"
-    ));
-    let mut names = Vec::new();
-    while let Some(page) = next {
-        let found = house.get(&page).await;
-        for one in matches(&found) {
-            let name = &one["medicationCodeableConcept"]["text"];
-            names.push(name.as_str().unwrap().to_owned());
-        }
-        next = super::next(&found);
-    }
-    assert_eq!(names, ["D", "E", "A", "B", "C"]);
-    let path = format!("/fhir/MedicationRequest/{id}.2");
-    let line = house.get(&path).await;
-    assert_eq!(resource(&line)["groupIdentifier"]["value"], id.as_str());
-    for none in [
-        id.clone(),
-        format!("{id}.4"),
-        format!("{id}.0"),
-        format!("{id}.01"),
-    ] {
-        let read = house.get(&format!("/fhir/MedicationRequest/{none}")).await;
-        assert_eq!(outcome(&read, 404), "fhir.unknown", "{none}");
-    }
-    let refused = changed(&house, &line.json, &[("status", json!("cancelled"))]).await;
-    assert_eq!(outcome(&refused, 422), "fhir.not_supported");
-    // the draft loses a line: the line is gone, and what it was is not
-    let edit = house
-        .write_as(
-            house.token(),
-            "PATCH",
-            &format!("/api/v1/prescriptions/{id}"),
-            &lines(&["A"]),
-        )
-        .await;
-    edit.ok();
-    assert_eq!(outcome(&house.get(&path).await, 404), "fhir.unknown");
-    let first = house
-        .get(&format!("/fhir/MedicationRequest/{id}.1/_history"))
-        .await;
-    assert_eq!(resource(&first)["total"], 2);
 }
 
 #[tokio::test]
@@ -362,51 +305,6 @@ async fn an_allergy_is_recorded_once_and_refuted_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_drug_is_drafted_and_signed_only_by_who_looked_at_what_was_not_checked() {
-    let house = House::new().await;
-    let patient = patient_on(&house, "1001", 1, "ICU").await;
-    let draft = created(&house, &drug(&patient)).await;
-    let dosage = &draft["dosageInstruction"][0];
-    assert_eq!(dosage["text"], "500 mg, 1-0-1, oral, 5 days");
-    assert_eq!(dosage["doseAndRate"][0]["doseQuantity"]["value"], 500);
-    assert_eq!(draft["dispenseRequest"]["quantity"]["value"], 10);
-    let mut longer = draft["dosageInstruction"].clone();
-    longer[0]["timing"]["repeat"]["boundsDuration"]["value"] = json!(7);
-    let refused = changed(&house, &draft, &[("dosageInstruction", longer.clone())]).await;
-    assert_eq!(
-        outcome(&refused, 422),
-        "fhir.content",
-        "the words would say otherwise"
-    );
-    longer[0].as_object_mut().unwrap().remove("text");
-    let edited = changed(&house, &draft, &[("dosageInstruction", longer)]).await;
-    assert_eq!(
-        resource(&edited)["dispenseRequest"]["quantity"]["value"],
-        14
-    );
-    let active = ("status", json!("active"));
-    let unchecked = changed(&house, &edited.json, std::slice::from_ref(&active)).await;
-    assert_eq!(outcome(&unchecked, 409), "rx.unchecked_conflict");
-    let accepts = (
-        "extension",
-        json!([{ "url": "urn:hub:extension:accept-unchecked", "valueBoolean": true }]),
-    );
-    let signed = changed(&house, &edited.json, &[active, accepts]).await;
-    assert_eq!(resource(&signed)["status"], "active");
-    let edit = [("medicationCodeableConcept", json!({ "text": "Another" }))];
-    let refused = changed(&house, &signed.json, &edit).await;
-    assert_eq!(outcome(&refused, 409), "clinical.state_conflict");
-    let stop = [
-        ("status", json!("cancelled")),
-        ("statusReason", json!({ "text": "rash" })),
-    ];
-    let ended = changed(&house, &signed.json, &stop).await;
-    assert_eq!(resource(&ended)["statusReason"]["text"], "rash");
-    let back = changed(&house, &ended.json, &[("status", json!("draft"))]).await;
-    assert_eq!(outcome(&back, 409), "fhir.status_conflict");
-}
-
-#[tokio::test]
 async fn what_can_not_be_kept_or_is_not_allowed_is_refused_and_nothing_is_written() {
     let house = House::new().await;
     let patient = patient_on(&house, "1001", 1, "ICU").await;
@@ -497,80 +395,4 @@ async fn who_looked_at_a_chart_is_on_record_also_who_changed_it() {
             .await,
     );
     assert_eq!(seen("/fhir/Condition").await, 1);
-}
-
-fn letter(patient: &str, bytes: &[u8]) -> Value {
-    json!({ "resourceType": "DocumentReference", "status": "current", "subject": patient_of(patient),
-        "type": { "coding": [{ "system": "http://loinc.org", "code": "57133-1" }] },
-        "content": [{ "attachment": { "contentType": "application/pdf", "title": "Letter", "data": STANDARD.encode(bytes) } }] })
-}
-
-#[tokio::test]
-async fn a_document_is_filed_with_its_bytes_or_not_at_all() {
-    let house = House::new().await;
-    let patient = patient_on(&house, "1001", 1, "ICU").await;
-    // larger than other requests may be
-    let mut bytes = b"%PDF-1.7".to_vec();
-    bytes.resize(6_000, b' ');
-    let filed = created(&house, &letter(&patient, &bytes)).await;
-    assert_eq!(filed["type"]["coding"][0]["code"], "referral");
-    let file = &filed["content"][0]["attachment"];
-    assert_eq!(
-        (&file["title"], &file["size"]),
-        (&json!("Letter"), &json!(6_000))
-    );
-    let url = file["url"].as_str().unwrap();
-    let read = house.get(&url[url.find("/api").unwrap()..]).await;
-    assert_eq!(&read.bytes[..], bytes);
-
-    house.backbone.commands.lock().unwrap().clear();
-    let kind = |code: &str| json!({ "coding": [{ "system": "urn:hub:code:hub-document-kind", "code": code }] });
-    for (pointer, value, expected, code) in [
-        ("/type", status("referral"), 422, "fhir.content"),
-        (
-            "/content/0/attachment/data",
-            json!(STANDARD.encode("<html>")),
-            400,
-            "request.invalid",
-        ),
-        (
-            "/content/0/attachment/data",
-            json!("%%"),
-            400,
-            "fhir.structure",
-        ),
-        (
-            "/content/0/attachment/contentType",
-            json!("text/html"),
-            400,
-            "request.invalid",
-        ),
-        (
-            "/subject",
-            patient_of("018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c"),
-            422,
-            "fhir.no_patient",
-        ),
-    ] {
-        let mut body = letter(&patient, b"%PDF-1.7");
-        *body.pointer_mut(pointer).unwrap() = value;
-        let refused = send(&house, "POST", "/fhir/DocumentReference", &[], &body).await;
-        assert_eq!(outcome(&refused, expected), code, "{pointer}");
-    }
-    assert!(house.backbone.commands.lock().unwrap().is_empty());
-    let mut unknown = letter(&patient, b"%PDF-1.7");
-    unknown["type"] = kind("recipe");
-    let refused = send(&house, "POST", "/fhir/DocumentReference", &[], &unknown).await;
-    assert_eq!(outcome(&refused, 422), "clinical.entry_word");
-    let token = house
-        .user(&house.tenant, &["charts:read", "conditions:write"])
-        .await;
-    let refused = house
-        .post_as(
-            &token,
-            "/fhir/DocumentReference",
-            &letter(&patient, b"%PDF-1.7"),
-        )
-        .await;
-    assert_eq!(outcome(&refused, 403), "auth.permission");
 }
