@@ -1,8 +1,11 @@
 //! Patients: registered with a warning of those who look alike, corrected, given one more identifier.
 
+use schemas::Patch;
+use schemas::patients::HumanName;
 use serde_json::{Value, json};
 
 use super::super::house::{Answer, House};
+use super::super::samples::person;
 use super::{outcome, patient_on, resource, send};
 
 const HOSP: &str = "urn:hub:identifier:HOSP";
@@ -155,6 +158,72 @@ async fn a_patient_is_corrected_and_what_is_not_otherwise_stays() {
     ] {
         let refused = changed(&house, &added.json, &[(member, value)]).await;
         assert_eq!(outcome(&refused, 422), code, "{member}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_source_said_and_fhir_does_not_show_stays_and_an_hour_of_birth_goes_with_its_day() {
+    let house = House::new().await;
+    let mut reported = person(&house.tenant, "1001");
+    reported.birth_date = Patch::Set("1980-05-17T04:10:00+05:30".to_owned());
+    reported.mother_maiden_name = Patch::Set("Iyer".to_owned());
+    // FHIR has no word for an alias
+    reported.other_names = vec![HumanName {
+        family: Some("Rao".to_owned()),
+        use_code: Some("A".to_owned()),
+        ..HumanName::default()
+    }];
+    house.event(&reported).await;
+    let found = house.get("/api/v1/patients?identifier=1001").await;
+    let id = found.items()[0]["id"].as_str().unwrap().to_owned();
+    let rest = format!("/api/v1/patients/{id}");
+    let stands = house.get(&format!("/fhir/Patient/{id}")).await;
+    let mut names = resource(&stands)["name"].clone();
+    assert!(stands.json["_birthDate"].is_object(), "{}", stands.json);
+
+    names[0]["family"] = json!("Sharma-Rao");
+    let as_read = changed(&house, &stands.json, &[("name", names.clone())]).await;
+    assert_eq!(
+        outcome(&as_read, 422),
+        "fhir.content",
+        "the text is of the old parts"
+    );
+    names[0].as_object_mut().unwrap().remove("text");
+    let renamed = [
+        ("name", names),
+        ("deceasedDateTime", json!("2026-03-01T12:00:00Z")),
+    ];
+    let renamed = changed(&house, &stands.json, &renamed).await;
+    assert_eq!(resource(&renamed)["name"][0]["text"], "Asha Sharma-Rao");
+    let kept = house.get(&rest).await;
+    assert_eq!(kept.ok()["other_names"][0]["use_code"], "A");
+    assert_eq!(kept.json["birth_date"], "1980-05-17T04:10:00+05:30");
+    assert_eq!(kept.json["mother_maiden_name"], "Iyer");
+    assert_eq!(kept.json["deceased"], "2026-03-01T12:00:00Z");
+
+    for members in [
+        vec![("birthDate", json!("1980-05-18"))],
+        vec![("_birthDate", Value::Null)],
+    ] {
+        let refused = changed(&house, &renamed.json, &members).await;
+        assert_eq!(outcome(&refused, 422), "fhir.content", "{members:?}");
+        assert_eq!(
+            refused.json["issue"][0]["expression"][0],
+            "Patient._birthDate"
+        );
+    }
+    let corrected = [
+        ("birthDate", json!("1980-05-18")),
+        ("_birthDate", Value::Null),
+        ("deceasedDateTime", Value::Null),
+        ("extension", Value::Null),
+    ];
+    let corrected = changed(&house, &renamed.json, &corrected).await;
+    assert_eq!(resource(&corrected)["birthDate"], "1980-05-18");
+    let kept = house.get(&rest).await;
+    assert_eq!(kept.ok()["birth_date"], "1980-05-18");
+    for gone in ["deceased", "mother_maiden_name"] {
+        assert!(kept.json[gone].is_null(), "{gone}: {}", kept.json);
     }
 }
 
