@@ -39,9 +39,9 @@ mod conditions;
 mod controls;
 mod criticals;
 mod dead;
-mod desk;
+pub(crate) mod desk;
 mod differences;
-mod documents;
+pub(crate) mod documents;
 mod feed;
 mod gates;
 mod glass;
@@ -58,7 +58,7 @@ mod prescriptions;
 mod privacy;
 mod queues;
 mod records;
-mod registration;
+pub(crate) mod registration;
 mod roles;
 mod rounds;
 mod schedules;
@@ -100,7 +100,7 @@ pub fn router(state: ApiState) -> Router {
 fn staff(state: &ApiState) -> Router<ApiState> {
     Router::new()
         .nest(PREFIX, api(&state.limits).into_router())
-        .merge(crate::fhir::routes())
+        .merge(crate::fhir::routes(&state.limits))
         // where programs look for them
         .route("/oauth/token", post(oauth::token))
         .route("/.well-known/jwks.json", get(auth::jwks))

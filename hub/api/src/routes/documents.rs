@@ -50,7 +50,7 @@ const TYPES: &[(&str, &[&[u8]])] = &[
     ("text/plain", &[]),
 ];
 
-fn checked(media_type: &str, bytes: &[u8]) -> Result<(), Problem> {
+pub(crate) fn checked(media_type: &str, bytes: &[u8]) -> Result<(), Problem> {
     let Some((_, beginnings)) = TYPES.iter().find(|(name, _)| *name == media_type) else {
         let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
         return Err(Problem::invalid(

@@ -110,6 +110,7 @@ fn of(row: queries::Patient, merged: &[queries::Patient], organization: Uuid) ->
         permission: PERMISSION,
         patient: Some(row.id),
         of_chart: false,
+        clinic: None,
         made: Some(Made {
             source: row.source_event,
             channel: None,
