@@ -214,7 +214,12 @@ fn a_message_is_no_longer_than_the_device_takes() {
 #[test]
 fn what_cannot_be_looked_up_is_not_sent_and_nothing_empty_instead() {
     let too_many = RosterAnswer::TooMany { limit: 500 };
-    let cases: [(fn(&mut Poct1aSettings), _, &str); 5] = [
+    type Case = (
+        fn(&mut Poct1aSettings),
+        Result<RosterAnswer, String>,
+        &'static str,
+    );
+    let cases: [Case; 5] = [
         (
             only_operators,
             Err("nobody answers".to_owned()),
@@ -261,7 +266,8 @@ fn whose_patients_is_said_by_the_device_s_row_its_hello_or_the_channel() {
         facility: None,
     };
     type Set = Box<dyn FnOnce(&mut Poct1aSettings)>;
-    let cases: [(Set, Option<(&str, Option<&str>)>); 5] = [
+    type Stands = Option<(&'static str, Option<&'static str>)>;
+    let cases: [(Set, Stands); 5] = [
         (
             Box::new(|s| s.lists.ward = Some("A1".into())),
             Some(("A1", None)),
