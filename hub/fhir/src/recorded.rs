@@ -61,6 +61,7 @@ pub fn read_condition(json: &Value) -> Result<ConditionRequest, Vec<Issue>> {
         since: reader.when("onset"),
         until: reader.when("abatement"),
         remark: reader.notes(),
+        code_check: None,
     });
     let read = subject
         .zip(content)

@@ -212,6 +212,18 @@ fn an_unknown_code_or_unit_is_held_and_a_known_alternate_code_is_used() {
 }
 
 #[test]
+fn a_message_is_found_by_each_of_its_orders() {
+    let text = message(
+        "ORU^R01",
+        "PID|||12^^^H^MR\nORC|RE|P1|F1\nOBR|1|P1|F1|CBC^^L\nORC|RE\nOBR|2|P2||GLU^^L\n\
+         OBR|3||F3|TSH^^L\nORC|RE||F4\nOBR|4|P1||ESR^^L\nORC|RE|P5",
+    );
+    let done = translate(text.replace('\n', "\r").as_bytes()).unwrap();
+    assert_eq!(done.keys.order_number.as_deref(), Some("P1"));
+    assert_eq!(done.keys.more_orders, ["P2", "F3", "P5"]);
+}
+
+#[test]
 fn a_result_without_patient_is_held_and_goes_by_its_specimen() {
     let text = message(
         "OUL^R22",

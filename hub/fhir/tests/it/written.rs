@@ -68,6 +68,7 @@ fn a_condition_keeps_code_name_and_words_apart() {
             since: Some("2019-04".to_owned()),
             until: None,
             remark: Some("diet".to_owned()),
+            code_check: None,
         }
     );
     assert_eq!(read.verification.as_deref(), Some("confirmed"));

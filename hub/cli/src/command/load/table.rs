@@ -82,7 +82,7 @@ pub(super) async fn run(only: Option<&str>, size: Size, json: bool) -> anyhow::R
     }
     if wanted("rest") {
         figures.extend(
-            measured(Extra::default(), &mut stop, async |subject| {
+            measured(Extra::default(), None, &mut stop, async |subject| {
                 desk::scenario(subject, size).await
             })
             .await?,
