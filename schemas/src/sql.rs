@@ -110,6 +110,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "codes",
         sql: include_str!("../sql/0020_codes.sql"),
     },
+    Migration {
+        version: 21,
+        name: "name_words",
+        sql: include_str!("../sql/0021_name_words.sql"),
+    },
 ];
 
 #[cfg(test)]
