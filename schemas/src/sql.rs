@@ -115,6 +115,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "ledger_orders",
         sql: include_str!("../sql/0021_ledger_orders.sql"),
     },
+    Migration {
+        version: 22,
+        name: "name_words",
+        sql: include_str!("../sql/0022_name_words.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -73,6 +73,14 @@ async fn invented_people_are_found_as_others_are_and_writing_them_again_writes_n
     let written = vec![1_000, 1_000, 4_000, 1_000, 10_000];
     assert_eq!(counts(&servers).await, written);
     assert_eq!(servers.count(FORCED).await, 0);
+    assert_eq!(
+        servers
+            .count(
+                "select count(*) from patients.match_keys where kind = 'name' and words is not null"
+            )
+            .await,
+        2_000
+    );
 
     let rest = process.sign_in().await;
     let found = rest.items("/api/v1/patients?mrn=SD00000012").await;

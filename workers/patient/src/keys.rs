@@ -6,21 +6,26 @@ use schemas::patients::{HumanName, Identifier, Telecom};
 use crate::demographics::Demographics;
 use crate::similarity;
 
-/// Kind and key of each row, without repeats.
+/// Kind, key and words of each row, without repeats.
 #[must_use]
 pub fn match_keys(
     name: &HumanName,
     birth_date: &str,
     telecoms: &[Telecom],
     identifiers: &[Identifier],
-) -> Vec<(&'static str, String)> {
+) -> Vec<(&'static str, String, Option<String>)> {
     let demographics = Demographics {
         name: Some(name.clone()),
         birth_date: Some(birth_date.to_owned()),
         telecoms: telecoms.to_vec(),
         ..Demographics::default()
     };
-    similarity::match_keys(&demographics, identifiers.iter())
-        .into_iter()
+    let keys = similarity::match_keys(&demographics, identifiers.iter());
+    let words = similarity::name_words(&keys);
+    keys.into_iter()
+        .map(|(kind, key)| {
+            let words = words.clone().filter(|_| kind == similarity::kind::NAME);
+            (kind, key, words)
+        })
         .collect()
 }

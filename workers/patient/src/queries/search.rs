@@ -221,14 +221,15 @@ fn numbered() -> String {
 }
 
 /// The walk: names up to `$1`, after (`$2`, `$3`), at most `$4`, of records that also have a name from `$5` to `$6` where there is a
-/// second word, and one for each of `$7` to `$8` where there are more. `offset 0` keeps each look-up a look-up.
+/// second word, and one for each of `$7` to `$8` where there are more. A record's other words stand beside each of its names in the
+/// index; where they do not, it is looked up, and `offset 0` keeps each look-up a look-up.
 fn walk(others: usize) -> String {
     let second = if others > 0 {
-        "and exists (
+        "and case when m.words is not null then strpos(m.words, ' ' || $5::text) > 0 else exists (
              select from patients.match_keys o
              where o.patient_id = m.patient_id and o.kind = 'name'
                and o.key >= $5::text collate \"C\" and o.key < $6::text collate \"C\"
-             offset 0)"
+             offset 0) end"
     } else {
         ""
     };

@@ -167,13 +167,14 @@ async fn searches_reach_their_indexes_behind_row_level_security() {
     for (statement, index) in [
         (
             "explain select patient_id from patients.match_keys where kind = 'name' and key >= 'as' and key < 'at'",
-            "match_keys_pkey",
+            "match_keys_names",
         ),
         (
             "explain select m.patient_id from patients.match_keys m where m.kind = 'name' and m.key < 'at' collate \"C\"
              and (m.key, m.patient_id) > ('as' collate \"C\", '00000000-0000-0000-0000-000000000000'::uuid)
+             and strpos(m.words, ' ra') > 0
              order by m.key, m.patient_id limit 5",
-            "match_keys_pkey",
+            "Index Only Scan using match_keys_names",
         ),
         (
             "explain select patient_id from patients.match_keys where kind = 'mobile' and key = '9876543210'",
@@ -341,6 +342,72 @@ async fn all_words_must_be_the_names_of_one_record() {
         ("asha joshi", vec![]),
     ] {
         assert_eq!(found(&database, by_name(asked)).await, expected, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn the_words_beside_a_name_are_those_of_the_record_and_who_has_none_is_found_too() {
+    let database = TestDatabase::new().await;
+    // more words than stand in an index entry
+    let many: String = (0..200).map(|n| format!("Longname{n} ")).collect();
+    apply(
+        &database,
+        &[
+            event(&named("A1", "Asha", "Rao")),
+            event(&named("A2", "Ashok", "Iyer")),
+            event(&named("A3", &many, "Iyer")),
+        ],
+    )
+    .await;
+    let mut renamed = asserted("A2", 10);
+    renamed.name = Patch::Set(name("Ashok", "Joshi"));
+    apply_one(&database, event(&renamed)).await;
+    let mut tx = database.tx(&tenant("demo")).await;
+    let words: Vec<(String, Option<String>)> = sqlx::query_as(
+        "select key, words from patients.match_keys
+         where kind = 'name' and key not like 'longname%' order by key, words",
+    )
+    .fetch_all(tx.conn())
+    .await
+    .unwrap();
+    let words: Vec<(&str, Option<&str>)> = words
+        .iter()
+        .map(|(key, words)| (key.as_str(), words.as_deref()))
+        .collect();
+    assert_eq!(
+        words,
+        [
+            ("asha", Some(" asha rao")),
+            ("ashok", Some(" ashok joshi")),
+            ("iyer", None),
+            ("joshi", Some(" ashok joshi")),
+            ("rao", Some(" asha rao")),
+        ]
+    );
+    drop(tx);
+    let searches = [
+        "as ra",
+        "ash jos",
+        "ash iy",
+        "longname17 iy",
+        "sha ra",
+        "as %",
+    ];
+    let mut with_words = Vec::new();
+    for asked in searches {
+        with_words.push(found(&database, by_name(asked)).await.len());
+    }
+    assert_eq!(with_words, [1, 1, 0, 1, 0, 2]);
+    // as the release before wrote them
+    let mut tx = database.tx(&tenant("demo")).await;
+    sqlx::query("update patients.match_keys set words = null")
+        .execute(tx.conn())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    for (asked, expected) in searches.into_iter().zip(with_words) {
+        let without = found(&database, by_name(asked)).await.len();
+        assert_eq!(without, expected, "{asked}");
     }
 }
 

@@ -98,7 +98,7 @@ const CITIES: [(&str, &str, &str); 4] = [
 pub(super) const PATIENTS: &str =
     "tenant_id, id, name, birth_date, sex, telecoms, addresses, fact_at, source_event";
 pub(super) const IDENTIFIERS: &str = "tenant_id, key, system, value, kind, patient_id";
-pub(super) const MATCH_KEYS: &str = "tenant_id, kind, key, patient_id";
+pub(super) const MATCH_KEYS: &str = "tenant_id, kind, key, patient_id, words";
 
 /// One of them.
 #[derive(Debug)]
@@ -204,10 +204,16 @@ impl Person {
             Some(&id),
         ]);
         let identifier = std::slice::from_ref(&self.identifier);
-        for (kind, key) in
+        for (kind, key, words) in
             worker_patient::match_keys(&name, &self.birth_date, &telecoms, identifier)
         {
-            keys.push(&[Some(tenant), Some(kind), Some(&key), Some(&id)]);
+            keys.push(&[
+                Some(tenant),
+                Some(kind),
+                Some(&key),
+                Some(&id),
+                words.as_deref(),
+            ]);
         }
         Ok(())
     }
@@ -252,11 +258,14 @@ mod tests {
         );
         let of = |wanted: &str| {
             keys.iter()
-                .filter(|(kind, _)| *kind == wanted)
-                .map(|(_, key)| key.as_str())
+                .filter(|(kind, ..)| *kind == wanted)
+                .map(|(_, key, _)| key.as_str())
                 .collect::<Vec<_>>()
         };
         assert_eq!(of("name"), ["acharya", "asha"]);
+        assert!(keys.iter().all(
+            |(kind, _, words)| words.as_deref() == (*kind == "name").then_some(" acharya asha")
+        ));
         assert_eq!(of("mobile"), [person.mobile.as_str()]);
         assert_eq!(
             of("name_birth"),
