@@ -19,7 +19,7 @@ use crate::retry::Pauses;
 use crate::subject::{self, StreamName};
 
 /// Messages applied in one transaction, at most (a record is never split, so a few more are possible).
-pub(crate) const BATCH: usize = 512;
+pub(crate) const BATCH: usize = 384;
 /// How long a batch waits for company while the worker is busy. It costs nobody an acknowledgement, only that long
 /// until an effect is seen, and it shares transactions where few connections send. Commands never wait, and an event that
 /// comes alone only where its worker says so ([`super::Worker::LINGERS`]).
