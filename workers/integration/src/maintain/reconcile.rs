@@ -133,7 +133,8 @@ pub async fn newest_in_ledger(
 ) -> Result<Option<i64>, sqlx::Error> {
     // a ledger from before 0021 is looked through once more, until the channel's next message
     let newest: Option<Option<i64>> = sqlx::query_scalar(
-        "select coalesce(c.last_seq, (select max(m.stream_seq) from integration.messages m where m.channel = c.channel))
+        "select coalesce(c.last_seq, case when c.messages > 0 then
+             (select max(m.stream_seq) from integration.messages m where m.channel = c.channel) end)
          from integration.channels c where c.channel = $1",
     )
     .bind(channel.as_str())

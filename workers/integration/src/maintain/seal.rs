@@ -92,13 +92,15 @@ async fn seal_chunk(pool: &PgPool, tenant: &TenantId, back: i64) -> Result<u64, 
     .fetch_optional(tx.conn())
     .await?;
     let (mut position, last_entry, mut digest) = last.unwrap_or((0, 0, vec![0; 32]));
+    // planned each time, with the number: a plan for any number reads all of the chain for the last few of its links
     let entries: Vec<Entry> = sqlx::query_as(
         "select e.id, e.tenant_id, e.recorded_at, e.actor, e.action, e.object, e.objects, e.reason, e.causes,
                 e.detail::text as detail
          from audit.entries e
-         where e.id > $1 and not exists (select from audit.chain c where c.entry_id = e.id)
+         where e.id > $1 and not exists (select from audit.chain c where c.entry_id = e.id and c.entry_id > $1)
          order by e.id limit $2",
     )
+    .persistent(false)
     .bind(last_entry - back)
     .bind(CHUNK)
     .fetch_all(tx.conn())
