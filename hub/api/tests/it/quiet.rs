@@ -31,7 +31,7 @@ static LISTENING: LazyLock<()> = LazyLock::new(|| {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::INFO)
         .with_ansi(false)
-        .with_writer(|| LINES.with(Clone::clone))
+        .with_writer(|| LINES.try_with(Clone::clone).unwrap_or_default())
         .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
 });
