@@ -147,7 +147,7 @@ async fn scenarios(
             "hub memory, idle, after somebody signed in over REST",
             subject.rss_mb(),
             "MB",
-            None,
+            Some((40.0, false)),
         );
     }
     if wanted("single") {
