@@ -183,6 +183,7 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<commands::PlaceOrder>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::CancelOrder>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::ClaimReport>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<commands::DiscardReport>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<controls::DefineControl>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<controls::DecideControl>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<criticals::AcknowledgeCritical>(Command, Some(Owner::Clinical), OrderGroup::Care),

@@ -128,6 +128,19 @@ impl Body for ClaimReport {
     const NAME: &'static str = "clinical.report.claim";
 }
 
+/// `clinical.report.discard`: an unmatched report is nobody's (a control without its mark, an instrument's own test). It stays on
+/// file, on nobody's chart; a claim takes it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiscardReport {
+    pub report_id: Uuid,
+    pub reason: String,
+    pub actor: String,
+}
+
+impl Body for DiscardReport {
+    const NAME: &'static str = "clinical.report.discard";
+}
+
 /// `integration.held.resolve`: close a held item without a mapping (accepted as it is, or rejected).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResolveHeld {

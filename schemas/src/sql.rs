@@ -120,6 +120,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "name_words",
         sql: include_str!("../sql/0022_name_words.sql"),
     },
+    Migration {
+        version: 23,
+        name: "unmatched_discard",
+        sql: include_str!("../sql/0023_unmatched_discard.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -100,7 +100,14 @@ fn resource(served: &Served) -> Value {
                     .map(|code| json!({ "code": code })),
             ),
         ),
-        ("versioning", json!("versioned")),
+        (
+            "versioning",
+            json!(if served.interactions.contains(&"update") {
+                "versioned-update"
+            } else {
+                "versioned"
+            }),
+        ),
         ("readHistory", json!(served.keeps_versions)),
         ("updateCreate", json!(false)),
         ("conditionalCreate", json!(false)),

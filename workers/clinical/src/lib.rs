@@ -37,7 +37,7 @@ use schemas::chart::{
     AddToNote, ChangeEntry, DraftNote, DraftPrescription, EndNoAllergies, FileDocument,
     RecordAllergy, RecordCondition, SignPrescription, StateNoAllergies,
 };
-use schemas::commands::{CancelOrder, ClaimReport, MapCode, PlaceOrder};
+use schemas::commands::{CancelOrder, ClaimReport, DiscardReport, MapCode, PlaceOrder};
 use schemas::controls::{DecideControl, DefineControl};
 use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
 use schemas::devices::{AlarmReported, BedChanged, ClaimVitals, DiscardVitals, VitalsObserved};
@@ -146,6 +146,7 @@ impl Worker for ClinicalWorker {
         PlaceOrder::NAME,
         CancelOrder::NAME,
         ClaimReport::NAME,
+        DiscardReport::NAME,
         DefineControl::NAME,
         DecideControl::NAME,
         AcknowledgeCritical::NAME,
@@ -212,7 +213,7 @@ impl Worker for ClinicalWorker {
         };
         reports::file(tx, &mut batch, &rules).await?;
         reports::by_hand::amend(tx, &mut batch, &packs.critical).await?;
-        unmatched::claim(tx, &mut batch, &maps).await?;
+        unmatched::command(tx, &mut batch, &maps).await?;
         vitals::apply(tx, &mut batch).await?;
         alarms::apply(tx, &mut batch).await?;
         verification::judge(tx, &mut batch, to_verify, &packs).await?;

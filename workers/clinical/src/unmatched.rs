@@ -1,12 +1,13 @@
 //! Reports that are on nobody's chart: why, and how they come onto one. An order for their specimen that comes after them, or
-//! a person who claims them, says whose they are; nothing else does, and nothing is forgotten by age.
+//! a person who claims them, says whose they are; nothing else does, and nothing is forgotten by age. Or a person says that one is
+//! nobody's.
 
 use std::collections::BTreeMap;
 
 use hub_core::mappings::{Lookup, Mappings};
 use hub_core::{Refusal, Tx};
 use schemas::care::{MatchedBy, ReportMatched};
-use schemas::commands::ClaimReport;
+use schemas::commands::{ClaimReport, DiscardReport};
 use schemas::{Body, ChannelId};
 use uuid::Uuid;
 
@@ -196,22 +197,86 @@ impl Waits {
     }
 }
 
-/// Carries out every `clinical.report.claim` of the batch.
-pub(crate) async fn claim(
+/// Carries out every `clinical.report.claim` and `clinical.report.discard` of the batch, in their order.
+pub(crate) async fn command(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
     maps: &Mappings,
 ) -> Result<(), sqlx::Error> {
-    for slot in batch.named(ClaimReport::NAME) {
-        match body::decode::<ClaimReport>(&batch.envelopes[slot]) {
-            Ok(command) => claim_one(tx, batch, maps, slot, &command).await?,
-            Err(refusal) => batch.refuse(slot, refusal),
+    for slot in batch.named_either(ClaimReport::NAME, DiscardReport::NAME) {
+        let envelope = &batch.envelopes[slot];
+        if envelope.name == DiscardReport::NAME {
+            match body::decode::<DiscardReport>(envelope) {
+                Ok(command) => discard(tx, batch, slot, &command).await?,
+                Err(refusal) => batch.refuse(slot, refusal),
+            }
+        } else {
+            match body::decode::<ClaimReport>(envelope) {
+                Ok(command) => claim(tx, batch, maps, slot, &command).await?,
+                Err(refusal) => batch.refuse(slot, refusal),
+            }
         }
     }
     Ok(())
 }
 
-async fn claim_one(
+/// Nobody's: what it holds stays where it is.
+async fn discard(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    slot: usize,
+    command: &DiscardReport,
+) -> Result<(), sqlx::Error> {
+    let id = command.report_id;
+    let reason: Option<String> = sqlx::query_scalar(
+        "update clinical.unmatched_reports set state = 'discarded', comment = $2, resolved_by = $3, resolved_at = now() \
+         where report_id = $1 and state = 'open' returning reason",
+    )
+    .bind(id)
+    .bind(&command.reason)
+    .bind(&command.actor)
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some(reason) = reason else {
+        let refusal = not_open(tx, id).await?;
+        batch.refuse(slot, refusal);
+        return Ok(());
+    };
+    batch.answer(
+        slot,
+        serde_json::json!({ "report_id": id, "state": "discarded" }),
+    );
+    audit::entry(
+        tx,
+        &command.actor,
+        DiscardReport::NAME,
+        &format!("report:{id}"),
+        &[batch.envelopes[slot].id],
+        Some(serde_json::json!({ "reason": reason, "comment": command.reason })),
+    )
+    .await
+}
+
+/// Why nothing was there to decide about.
+async fn not_open(tx: &mut Tx<'_>, id: Uuid) -> Result<Refusal, sqlx::Error> {
+    let state: Option<String> =
+        sqlx::query_scalar("select state from clinical.unmatched_reports where report_id = $1")
+            .bind(id)
+            .fetch_optional(tx.conn())
+            .await?;
+    Ok(match state {
+        Some(state) => Refusal::new(
+            "clinical.unmatched_not_open",
+            format!("the report was {state} before"),
+        ),
+        None => Refusal::new(
+            "clinical.unmatched_unknown",
+            "no unmatched report has this id",
+        ),
+    })
+}
+
+async fn claim(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
     maps: &Mappings,
@@ -222,7 +287,7 @@ async fn claim_one(
     let query = format!(
         "with claimed as ( \
              update clinical.unmatched_reports set state = 'claimed', subject_key = $2, resolved_by = $3, \
-             resolved_at = now() where report_id = $1 and state = 'open' \
+             comment = null, resolved_at = now() where report_id = $1 and state in ('open', 'discarded') \
              returning report_id, specimen_number, reason), \
          charted as ( \
              update clinical.reports as report set subject_key = $2, version = report.version + 1, updated_at = now() \
@@ -239,26 +304,8 @@ async fn claim_one(
         .fetch_optional(tx.conn())
         .await?;
     let Some((number, reason)) = claimed else {
-        let known: bool = sqlx::query_scalar(
-            "select exists (select from clinical.unmatched_reports where report_id = $1)",
-        )
-        .bind(id)
-        .fetch_one(tx.conn())
-        .await?;
-        batch.refuse(
-            slot,
-            if known {
-                Refusal::new(
-                    "clinical.unmatched_not_open",
-                    "the report was matched before",
-                )
-            } else {
-                Refusal::new(
-                    "clinical.unmatched_unknown",
-                    "no unmatched report has this id",
-                )
-            },
-        );
+        let refusal = not_open(tx, id).await?;
+        batch.refuse(slot, refusal);
         return Ok(());
     };
     ask_units(tx, maps, &[id]).await?;

@@ -71,7 +71,7 @@ permissions! {
     HeldResolve = "held:resolve",
     /// See the laboratory's worklists.
     WorklistsRead = "worklists:read",
-    /// Say whose an unmatched report is.
+    /// Say whose an unmatched report is, or that it is nobody's.
     UnmatchedClaim = "unmatched:claim",
     /// Say what control material should measure.
     QcDefine = "qc:define",

@@ -243,7 +243,7 @@ pub(crate) async fn update(
         ));
     }
     let found = newest(&state, &call, &who, wired, &id).await?;
-    as_seen(&call, &found)?;
+    as_seen(&call, &json, &found)?;
     let reason = revocation(&json, &found.resource)?;
     {
         let mut tx = state.read(&who.tenant).await?;

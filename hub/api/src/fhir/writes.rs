@@ -28,6 +28,7 @@ use super::source::{self, Found};
 use super::table::Wired;
 use crate::auth::identity::Identity;
 use crate::command::{Sender, Written};
+use crate::if_match::must_match;
 use crate::problem::{FieldProblem, Problem};
 use crate::reads::{care, chart, patients as people};
 use crate::state::ApiState;
@@ -112,7 +113,7 @@ pub(crate) async fn update(
         ));
     }
     let found = newest(&state, &call, &who, wired, &id).await?;
-    as_seen(&call, &found)?;
+    as_seen(&call, &json, &found)?;
     let desk = Desk {
         state: &state,
         call: &call,
@@ -147,7 +148,7 @@ impl Desk<'_> {
         self.state.read(&self.who.tenant).await
     }
 
-    /// Sends the command. That the version is not the one that `If-Match` named is 412, also when it is the worker that sees it.
+    /// Sends the command. That the version is not the one that the caller saw is 412, also when it is the worker that sees it.
     async fn send<B: schemas::Body>(
         &self,
         aggregate: impl Into<String>,
@@ -158,7 +159,7 @@ impl Desk<'_> {
             .await;
         sent.map_err(|problem| {
             let stale = problem.code.ends_with("stale");
-            if stale && self.call.header(header::IF_MATCH).is_some() {
+            if stale {
                 return Problem {
                     status: StatusCode::PRECONDITION_FAILED,
                     ..problem
@@ -308,14 +309,15 @@ impl MadeId {
     }
 }
 
-/// It is the version that the caller saw, where he says which.
-pub(super) fn as_seen(call: &Call, found: &Found) -> Result<(), Problem> {
-    let Some(tag) = call.header(header::IF_MATCH) else {
-        return Ok(());
-    };
+/// It is the version that the caller saw: that of `If-Match`, or of the body as he read it. Nobody shall overwrite without a
+/// thought what he did not see, so who says neither is refused, as over REST.
+pub(super) fn as_seen(call: &Call, body: &Value, found: &Found) -> Result<(), Problem> {
     let version = &found.resource.meta.version;
-    let tag = tag.trim().trim_start_matches("W/").trim_matches('"');
-    if tag == "*" || tag == version {
+    let seen = match call.header(header::IF_MATCH) {
+        Some(tag) => tag.trim().trim_start_matches("W/").trim_matches('"'),
+        None => body["meta"]["versionId"].as_str().ok_or_else(must_match)?,
+    };
+    if seen == "*" || seen == version {
         return Ok(());
     }
     Err(Problem::new(

@@ -74,6 +74,7 @@ impl Unmatched {
             tests: row.tests,
             state: row.state,
             resolved_by: row.resolved_by,
+            comment: row.comment,
             resolved_at: row.resolved_at,
             observed_at: row.observed_at,
             at: row.at,

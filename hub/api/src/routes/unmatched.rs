@@ -1,11 +1,11 @@
-//! Reports that are on nobody's chart, and whose they are.
+//! Reports that are on nobody's chart: whose they are, or that they are nobody's.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use hub_core::Tx;
-use schemas::commands::{ClaimReport, SecondIdentifier};
+use schemas::commands::{ClaimReport, DiscardReport, SecondIdentifier};
 use schemas::patients::{HumanName, Identifier};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -26,14 +26,17 @@ use crate::views::integration::Applied;
 use crate::views::worklists::Unmatched;
 
 pub(crate) fn routes() -> Routes {
-    Routes::new().routes(routes!(list)).routes(routes!(claim))
+    Routes::new()
+        .routes(routes!(list))
+        .routes(routes!(claim))
+        .routes(routes!(discard))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Search {
-    /// `open` (as if absent), `matched`, `claimed` or `all`.
+    /// `open` (as if absent), `matched`, `claimed`, `discarded` or `all`.
     state: Option<String>,
     /// `no_specimen`, `unknown_specimen`, `no_open_order` or `patient_mismatch`.
     reason: Option<String>,
@@ -58,7 +61,7 @@ async fn list(
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Unmatched>>, Problem> {
     let filter = UnmatchedFilter {
-        state: super::state_or_open(search.state, &["open", "matched", "claimed"])?,
+        state: super::state_or_open(search.state, &["open", "matched", "claimed", "discarded"])?,
         reason: search.reason,
         channel: search.channel,
         ..UnmatchedFilter::default()
@@ -86,7 +89,7 @@ pub(super) struct Claim {
 
 /// Claim an unmatched report
 ///
-/// Puts it on the chart of the patient. The second identifier must agree with the patient's record; both, if both are given.
+/// Puts it on the chart of the patient, also one that was discarded. The second identifier must agree with the patient's record; both, if both are given.
 #[utoipa::path(post, path = "/worklists/unmatched/{id}/claim", tag = "worklists", params(("id" = Uuid, Path, description = "the report")),
     request_body = Claim, security(("bearer" = ["unmatched:claim"])),
     responses(
@@ -106,9 +109,9 @@ async fn claim(
 ) -> Result<Response, Problem> {
     let (subject, second) = {
         let mut tx = state.read(&can.who.tenant).await?;
-        reads::unmatched_report(&mut tx, id).await?.ok_or_else(|| {
-            Problem::unknown("unmatched.unknown", "no unmatched report has this id")
-        })?;
+        reads::unmatched_report(&mut tx, id)
+            .await?
+            .ok_or_else(unknown)?;
         checked(&mut tx, &claim).await?
     };
     let aggregate = subject.key.0.to_string();
@@ -122,6 +125,53 @@ async fn claim(
         .send(aggregate, &command)
         .await?;
     Ok(written.respond(Applied::with))
+}
+
+/// Why nobody's.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason": "a control whose barcode was not read" }))]
+struct UnmatchedDiscard {
+    reason: String,
+}
+
+/// Discard an unmatched report
+///
+/// It is nobody's: a control without its mark, an instrument's own test. It stays on file, on nobody's chart, and a claim takes it back.
+#[utoipa::path(post, path = "/worklists/unmatched/{id}/discard", tag = "worklists", params(("id" = Uuid, Path, description = "the report")),
+    request_body = UnmatchedDiscard, security(("bearer" = ["unmatched:claim"])),
+    responses(
+        (status = 200, description = "it is off the list", body = Applied),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 404, description = "no unmatched report has this id (`unmatched.unknown`)"),
+        (status = 409, description = "it was matched, claimed or discarded before (`clinical.unmatched_not_open`)")))]
+async fn discard(
+    can: Can<UnmatchedClaim>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    Body(discard): Body<UnmatchedDiscard>,
+) -> Result<Response, Problem> {
+    let reason = super::reason(discard.reason)?;
+    {
+        let mut tx = state.read(&can.who.tenant).await?;
+        reads::unmatched_report(&mut tx, id)
+            .await?
+            .ok_or_else(unknown)?;
+    }
+    let command = DiscardReport {
+        report_id: id,
+        reason,
+        actor: can.who.username.clone(),
+    };
+    let written = Sender::new(&state, &can.who, &trace)
+        .send(id.to_string(), &command)
+        .await?;
+    Ok(written.respond(Applied::with))
+}
+
+fn unknown() -> Problem {
+    Problem::unknown("unmatched.unknown", "no unmatched report has this id")
 }
 
 /// Two identifiers of one person, or a refusal. What a record does not hold was not checked, and does not agree.

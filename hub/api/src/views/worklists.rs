@@ -34,10 +34,13 @@ pub(crate) struct Unmatched {
     pub code_text: Option<String>,
     /// Codes of its results, as sent.
     pub tests: Vec<String>,
-    /// `open`, `matched` (by an order that came later) or `claimed`.
+    /// `open`, `matched` (by an order that came later), `claimed` or `discarded`.
     pub state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved_by: Option<String>,
+    /// Why it was discarded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     #[serde(
         with = "time::serde::rfc3339::option",
         skip_serializing_if = "Option::is_none"

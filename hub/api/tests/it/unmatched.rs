@@ -105,6 +105,60 @@ async fn a_report_is_claimed_with_two_identifiers_that_agree() {
 }
 
 #[tokio::test]
+async fn a_report_that_is_nobodys_is_discarded_with_a_reason_and_can_be_claimed_after_all() {
+    let house = House::new().await;
+    house.event(&person(&house.tenant, "12345")).await;
+    house.event(&nameless("A-9")).await;
+    let list = house.get("/api/v1/worklists/unmatched").await;
+    let item = format!(
+        "/api/v1/worklists/unmatched/{}",
+        list.items()[0]["report_id"].as_str().unwrap()
+    );
+    let discard = format!("{item}/discard");
+    assert_eq!(
+        house
+            .post(&discard, &json!({ "reason": " " }))
+            .await
+            .problem(400),
+        "request.invalid"
+    );
+    let why = json!({ "reason": "a control whose barcode was not read" });
+    assert_eq!(
+        house.post(&discard, &why).await.ok()["answer"]["state"],
+        "discarded"
+    );
+    assert_eq!(
+        house.post(&discard, &why).await.problem(409),
+        "clinical.unmatched_not_open"
+    );
+    let open = house.get("/api/v1/worklists/unmatched").await;
+    assert!(open.items().is_empty());
+    let gone = house
+        .get("/api/v1/worklists/unmatched?state=discarded")
+        .await;
+    assert_eq!(gone.items()[0]["comment"], why["reason"]);
+    assert_eq!(gone.items()[0]["resolved_by"], "admin");
+
+    // an order for the tube does not bring back what somebody decided about; a person does
+    let order = json!({
+        "patient_identifier": "12345", "code": { "code": "2345-7", "system": "LN" }, "specimen": { "number": "A-9" }
+    });
+    let placed = house.post("/api/v1/orders", &order).await;
+    assert_eq!(placed.status.as_u16(), 201, "{}", placed.json);
+    let results = "/api/v1/results?patient_identifier=12345";
+    assert!(house.get(results).await.items().is_empty());
+    let claim = json!({ "patient_identifier": "12345", "birth_date": "1980-05-17" });
+    let taken = house.post(&format!("{item}/claim"), &claim).await;
+    assert_eq!(taken.ok()["answer"]["state"], "claimed");
+    assert_eq!(house.get(results).await.items().len(), 1);
+    let unknown = "/api/v1/worklists/unmatched/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c/discard";
+    assert_eq!(
+        house.post(unknown, &why).await.problem(404),
+        "unmatched.unknown"
+    );
+}
+
+#[tokio::test]
 async fn an_order_for_the_specimen_takes_a_report_off_the_list_and_pages_follow_each_other() {
     let house = House::new().await;
     house.event(&person(&house.tenant, "12345")).await;

@@ -64,7 +64,9 @@ impl World {
         for (value, minute) in [("107", 1), ("108", 2)] {
             house.event(&controls::control(value, minute)).await;
         }
-        house.event(&unmatched::nameless("A-99")).await;
+        for tube in ["A-98", "A-99"] {
+            house.event(&unmatched::nameless(tube)).await;
+        }
         for (bed, minute) in [("9", "10"), ("10", "11")] {
             let at = format!("2026-03-01T09:{minute}:00Z");
             measure(&house, bed, vec![observation("HR", "8867-4", "60", &at)]).await;

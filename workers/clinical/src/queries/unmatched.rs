@@ -16,10 +16,12 @@ pub struct UnmatchedRow {
     pub specimen_number: Option<String>,
     /// The patient that the message names, where an order names another.
     pub named_key: Option<Uuid>,
-    /// `open`, `matched` (by an order), `claimed` (by a person).
+    /// `open`, `matched` (by an order), `claimed` (by a person), `discarded` (nobody's).
     pub state: String,
     pub subject_key: Option<Uuid>,
     pub resolved_by: Option<String>,
+    /// Why it was discarded.
+    pub comment: Option<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub resolved_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339")]
@@ -52,7 +54,7 @@ pub struct UnmatchedFilter {
 }
 
 const SELECT: &str = "select item.report_id, item.reason, item.channel, item.specimen_number, item.named_key, item.state, \
-    item.subject_key, item.resolved_by, item.resolved_at, item.at, report.observed_at, report.code, report.code_text, \
+    item.subject_key, item.resolved_by, item.comment, item.resolved_at, item.at, report.observed_at, report.code, report.code_text, \
     array(select distinct result.code from clinical.results as result \
     where result.report_id = item.report_id order by result.code) as tests \
     from clinical.unmatched_reports as item join clinical.reports as report on report.id = item.report_id";
