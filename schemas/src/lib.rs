@@ -23,6 +23,7 @@ pub mod registration;
 pub mod rounds;
 pub mod scheduling;
 pub mod sending;
+pub mod sign_in;
 pub mod sql;
 pub mod stays;
 pub mod verification;

@@ -105,6 +105,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "ledger_lookup",
         sql: include_str!("../sql/0019_ledger_lookup.sql"),
     },
+    Migration {
+        version: 22,
+        name: "sign_in",
+        sql: include_str!("../sql/0022_sign_in.sql"),
+    },
 ];
 
 #[cfg(test)]
