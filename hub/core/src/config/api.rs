@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::Secret;
+use super::{PasskeySettings, Secret};
 
 /// `[api]`
 #[derive(Debug, Clone, Deserialize)]
@@ -32,6 +32,8 @@ pub struct ApiSettings {
     pub body_kib: usize,
     /// HTTPS instead of HTTP.
     pub tls: Option<ApiTls>,
+    /// Sign-in with passkeys. Absent: there is none.
+    pub passkeys: Option<PasskeySettings>,
 }
 
 impl Default for ApiSettings {
@@ -48,6 +50,7 @@ impl Default for ApiSettings {
             request_seconds: 15,
             body_kib: 256,
             tls: None,
+            passkeys: None,
         }
     }
 }
@@ -91,6 +94,7 @@ impl ApiSettings {
                 ));
             }
         }
+        faults.extend(self.passkeys.iter().flat_map(PasskeySettings::faults));
         faults
     }
 }
@@ -107,7 +111,7 @@ fn is_network(text: &str) -> bool {
 }
 
 /// As a browser sends it: scheme, host, port that is not the scheme's. `*` is none: it would be everybody.
-fn is_origin(text: &str) -> bool {
+pub(super) fn is_origin(text: &str) -> bool {
     let host = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
