@@ -39,16 +39,19 @@ mod desk;
 mod differences;
 mod documents;
 mod feed;
+mod federated;
 mod gates;
 mod glass;
 mod health;
 mod held;
 mod house;
+mod identities;
 mod me;
 mod messages;
 mod notes;
 mod oauth;
 pub(crate) mod orders;
+mod passkeys;
 mod patients;
 mod prescriptions;
 mod privacy;
@@ -157,6 +160,9 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
         OpenApiRouter::new()
             .merge(auth::routes())
             .merge(second_factor::routes())
+            .merge(passkeys::routes())
+            .merge(federated::routes())
+            .merge(identities::routes())
             .merge(me::routes())
             .merge(users::routes())
             .merge(roles::routes())

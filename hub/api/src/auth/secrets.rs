@@ -14,7 +14,7 @@ const SIGNS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 const RECOVERY_CODES: usize = 10;
 
 /// 256 random bits as text.
-fn random_text() -> String {
+pub(crate) fn random_text() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
@@ -57,6 +57,11 @@ pub(crate) fn client_name(tenant: &TenantId, id: Uuid) -> String {
 pub(crate) fn client_of_name(name: &str) -> Option<(TenantId, Uuid)> {
     let (tenant, id) = name.split_once('.')?;
     Some((TenantId::new(tenant).ok()?, Uuid::try_parse(id).ok()?))
+}
+
+/// What somebody shows once to be known at an identity provider as a user of this hub.
+pub(crate) fn invitation() -> String {
+    format!("hi.{}", random_text())
 }
 
 /// 20 letters and digits: 116 bits.
