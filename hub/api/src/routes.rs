@@ -38,8 +38,8 @@ mod dead;
 mod desk;
 mod differences;
 mod documents;
-mod feed;
 mod federated;
+mod feed;
 mod gates;
 mod glass;
 mod health;
@@ -48,6 +48,7 @@ mod house;
 mod identities;
 mod me;
 mod messages;
+mod my_passkeys;
 mod notes;
 mod oauth;
 pub(crate) mod orders;
@@ -161,6 +162,7 @@ pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
             .merge(auth::routes())
             .merge(second_factor::routes())
             .merge(passkeys::routes())
+            .merge(my_passkeys::routes())
             .merge(federated::routes())
             .merge(identities::routes())
             .merge(me::routes())

@@ -12,8 +12,8 @@ use worker_identity::sealing::Sealer;
 
 use crate::Backbone;
 use crate::auth::identity::Identity;
-use crate::auth::permission::{ChartsAll, Permission as _};
 use crate::auth::oidc::Providers;
+use crate::auth::permission::{ChartsAll, Permission as _};
 use crate::auth::throttle::Throttle;
 use crate::auth::{Access, Provider, TokenKeys, password};
 use crate::feed::Feed;

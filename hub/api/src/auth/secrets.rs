@@ -30,6 +30,19 @@ pub(crate) fn hex_digest_of(text: &str) -> String {
     worker_identity::hex_digest(text.as_bytes())
 }
 
+/// The bytes of such a digest; nothing of what is none.
+pub(crate) fn bytes_of_hex(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    text.as_bytes()
+        .chunks_exact(2)
+        .map_while(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect()
+}
+
 /// A refresh token; it names its tenant, because rows are found inside a tenant only.
 pub(crate) fn refresh_token(tenant: &TenantId) -> String {
     format!("hr.{tenant}.{}", random_text())

@@ -19,9 +19,7 @@ use worker_identity::queries;
 
 use super::me::{guessing, user_of};
 use crate::auth::permission::SignedIn;
-use crate::auth::sign_in::{
-    self, Origin, Proved, Shown, Tokens, by_password, may_come_in_by,
-};
+use crate::auth::sign_in::{self, Origin, Proved, Shown, Tokens, by_password, may_come_in_by};
 use crate::auth::throttle::{Try, throttled};
 use crate::auth::tokens::{self, Kind, Purpose};
 use crate::auth::{secrets, totp};

@@ -105,7 +105,9 @@ pub(crate) fn check(
     if party.is_some_and(|party| party != expected.client_id) || (several && party.is_none()) {
         return content("it was made for another party");
     }
-    let age = OffsetDateTime::now_utc().unix_timestamp().saturating_sub(claims.iat);
+    let age = OffsetDateTime::now_utc()
+        .unix_timestamp()
+        .saturating_sub(claims.iat);
     if age > OLDEST_SECONDS || age < -LEEWAY_SECONDS.cast_signed() {
         return content("it was not made now");
     }

@@ -52,17 +52,14 @@ impl Wire {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(path) = ca_file {
-            let unreadable = |error: &dyn std::fmt::Display| {
-                format!("ca_file {}: {error}", path.display())
-            };
+            let unreadable =
+                |error: &dyn std::fmt::Display| format!("ca_file {}: {error}", path.display());
             let certificates = CertificateDer::pem_file_iter(path)
                 .map_err(|error| unreadable(&error))?
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|error| unreadable(&error))?;
             for certificate in certificates {
-                roots
-                    .add(certificate)
-                    .map_err(|error| unreadable(&error))?;
+                roots.add(certificate).map_err(|error| unreadable(&error))?;
             }
         }
         let config =
@@ -88,10 +85,8 @@ impl Wire {
         form: String,
         authorization: Option<&str>,
     ) -> Result<T, WireError> {
-        let mut request = Request::post("/").header(
-            header::CONTENT_TYPE,
-            "application/x-www-form-urlencoded",
-        );
+        let mut request =
+            Request::post("/").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(value) = authorization {
             request = request.header(header::AUTHORIZATION, value);
         }
@@ -121,7 +116,9 @@ impl Wire {
         let authority = uri.authority().ok_or(WireError::Address)?;
         let host = authority.host();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let port = authority
+            .port_u16()
+            .unwrap_or(if secure { 443 } else { 80 });
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let request = request
             .uri(path)
