@@ -9,6 +9,7 @@
 
 mod it {
     mod appointments;
+    mod authenticator;
     mod backbone;
     mod calls;
     mod care;
@@ -29,8 +30,10 @@ mod it {
     mod messages;
     mod operations;
     mod orders;
+    mod passkeys;
     mod privacy;
     mod problems;
+    mod provider;
     mod quiet;
     mod roles;
     mod samples;
@@ -39,6 +42,7 @@ mod it {
     mod serving;
     mod shape;
     mod sign_in;
+    mod sso;
     mod stays;
     mod unmatched;
     mod users;

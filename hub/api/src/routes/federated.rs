@@ -329,7 +329,7 @@ async fn find_user(
     Ok(account.map(|account| (account, link)))
 }
 
-pub(super) async fn ask<B: schemas::Body>(
+async fn ask<B: schemas::Body>(
     state: &ApiState,
     asking: &Asking<'_>,
     user: Uuid,

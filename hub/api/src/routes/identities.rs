@@ -16,6 +16,7 @@ use worker_identity::queries;
 
 use super::federated::{ProviderReturn, begin, no_flow, vouched};
 use super::me::user_of;
+use super::passkeys::while_signed_in;
 use super::users;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{Can, SignedIn, UsersManage, UsersRead};
@@ -105,10 +106,11 @@ async fn link_start(
     responses(
         (status = 201, description = "linked", body = NewLink),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 401, description = "no token, or one that is not valid any more (`auth.token`); the flow is none any more (`auth.ceremony`), or what came back does not hold (`oidc.refused`)"),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
         (status = 403, description = "the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
         (status = 404, description = "no provider has this name here (`oidc.unknown_provider`)"),
         (status = 409, description = "the flow was used (`challenges.already_used`); the person is linked to a user, or you to another person of the provider (`subjects.exists`)"),
+        (status = 422, description = "the flow is none any more (`auth.ceremony`), or what came back does not hold (`oidc.refused`)"),
         (status = 503, description = "the provider does not answer (`oidc.unavailable`)")))]
 async fn link(
     SignedIn(who): SignedIn,
@@ -117,9 +119,9 @@ async fn link(
     Body(given): Body<ProviderReturn>,
 ) -> Result<Response, Problem> {
     let user = may_link(&who)?;
-    let vouched = vouched(&state, &given).await?;
+    let vouched = vouched(&state, &given).await.map_err(while_signed_in)?;
     if vouched.flow.user != Some(user) || vouched.flow.tenant != who.tenant {
-        return Err(no_flow());
+        return Err(while_signed_in(no_flow()));
     }
     let id = Uuid::now_v7();
     let provider = vouched.provider.id().to_owned();

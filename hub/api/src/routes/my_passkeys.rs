@@ -13,7 +13,7 @@ use uuid::Uuid;
 use worker_identity::queries;
 
 use super::me::user_of;
-use super::passkeys::{no_ceremony, recall, remember, settings};
+use super::passkeys::{no_ceremony, recall, remember, settings, while_signed_in};
 use super::users;
 use crate::auth::ceremony::Step;
 use crate::auth::identity::Identity;
@@ -124,10 +124,10 @@ struct PasskeyMade {
     responses(
         (status = 201, description = "it counts", body = NewPasskey),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 401, description = "no token, or one that is not valid any more (`auth.token`); the ceremony is none any more (`auth.ceremony`)"),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
         (status = 403, description = "the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
         (status = 409, description = "there are no passkeys here (`auth.passkeys_off`), it was registered before (`passkeys.exists`), or the challenge was answered (`challenges.already_used`)"),
-        (status = 422, description = "what the authenticator says does not hold (`passkeys.refused`), or there are too many (`passkeys.too_many`)")))]
+        (status = 422, description = "the ceremony is none any more (`auth.ceremony`), what the authenticator says does not hold (`passkeys.refused`), or there are too many (`passkeys.too_many`)")))]
 async fn add(
     SignedIn(who): SignedIn,
     State(state): State<ApiState>,
@@ -137,9 +137,10 @@ async fn add(
     let user = may_keep(&who)?;
     let settings = settings(&state)?;
     let name = name_of(&given.name)?;
-    let (opened, remembered) = recall(&state, Step::AddPasskey, &given.ceremony)?;
+    let (opened, remembered) =
+        recall(&state, Step::AddPasskey, &given.ceremony).map_err(while_signed_in)?;
     if opened.what.user != Some(user) || opened.what.tenant != who.tenant {
-        return Err(no_ceremony());
+        return Err(while_signed_in(no_ceremony()));
     }
     let made = match passkey::add(&settings, &remembered, &given.credential)? {
         Ok(made) => made,

@@ -295,3 +295,14 @@ async fn use_up(
         )),
     }
 }
+
+/// What does not hold is no reason for somebody who is signed in to sign in again.
+pub(super) fn while_signed_in(problem: Problem) -> Problem {
+    if problem.status != StatusCode::UNAUTHORIZED {
+        return problem;
+    }
+    Problem {
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        ..problem
+    }
+}

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use hub_api::TokenKeys;
+use hub_api::{Provider, TokenKeys};
 use hub_core::config::Loaded;
 use hub_core::retry::Pauses;
+use schemas::TenantId;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
