@@ -75,12 +75,13 @@ struct Inner {
     /// From now on it signs with this one, and publishes no other.
     newer: Option<EcdsaKeyPair>,
     rsa: RsaKeyPair,
+    modulus: Vec<u8>,
+    exponent: Vec<u8>,
 }
 
-#[derive(Clone)]
 pub(crate) struct FakeProvider {
     inner: Arc<Mutex<Inner>>,
-    _server: Arc<JoinSet<()>>,
+    _server: JoinSet<()>,
 }
 
 fn encode(bytes: impl AsRef<[u8]>) -> String {
@@ -97,13 +98,16 @@ impl FakeProvider {
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}/realms/staff", listener.local_addr().unwrap());
+        let key = signing_key().await;
         let inner = Arc::new(Mutex::new(Inner {
             issuer,
             misdeed: Misdeed::Nothing,
             codes: HashMap::new(),
             made: 0,
             newer: None,
-            rsa: RsaKeyPair::from_pkcs8(&signing_key().await.private).unwrap(),
+            rsa: RsaKeyPair::from_pkcs8(&key.private).unwrap(),
+            modulus: key.modulus.clone(),
+            exponent: key.exponent.clone(),
         }));
         let router = Router::new()
             .route(
@@ -117,7 +121,7 @@ impl FakeProvider {
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             inner,
-            _server: Arc::new(server),
+            _server: server,
         }
     }
 
@@ -204,13 +208,9 @@ async fn keys(State(inner): State<Arc<Mutex<Inner>>>) -> Json<Value> {
     let inner = inner.lock().unwrap();
     let odd = json!({ "kty": "new-kind", "kid": "odd", "x": 7 });
     let key = match &inner.newer {
-        None => {
-            let public = inner.rsa.public();
-            json!({
-                "kty": "RSA", "use": "sig", "alg": "RS256", "kid": "first", "n": encode(public.modulus().big_endian_without_leading_zero()),
-                "e": encode(public.exponent().big_endian_without_leading_zero()),
-            })
-        }
+        None => json!({
+            "kty": "RSA", "use": "sig", "alg": "RS256", "kid": "first", "n": encode(&inner.modulus), "e": encode(&inner.exponent),
+        }),
         Some(pair) => {
             let point = pair.public_key().as_ref();
             json!({
@@ -242,11 +242,10 @@ async fn token(
         |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
     let pair = format!("{}:{}", encoded(CLIENT), encoded(SECRET));
     let expected = format!("Basic {}", STANDARD.encode(pair));
-    if headers
+    let given = headers
         .get(header::AUTHORIZATION)
-        .map(|value| value.to_str().unwrap())
-        != Some(&expected)
-    {
+        .map(|value| value.to_str().unwrap());
+    if given != Some(expected.as_str()) {
         return error(StatusCode::UNAUTHORIZED, "invalid_client");
     }
     let form = parts_of(&body);
@@ -311,8 +310,7 @@ fn id_token(inner: &Inner, agreed: &Agreed) -> String {
     let signature = match (inner.misdeed, &inner.newer) {
         (Misdeed::AlgNone, _) => Vec::new(),
         (Misdeed::KeyConfusion, _) => {
-            let modulus = inner.rsa.public().modulus();
-            let key = hmac::Key::new(hmac::HMAC_SHA256, modulus.big_endian_without_leading_zero());
+            let key = hmac::Key::new(hmac::HMAC_SHA256, &inner.modulus);
             hmac::sign(&key, text.as_bytes()).as_ref().to_vec()
         }
         (_, None) => {
