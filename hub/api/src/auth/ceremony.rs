@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::secrets;
 use crate::problem::Problem;
 use crate::state::ApiState;
 
@@ -75,7 +74,7 @@ pub(crate) fn open<T: DeserializeOwned>(
     (until > OffsetDateTime::now_utc()).then(|| Opened {
         what: kept.what,
         challenge: Challenge {
-            digest: secrets::hex_digest_of(text),
+            digest: worker_identity::hex_digest(&sealed),
             until: until.format(&Rfc3339).unwrap_or_default(),
         },
     })

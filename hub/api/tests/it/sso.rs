@@ -14,7 +14,7 @@ async fn house_of(settings: OidcSettings) -> House {
     House::with(|state| state.with_providers([(tenant("demo"), provider)])).await
 }
 
-async fn start(house: &House, more: Value) -> Value {
+async fn start(house: &House, more: &Value) -> Value {
     let mut body = json!({ "provider": "staff" });
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();
@@ -38,7 +38,7 @@ async fn finish(house: &House, body: &Value) -> Answer {
 }
 
 async fn come_in(house: &House, provider: &FakeProvider, claims: Value) -> Answer {
-    let begun = start(house, json!({})).await;
+    let begun = start(house, &json!({})).await;
     finish(house, &back(provider, &begun, claims)).await
 }
 
@@ -57,7 +57,7 @@ async fn invite(house: &House, user: &str) -> String {
 async fn linked(house: &House, provider: &FakeProvider) -> String {
     let (user, _) = house.staff("asha").await;
     let invitation = invite(house, &user).await;
-    let begun = start(house, json!({ "invitation": invitation })).await;
+    let begun = start(house, &json!({ "invitation": invitation })).await;
     finish(house, &back(provider, &begun, person("sub-asha")))
         .await
         .ok();
@@ -75,7 +75,7 @@ async fn somebody_who_was_invited_comes_in_and_is_known_from_then_on() {
 
     let (user, _) = house.staff("asha").await;
     let invitation = invite(&house, &user).await;
-    let begun = start(&house, json!({ "invitation": invitation })).await;
+    let begun = start(&house, &json!({ "invitation": invitation })).await;
     let answer = finish(&house, &back(&provider, &begun, person("sub-asha"))).await;
     let token = answer.ok()["access_token"].as_str().unwrap();
     let me = house.get_as(token, "/api/v1/me").await;
@@ -87,7 +87,7 @@ async fn somebody_who_was_invited_comes_in_and_is_known_from_then_on() {
 
     come_in(&house, &provider, person("sub-asha")).await.ok();
     // the invitation was good once
-    let begun = start(&house, json!({ "invitation": invitation })).await;
+    let begun = start(&house, &json!({ "invitation": invitation })).await;
     let answer = finish(&house, &back(&provider, &begun, person("sub-other"))).await;
     assert_eq!(answer.problem(403), "oidc.not_linked");
 
@@ -195,7 +195,7 @@ async fn a_flow_is_good_once_and_for_what_it_was_begun_for() {
     let provider = FakeProvider::start().await;
     let house = house_of(provider.settings()).await;
     linked(&house, &provider).await;
-    let begun = start(&house, json!({})).await;
+    let begun = start(&house, &json!({})).await;
     let body = back(&provider, &begun, person("sub-asha"));
 
     let mut wrong = body.clone();
@@ -221,8 +221,8 @@ async fn a_flow_is_good_once_and_for_what_it_was_begun_for() {
     );
     // a code that was stolen from another's page does not fit his verifier
     let (mine, hers) = (
-        start(&house, json!({})).await,
-        start(&house, json!({})).await,
+        start(&house, &json!({})).await,
+        start(&house, &json!({})).await,
     );
     let stolen = back(&provider, &hers, person("sub-asha"));
     let mut mixed = back(&provider, &mine, person("sub-x"));
@@ -266,7 +266,7 @@ async fn who_is_signed_in_links_himself_and_nobody_else() {
     let body = back(&provider, &begun, person("sub-asha"));
     let answer = house.post_as(ravi, path, &body).await;
     assert_eq!(answer.problem(409), "subjects.exists");
-    let sign_in = start(&house, json!({})).await;
+    let sign_in = start(&house, &json!({})).await;
     let body = back(&provider, &sign_in, person("sub-ravi"));
     let answer = house.post_as(ravi, path, &body).await;
     assert_eq!(answer.problem(422), "auth.ceremony");
@@ -286,7 +286,7 @@ async fn a_second_factor_is_asked_for_here_unless_the_provider_asks() {
     let house = house_of(provider.settings()).await;
     let owner = passkeys::owner(&house, "asha").await;
     let invitation = invite(&house, &owner.id).await;
-    let begun = start(&house, json!({ "invitation": invitation })).await;
+    let begun = start(&house, &json!({ "invitation": invitation })).await;
     let first = finish(&house, &back(&provider, &begun, person("sub-asha"))).await;
     assert_eq!(first.ok()["mfa_required"], true);
     let ticket = first.json["mfa_ticket"].as_str().unwrap();
@@ -302,7 +302,7 @@ async fn a_second_factor_is_asked_for_here_unless_the_provider_asks() {
     let house = house_of(there).await;
     let owner = passkeys::owner(&house, "asha").await;
     let invitation = invite(&house, &owner.id).await;
-    let begun = start(&house, json!({ "invitation": invitation })).await;
+    let begun = start(&house, &json!({ "invitation": invitation })).await;
     let answer = finish(&house, &back(&provider, &begun, person("sub-asha"))).await;
     assert!(answer.ok()["access_token"].is_string());
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
+use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Response, StatusCode, Uri, header};
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
@@ -119,7 +120,7 @@ impl Wire {
         let port = authority
             .port_u16()
             .unwrap_or(if secure { 443 } else { 80 });
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let request = request
             .uri(path)
             .header(header::HOST, authority.as_str())
