@@ -444,6 +444,9 @@ impl Loaded {
             let id = tenant.id.get_ref();
             for (place, provider) in tenant.oidc.iter().enumerate() {
                 let mut faults = provider.faults();
+                if config.api.token_secret.is_none() {
+                    faults.push("needs [api] token_secret: what is remembered while somebody is there is sealed under it".to_owned());
+                }
                 if tenant.oidc[..place].iter().any(|one| one.id == provider.id) {
                     faults.push("stands twice".to_owned());
                 }

@@ -95,6 +95,12 @@ impl ApiSettings {
             }
         }
         faults.extend(self.passkeys.iter().flat_map(PasskeySettings::faults));
+        if self.passkeys.is_some() && self.token_secret.is_none() {
+            faults.push(
+                "passkeys need token_secret: what is remembered between challenge and answer is sealed under it"
+                    .to_owned(),
+            );
+        }
         faults
     }
 }
@@ -148,6 +154,7 @@ mod tests {
             "cors_origins = [\"app.example\"]",
             "request_seconds = 4",
             "body_kib = 0",
+            "[passkeys]\nrp_id = \"hospital.example\"\norigins = [\"https://hospital.example\"]",
         ] {
             assert_eq!(settings(bad).faults().len(), 1, "{bad}");
         }
