@@ -2,6 +2,7 @@
 //! It can misbehave.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
@@ -11,16 +12,20 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hub_api::TlsAcceptor;
 use hub_core::config::{GroupRole, OidcSettings, Secret};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer};
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
 };
+use rustls_pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
+use tokio_rustls::rustls::{ServerConfig, crypto};
 
 use super::house::signing_key;
 
@@ -96,8 +101,46 @@ fn parts_of(query: &str) -> HashMap<String, String> {
 
 impl FakeProvider {
     pub(crate) async fn start() -> Self {
+        Self::over(None).await
+    }
+
+    /// Over TLS, with a certificate of an authority of its own; the authority's file.
+    pub(crate) async fn start_over_tls(folder: &Path) -> (Self, PathBuf) {
+        let authority_key = rcgen::KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = params.self_signed(&authority_key).unwrap();
+        let issuer = Issuer::new(params, authority_key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["localhost".to_owned()])
+            .unwrap()
+            .signed_by(&key, &issuer)
+            .unwrap();
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(
+                    vec![certificate.der().clone()],
+                    PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+                )
+                .unwrap();
+        let path = folder.join("authority.pem");
+        std::fs::write(&path, authority.pem()).unwrap();
+        (
+            Self::over(Some(TlsAcceptor::from(Arc::new(config)))).await,
+            path,
+        )
+    }
+
+    async fn over(tls: Option<TlsAcceptor>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let issuer = format!("http://{}/realms/staff", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let issuer = match &tls {
+            None => format!("http://127.0.0.1:{port}/realms/staff"),
+            Some(_) => format!("https://localhost:{port}/realms/staff"),
+        };
         let key = signing_key().await;
         let inner = Arc::new(Mutex::new(Inner {
             issuer,
@@ -118,7 +161,12 @@ impl FakeProvider {
             .route("/realms/staff/token", post(token))
             .with_state(Arc::clone(&inner));
         let mut server = JoinSet::new();
-        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        server.spawn(hub_api::serve(
+            listener,
+            router,
+            tls,
+            std::future::pending(),
+        ));
         Self {
             inner,
             _server: server,

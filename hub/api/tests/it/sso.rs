@@ -355,3 +355,22 @@ async fn who_is_shut_out_here_is_shut_out_whatever_the_provider_says() {
     let answer = come_in(&house, &provider, person("sub-asha")).await;
     assert_eq!(answer.problem(403), "oidc.not_linked");
 }
+
+#[tokio::test]
+async fn a_provider_is_believed_over_tls_by_whom_the_configuration_trusts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (provider, authority) = FakeProvider::start_over_tls(folder.path()).await;
+    let trusting = OidcSettings {
+        ca_file: Some(authority),
+        ..provider.settings()
+    };
+    let house = house_of(trusting).await;
+    linked(&house, &provider).await;
+    come_in(&house, &provider, person("sub-asha")).await.ok();
+
+    // nobody whom this machine trusts has signed its certificate
+    let house = house_of(provider.settings()).await;
+    let body = json!({ "provider": "staff" });
+    let answer = house.post("/api/v1/auth/oidc/start", &body).await;
+    assert_eq!(answer.problem(503), "oidc.unavailable");
+}
