@@ -105,7 +105,7 @@ impl Authenticator {
         data.extend([0; 16]);
         data.extend(u16::try_from(self.id.len()).unwrap().to_be_bytes());
         data.extend(&self.id);
-        let point = self.key.public_key().as_ref();
+        let point: &[u8] = self.key.public_key().as_ref();
         data.extend([0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21, 0x58, 0x20]);
         data.extend(&point[1..33]);
         data.extend([0x22, 0x58, 0x20]);
@@ -138,7 +138,7 @@ impl Authenticator {
         let client_data = self.client_data("webauthn.get", options);
         let data = self.data(0);
         let mut signed = data.clone();
-        signed.extend(digest(&SHA256, &client_data).as_ref());
+        signed.extend_from_slice(digest(&SHA256, &client_data).as_ref());
         if self.lie == Lie::Signature {
             signed.push(0);
         }

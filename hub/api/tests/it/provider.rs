@@ -260,7 +260,7 @@ async fn keys(State(inner): State<Arc<Mutex<Inner>>>) -> Json<Value> {
             "kty": "RSA", "use": "sig", "alg": "RS256", "kid": "first", "n": encode(&inner.modulus), "e": encode(&inner.exponent),
         }),
         Some(pair) => {
-            let point = pair.public_key().as_ref();
+            let point: &[u8] = pair.public_key().as_ref();
             json!({
                 "kty": "EC", "crv": "P-256", "use": "sig", "kid": "second", "x": encode(&point[1..33]), "y": encode(&point[33..65]),
             })
