@@ -2,37 +2,34 @@
 //! when they come back (authorization code with PKCE, state and nonce). It decides nothing of users: who a person is here is told
 //! by issuer and subject alone, and `routes/federated.rs` looks that up.
 //!
-//! Built of `jsonwebtoken`, which checks our own tokens too, on `ring`: the crate `openidconnect` would bring a second family of
-//! cryptography that verifies (`rsa`, `p256`, `p384`, `ed25519-dalek`, `hmac`), `chrono` and `oauth2` for two requests.
+//! Built of `jsonwebtoken`, which checks our own tokens too, on `ring`: the crate `openidconnect` would be a second library that
+//! checks tokens, on other cryptography, and bring `oauth2`, `chrono` and more for two requests.
 
 mod id_token;
+mod known;
 mod wire;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hub_core::config::{GroupRole, OidcSettings, is_safe_url};
+use hub_core::config::{GroupRole, OidcSettings};
 use jsonwebtoken::Algorithm;
-use jsonwebtoken::jwk::Jwk;
 use schemas::TenantId;
 use schemas::sign_in::MappedRole;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use uuid::Uuid;
 
 pub(crate) use id_token::Person;
 use id_token::{Expected, Unbelieved};
+use known::{FRESH, Known, Metadata};
 use wire::{Wire, WireError};
 
 use super::secrets;
 use crate::problem::Problem;
-
-/// How long metadata and keys are believed.
-const FRESH: Duration = Duration::from_secs(60 * 60);
 
 /// A provider of one tenant.
 pub struct Provider {
@@ -54,30 +51,6 @@ impl std::fmt::Debug for Provider {
 
 /// Providers of all tenants.
 pub(crate) type Providers = HashMap<TenantId, Vec<Arc<Provider>>>;
-
-/// What was read of a provider.
-struct Known {
-    metadata: Metadata,
-    keys: Vec<Jwk>,
-    read: Instant,
-}
-
-/// OpenID Connect Discovery §3.
-#[derive(Debug, Clone, Deserialize)]
-struct Metadata {
-    issuer: String,
-    authorization_endpoint: String,
-    token_endpoint: String,
-    jwks_uri: String,
-    #[serde(default)]
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
-}
-
-/// RFC 7517 §5; keys of kinds that are not known here are passed over.
-#[derive(Deserialize)]
-struct Keys {
-    keys: Vec<Value>,
-}
 
 /// OpenID Connect Core §3.1.3.3; the access token is for nothing here.
 #[derive(Deserialize)]
@@ -318,72 +291,6 @@ impl Provider {
                 self.refused("the provider does not take the code")
             }
             other => self.away("its token endpoint", &other),
-        })
-    }
-
-    /// What is known of it; read anew when it is older than that.
-    async fn known(&self, age: Duration) -> Result<Arc<Known>, Problem> {
-        let before = self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(known) = before
-            && known.read.elapsed() < age
-        {
-            return Ok(known);
-        }
-        let known = Arc::new(self.read().await?);
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&known));
-        Ok(known)
-    }
-
-    async fn read(&self) -> Result<Known, Problem> {
-        let url = format!(
-            "{}/.well-known/openid-configuration",
-            self.settings.issuer.trim_end_matches('/')
-        );
-        let metadata: Metadata = self
-            .wire
-            .read(&url)
-            .await
-            .map_err(|error| self.away("its metadata", &error))?;
-        // OpenID Connect Discovery §4.3: or somebody else's metadata were taken for its own
-        if metadata.issuer != self.settings.issuer {
-            tracing::error!(
-                provider = self.settings.id,
-                says = metadata.issuer,
-                "the metadata of an identity provider are of another issuer"
-            );
-            return Err(self.unavailable());
-        }
-        for endpoint in [
-            &metadata.authorization_endpoint,
-            &metadata.token_endpoint,
-            &metadata.jwks_uri,
-        ] {
-            if !is_safe_url(endpoint) {
-                tracing::error!(
-                    provider = self.settings.id,
-                    endpoint,
-                    "an identity provider names an endpoint without TLS"
-                );
-                return Err(self.unavailable());
-            }
-        }
-        let keys: Keys = self
-            .wire
-            .read(&metadata.jwks_uri)
-            .await
-            .map_err(|error| self.away("its keys", &error))?;
-        Ok(Known {
-            keys: keys
-                .keys
-                .into_iter()
-                .filter_map(|key| serde_json::from_value(key).ok())
-                .collect(),
-            metadata,
-            read: Instant::now(),
         })
     }
 
