@@ -198,7 +198,7 @@ impl Shown {
             tracing::error!(passkey = %on_file.id, "a passkey on file can't be read");
             Problem::internal()
         };
-        let key = Key::decode(&on_file.public_key).map_err(|_| unreadable())?;
+        let key = Key::decode(on_file.public_key.as_slice()).map_err(|_| unreadable())?;
         let bytes = <[u8; 7]>::try_from(on_file.state.as_slice()).map_err(|_| unreadable())?;
         let dynamic = DynamicState::decode(bytes).map_err(|_| unreadable())?;
         let handle = handle_of(on_file.user_id);
