@@ -91,21 +91,17 @@ const TAGS: &[(&str, &str)] = &[
 /// Never: that the completed document is one is tested.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    serde_json::from_value(DOCUMENT.clone()).expect("the completed document is OpenAPI (tested)")
+    serde_json::from_value(whole()).expect("the completed document is OpenAPI (tested)")
 }
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+static TEXT: LazyLock<String> = LazyLock::new(|| whole().to_string());
+
+/// The same as it is served. Made anew each time: as a tree it takes ten times the memory of its text, for as long as the hub runs.
+pub(crate) fn whole() -> Value {
     let (_, api) = routes::api(&ApiLimits::default()).split_for_parts();
     let mut document = serde_json::to_value(api).unwrap_or_default();
     complete(&mut document);
     document
-});
-
-static TEXT: LazyLock<String> = LazyLock::new(|| DOCUMENT.to_string());
-
-/// The same as it is served.
-pub(crate) fn whole() -> &'static Value {
-    &DOCUMENT
 }
 
 pub(crate) async fn document() -> impl IntoResponse {

@@ -33,7 +33,7 @@ pub(crate) struct Deprecated {
 }
 
 static OPERATIONS: LazyLock<HashMap<(Method, String), Operation>> =
-    LazyLock::new(|| read(openapi::whole()));
+    LazyLock::new(|| read(&openapi::whole()));
 
 /// The operation that a request is for; none for what the document does not describe (`/metrics`, nothing at all).
 pub(crate) fn of(request: &Request) -> Option<&'static Operation> {

@@ -26,9 +26,9 @@ pub trait Worker: Send + Sync + 'static {
     const NAME: &'static str;
     /// Names of the events and commands it applies.
     const CONSUMES: &'static [&'static str];
-    /// How long an event that comes alone waits for others to share its transaction. Nothing, for what somebody may be
-    /// waiting to see; commands never wait.
-    const LINGER: Duration = Duration::ZERO;
+    /// Events that wait for others to share their transaction also when they come alone, and how long: what nobody waits to
+    /// see. None, unless the worker says so.
+    const LINGERS: (&'static [&'static str], Duration) = (&[], Duration::ZERO);
 
     /// Applies a batch: messages of one tenant, none applied before, each lane's in its order.
     ///

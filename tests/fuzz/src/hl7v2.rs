@@ -271,7 +271,13 @@ pub fn charset(bytes: &[u8]) {
     let decoded = adapter_hl7v2::charset::decode(bytes, None);
     let (again, replaced) = adapter_hl7v2::charset::encode(&decoded.text, decoded.charset);
     if decoded.is_sound() {
-        assert_eq!(replaced, 0, "{}", decoded.charset);
+        // what is read can be written, but for Big5: its encoder (WHATWG Encoding §14.1.2) leaves out the characters of Hong Kong
+        // that its decoder reads
+        assert!(
+            replaced == 0 || decoded.charset.name() == "Big5",
+            "{}",
+            decoded.charset
+        );
         if matches!(
             decoded.charset.name(),
             "UTF-8" | "ASCII" | "UTF-16LE" | "UTF-16BE" | "ISO-8859-1"

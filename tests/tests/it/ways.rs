@@ -228,10 +228,13 @@ async fn a_dead_letter_is_corrected_and_sent_again_as_a_linked_child() {
     })
     .await;
     let parent = letter["raw_id"].as_str().unwrap();
-    assert_eq!(
-        rest.get(&format!("/api/v1/messages/{child}")).await["parent"],
-        parent
-    );
+    // the ledger may be a moment behind the effect
+    let of_child = format!("/api/v1/messages/{child}");
+    eventually("the child is in the ledger", SOON, || async {
+        let (status, body) = rest.try_get(&of_child).await;
+        (status == 200).then(|| assert_eq!(body["parent"], parent))
+    })
+    .await;
     let lineage = rest
         .get(&format!("/api/v1/messages/{parent}/lineage"))
         .await;

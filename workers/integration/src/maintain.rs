@@ -12,5 +12,5 @@ pub use reconcile::{
     resolve_incident, resolve_incidents_except,
 };
 pub use roots::{Root, Signer, current_root, roots, sign_roots};
-pub use seal::seal;
+pub use seal::{seal, seal_newest};
 pub use verify::{Broken, RootsFound, Signatures, Span, Verification, Wrong, verify};

@@ -39,8 +39,11 @@ impl Worker for IntegrationWorker {
         AcknowledgeIncident::NAME,
         EscalateIncidents::NAME,
     ];
-    /// The ledger is looked at by people, and one message makes several entries: they share a transaction.
-    const LINGER: Duration = Duration::from_millis(250);
+    /// One message makes several entries, the later ones when its effect is there: they share a transaction.
+    const LINGERS: (&'static [&'static str], Duration) = (
+        &[MessageTranslated::NAME, ResultHeld::NAME],
+        Duration::from_millis(100),
+    );
 
     async fn apply(
         &self,

@@ -141,7 +141,7 @@ pub(crate) async fn duplicates(
 /// Whom an identifier means.
 pub(crate) enum Named {
     One(Identifier),
-    /// Two systems gave one value to two people.
+    /// Two systems gave one value to two people, both registered.
     Several,
     Nobody,
 }
@@ -154,6 +154,10 @@ pub(crate) async fn named(tx: &mut Tx<'_>, text: &str) -> Result<Named, Problem>
         if !found.is_empty() {
             break;
         }
+    }
+    // an instrument that sends a number without its system mentions somebody: who asks means the one who is registered
+    if found.iter().any(|one| !one.provisional) {
+        found.retain(|one| !one.provisional);
     }
     let Some(first) = found.first() else {
         return Ok(Named::Nobody);

@@ -132,8 +132,13 @@ async fn place(
     let (subject, targets) = {
         let mut tx = state.read(&can.who.tenant).await?;
         let subject = patient(&mut tx, &order.patient_identifier).await?;
-        let keys = patients::keys_of_identifier(&mut tx, &order.patient_identifier).await?;
-        let person = keys.values().flatten().next().copied().unwrap_or_default();
+        let person = patients::person_of(&mut tx, subject.key)
+            .await?
+            .map(|person| person.patient_id)
+            .ok_or_else(no_patient)?;
+        let keys = patients::keys_of_patient(&mut tx, person)
+            .await?
+            .unwrap_or_default();
         chart::open(
             &state,
             &trace,
@@ -227,12 +232,16 @@ async fn patient(tx: &mut Tx<'_>, text: &str) -> Result<Identifier, Problem> {
             "orders.ambiguous_patient",
             "several people have this identifier; name its system: `system|value`",
         )),
-        patients::Named::Nobody => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "orders.no_patient",
-            "nobody has this identifier",
-        )),
+        patients::Named::Nobody => Err(no_patient()),
     }
+}
+
+fn no_patient() -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "orders.no_patient",
+        "nobody has this identifier",
+    )
 }
 
 /// A channel that does not exist would never do the test, and nobody would notice.

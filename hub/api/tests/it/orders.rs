@@ -1,8 +1,9 @@
 //! Placing, finding and cancelling orders.
 
-use schemas::ChannelId;
+use schemas::patients::Assertion;
 use schemas::sending::{OrderSent, SendingAnswer, SendingOccasion, SentOrder};
 use schemas::worklist::TestAction;
+use schemas::{ChannelId, IdentifierKey};
 use serde_json::json;
 
 use super::house::House;
@@ -111,6 +112,43 @@ async fn an_order_sent_again_under_its_number_is_answered_with_the_one_that_stan
     body["specimen"]["number"] = json!("A-2");
     let other = house.post("/api/v1/orders", &body).await;
     assert_eq!(other.problem(409), "clinical.order_exists");
+}
+
+#[tokio::test]
+async fn a_number_means_who_is_registered_with_it_and_not_who_was_only_mentioned() {
+    let house = House::new().await;
+    let of_system = |system: &str, assertion| {
+        let mut reported = person(&house.tenant, "12345");
+        reported.assertion = assertion;
+        reported.identifiers[0].key = IdentifierKey::of(&house.tenant, system, "12345");
+        reported.identifiers[0].system = system.to_owned();
+        reported
+    };
+    // an analyzer was first, and named no system
+    house.event(&of_system("mrn", Assertion::Mentioned)).await;
+    house.event(&of_system("HOSP", Assertion::Asserted)).await;
+    let placed = house.post("/api/v1/orders", &order("12345", "A-1")).await;
+    assert_eq!(placed.status.as_u16(), 201, "{}", placed.json);
+    let listed = house.get("/api/v1/patients?mrn=12345").await;
+    let registered = listed.items().iter().find(|one| {
+        one["identifiers"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|each| each["system"] == "HOSP"))
+    });
+    let detail = house
+        .get(&format!(
+            "/api/v1/orders/{}",
+            placed.json["id"].as_str().unwrap()
+        ))
+        .await;
+    assert_eq!(
+        detail.ok()["patient_id"],
+        registered.expect("is found")["id"]
+    );
+
+    house.event(&of_system("CLINIC", Assertion::Asserted)).await;
+    let two = house.post("/api/v1/orders", &order("12345", "A-2")).await;
+    assert_eq!(two.problem(409), "orders.ambiguous_patient");
 }
 
 #[tokio::test]

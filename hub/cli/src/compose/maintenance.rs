@@ -23,6 +23,8 @@ use worker_integration::maintain;
 const EVERY: Duration = Duration::from_secs(60);
 /// Sealing is cheap and shortens the time in which an audit row could be altered unseen.
 const SEAL_EVERY: Duration = Duration::from_secs(10);
+/// Every how many passes the sealer looks far back, for what long transactions wrote late: each 10 minutes.
+const THOROUGH: u32 = 60;
 /// Records back from the newest that a fresh process compares; older ones were compared before it started.
 const LOOK_BACK: u64 = 50_000;
 /// Records compared in one look.
@@ -78,6 +80,7 @@ pub(super) async fn run(upkeep: Upkeep) {
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }
     let mut signed = None;
+    let mut passes = 0_u32;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -99,8 +102,15 @@ pub(super) async fn run(upkeep: Upkeep) {
             }
             _ = seal.tick() => {
                 let tenants = tenants.borrow().clone();
+                let thorough = passes.is_multiple_of(THOROUGH);
+                passes = passes.wrapping_add(1);
                 for tenant in &tenants {
-                    if let Err(error) = maintain::seal(&pool, tenant).await {
+                    let sealed = if thorough {
+                        maintain::seal(&pool, tenant).await
+                    } else {
+                        maintain::seal_newest(&pool, tenant).await
+                    };
+                    if let Err(error) = sealed {
                         tracing::debug!(%error, "the audit trail can't be sealed now");
                     }
                     if let Err(error) = escalate_incidents(&backbone, &pool, tenant, unseen).await {

@@ -22,7 +22,7 @@ use crate::subject::{self, StreamName};
 pub(crate) const BATCH: usize = 512;
 /// How long a batch waits for company while the worker is busy. It costs nobody an acknowledgement, only that long
 /// until an effect is seen, and it shares transactions where few connections send. Commands never wait, and an event that
-/// comes alone only for a worker that says so ([`super::Worker::LINGER`]).
+/// comes alone only where its worker says so ([`super::Worker::LINGERS`]).
 const LINGER: Duration = Duration::from_millis(80);
 /// A batch of this many messages says that the worker is busy.
 const BUSY: usize = 4;
@@ -49,8 +49,8 @@ pub(crate) struct Sources {
     bytes: usize,
     /// Messages of the batch before.
     last_batch: usize,
-    /// Of the worker, for an event that comes alone.
-    alone: Duration,
+    /// Of the worker: which events wait also when they come alone, and how long.
+    lingers: (&'static [&'static str], Duration),
 }
 
 impl Sources {
@@ -77,7 +77,7 @@ impl Sources {
             count: 0,
             bytes: 0,
             last_batch: 0,
-            alone: W::LINGER,
+            lingers: W::LINGERS,
         }
     }
 
@@ -93,10 +93,10 @@ impl Sources {
             };
             self.keep(first);
         }
-        let patience = if self.last_batch >= BUSY {
-            LINGER.max(self.alone)
-        } else {
-            self.alone
+        let patience = match (self.last_batch >= BUSY, self.can_wait()) {
+            (true, true) => LINGER,
+            (false, true) => self.lingers.1,
+            (_, false) => Duration::ZERO,
         };
         let left = self
             .collected
@@ -125,8 +125,27 @@ impl Sources {
                 next = next_of(dead) => (2, next),
                 () = tokio::time::sleep_until(linger) => return,
             };
+            let waits = self.waits(&next.1);
             self.keep(next);
+            if !waits {
+                return;
+            }
         }
+    }
+
+    /// Whether all that was collected may wait.
+    fn can_wait(&self) -> bool {
+        self.collected.iter().all(|(_, stored)| self.waits(stored))
+    }
+
+    /// A worker that names the events that wait has others that somebody wants to see at once, busy or not.
+    fn waits(&self, stored: &StoredMessage) -> bool {
+        if self.lingers.0.is_empty() {
+            return true;
+        }
+        let headers = stored.headers.as_ref();
+        let name = headers.and_then(|headers| headers.get("ce-type"));
+        name.is_some_and(|name| self.lingers.0.contains(&name.as_str()))
     }
 
     fn keep(&mut self, (source, stored): (usize, StoredMessage)) {

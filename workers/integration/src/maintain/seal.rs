@@ -50,14 +50,29 @@ impl Entry {
     }
 }
 
+/// The same for a pass that comes every few seconds.
+const NEAR: i64 = 2_000;
+
 /// Lays links for all entries that have none; returns how many.
 ///
 /// # Errors
 /// The database is out of reach; what was sealed stays sealed.
 pub async fn seal(pool: &PgPool, tenant: &TenantId) -> Result<u64, sqlx::Error> {
+    seal_from(pool, tenant, LATE).await
+}
+
+/// As [`seal`], without a long look back: what a long transaction wrote late is left to the next [`seal`].
+///
+/// # Errors
+/// As [`seal`].
+pub async fn seal_newest(pool: &PgPool, tenant: &TenantId) -> Result<u64, sqlx::Error> {
+    seal_from(pool, tenant, NEAR).await
+}
+
+async fn seal_from(pool: &PgPool, tenant: &TenantId, back: i64) -> Result<u64, sqlx::Error> {
     let mut sealed = 0;
     loop {
-        let count = seal_chunk(pool, tenant).await?;
+        let count = seal_chunk(pool, tenant, back).await?;
         sealed += count;
         if count == 0 {
             return Ok(sealed);
@@ -65,7 +80,7 @@ pub async fn seal(pool: &PgPool, tenant: &TenantId) -> Result<u64, sqlx::Error> 
     }
 }
 
-async fn seal_chunk(pool: &PgPool, tenant: &TenantId) -> Result<u64, sqlx::Error> {
+async fn seal_chunk(pool: &PgPool, tenant: &TenantId, back: i64) -> Result<u64, sqlx::Error> {
     let mut tx = Tx::begin(pool, tenant).await?;
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('audit.chain/' || $1, 0))")
         .bind(tenant.as_str())
@@ -84,7 +99,7 @@ async fn seal_chunk(pool: &PgPool, tenant: &TenantId) -> Result<u64, sqlx::Error
          where e.id > $1 and not exists (select from audit.chain c where c.entry_id = e.id)
          order by e.id limit $2",
     )
-    .bind(last_entry - LATE)
+    .bind(last_entry - back)
     .bind(CHUNK)
     .fetch_all(tx.conn())
     .await?;

@@ -87,6 +87,8 @@ pub struct NamedIdentifier {
     pub value: String,
     pub kind: Option<String>,
     pub patient_id: Uuid,
+    /// Of the standing record: nobody registered the person, a message only mentioned the number.
+    pub provisional: bool,
 }
 
 /// Identifiers of this value (or `system|value`): two systems may give one value to two people.
@@ -99,8 +101,9 @@ pub async fn identifiers_named(
 ) -> Result<Vec<NamedIdentifier>, sqlx::Error> {
     let (system, value) = asked(identifier);
     sqlx::query_as(
-        "select key, system, value, kind, patients.standing(patient_id) as patient_id
-         from patients.identifiers where value = $1 and ($2::text is null or system = $2) order by created_at, key",
+        "select i.key, i.system, i.value, i.kind, p.id as patient_id, p.provisional
+         from patients.identifiers i join patients.patients p on p.id = patients.standing(i.patient_id)
+         where i.value = $1 and ($2::text is null or i.system = $2) order by i.created_at, i.key",
     )
     .bind(value)
     .bind(system)
