@@ -65,7 +65,7 @@ pub struct Allergy {
 /// A problem or diagnosis (FHIR Condition).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Condition {
-    /// ICD-10 (system `I10`); its form was looked at, whether the code exists was not.
+    /// ICD-10 (system `I10`) or ICD-10-CM (`I10C`): looked up in the release in force, where one is imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
     pub text: String,
@@ -76,6 +76,20 @@ pub struct Condition {
     pub until: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
+    /// What is known of the code. Written by the worker, whatever a caller says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_check: Option<CodeCheck>,
+}
+
+/// Whether a code was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CodeCheck {
+    /// `known`: in the release; `retired`: it was in an earlier one, and stood on this entry before; `not_checked`: no release of
+    /// its system is imported.
+    pub result: String,
+    /// The release that was in force (`2019`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
 }
 
 /// A note (FHIR Composition, DocumentReference).

@@ -65,10 +65,13 @@ pub struct SearchKeys {
     /// Numbers of the other specimens of a message about several, at most 1000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_accessions: Vec<String>,
+    /// Numbers of the other orders of a message about several, at most 1000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_orders: Vec<String>,
 }
 
 impl SearchKeys {
-    /// Further patients and further specimens that are kept: a night's upload in one message, not a message without end.
+    /// Further patients, specimens and orders that are kept, of each: a night's upload in one message, not a message without end.
     pub const MORE: usize = 1000;
     /// Characters of a key: a broken message may put anything here.
     pub const LONGEST: usize = 80;
@@ -83,6 +86,11 @@ impl SearchKeys {
         also(&mut self.accession, &mut self.more_accessions, number);
     }
 
+    /// The message is about this order, perhaps beside others.
+    pub fn about_order(&mut self, number: &str) {
+        also(&mut self.order_number, &mut self.more_orders, number);
+    }
+
     /// Whom another message in the same bytes (a batch) is about.
     pub fn also_about(&mut self, other: &Self) {
         for number in other.patient_number.iter().chain(&other.more_patients) {
@@ -90,6 +98,9 @@ impl SearchKeys {
         }
         for number in other.accession.iter().chain(&other.more_accessions) {
             self.about_specimen(number);
+        }
+        for number in other.order_number.iter().chain(&other.more_orders) {
+            self.about_order(number);
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod patients;
 pub mod platform;
 pub mod privacy;
 pub mod registration;
+pub mod rosters;
 pub mod rounds;
 pub mod scheduling;
 pub mod sending;

@@ -106,9 +106,25 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../sql/0019_ledger_lookup.sql"),
     },
     Migration {
+        version: 20,
+        name: "codes",
+        sql: include_str!("../sql/0020_codes.sql"),
+    },
+    Migration {
+        version: 21,
+        name: "ledger_orders",
+        sql: include_str!("../sql/0021_ledger_orders.sql"),
+    },
+    Migration {
         version: 22,
+        name: "name_words",
+        sql: include_str!("../sql/0022_name_words.sql"),
+    },
+    // 23 is on the branch `discard`
+    Migration {
+        version: 24,
         name: "sign_in",
-        sql: include_str!("../sql/0022_sign_in.sql"),
+        sql: include_str!("../sql/0024_sign_in.sql"),
     },
 ];
 

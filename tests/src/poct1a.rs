@@ -119,8 +119,16 @@ impl Poct1a {
         assert_eq!(self.send("HEL.R01", &hello).await, "AA");
         let status = " <DST>\r\n  <DST.new_observations_qty V=\"0\"/>\r\n </DST>";
         assert_eq!(self.send("DST.R01", status).await, "AA");
-        let told = self.hear().await;
+        let told = self.take_it().await;
         assert!(told.contains("V=\"START_CONTINUOUS\""), "{told}");
+    }
+
+    /// The hub's next message, acknowledged.
+    ///
+    /// # Panics
+    /// When none comes in time.
+    pub async fn take_it(&mut self) -> String {
+        let told = self.hear().await;
         let id = told
             .split_once("<HDR.control_id V=\"")
             .and_then(|(_, after)| after.split('"').next())
@@ -131,5 +139,6 @@ impl Poct1a {
             &format!(" <ACK>\r\n  <ACK.type_cd V=\"AA\"/>\r\n  <ACK.ack_control_id V=\"{id}\"/>\r\n </ACK>"),
         );
         self.write(&ack).await;
+        told
     }
 }

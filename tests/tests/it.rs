@@ -12,6 +12,7 @@ mod it {
     mod audit;
     mod bad_input;
     mod charts;
+    mod codes;
     mod contract;
     mod devices;
     mod encryption;
@@ -27,6 +28,7 @@ mod it {
     mod orders;
     mod packs;
     mod poct1a;
+    mod seed;
     mod serial;
     mod shape;
     mod stays;

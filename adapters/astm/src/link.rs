@@ -106,6 +106,8 @@ pub enum Fate {
     Delivered,
     /// The instrument would not take it, however often it was offered.
     GivenUp,
+    /// The instrument took its bytes and refused what they say, for this reason.
+    Refused(&'static str),
 }
 
 /// Something odd, without any of the message's content.

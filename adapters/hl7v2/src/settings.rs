@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_link::{ConnectSettings, Fault, ListenSettings, SerialSettings};
+use adapter_link::{ConnectSettings, Fault, ListenSettings, SerialSettings, TubeNumbers};
 use serde::Deserialize;
 use time::UtcOffset;
 
@@ -174,6 +174,9 @@ impl Hl7v2Settings {
         }
         if !(1..=3600).contains(&self.frame.idle_s) {
             faults.push(fault("frame.idle_s", "must be between 1 and 3600"));
+        }
+        if self.translate.tube.check_digits > TubeNumbers::MOST_CHECK_DIGITS {
+            faults.push(fault("translate.tube.check_digits", "must be at most 4"));
         }
         if let Err(error) = self.translate.check() {
             faults.push(fault("translate", &error.to_string()));

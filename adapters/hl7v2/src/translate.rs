@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use adapter_link::TubeNumbers;
 use bytes::Bytes;
 use hub_core::failure::Refusal;
 use hub_core::mappings::Mappings;
@@ -57,6 +58,8 @@ pub struct TranslatorSettings {
     /// Where the number on the tube stands, in the order of asking. The first that has a value wins. Many analyzers
     /// put it into `OBR-3` or `OBR-2`, which hospitals use for order numbers: add those only for such an analyzer.
     pub specimen_number: Vec<SpecimenSource>,
+    /// How that number differs from the order's: zeros before it, check digits behind it.
+    pub tube: TubeNumbers,
     /// Accept any version in MSH-12, also none. Otherwise only 2.1 to 2.9 are read.
     pub accept_any_version: bool,
     /// Numbers come with a decimal comma: `7,41`.
@@ -99,6 +102,7 @@ impl Default for TranslatorSettings {
         Self {
             charset: None,
             default_zone_minutes: 330,
+            tube: TubeNumbers::default(),
             specimen_number: vec![
                 SpecimenSource::Spm2,
                 SpecimenSource::Spm2Filler,

@@ -19,6 +19,7 @@ mod socket;
 mod stream;
 mod subject;
 mod tls;
+mod tube;
 
 pub use attempts::PeerState;
 pub use dialer::Dialer;
@@ -35,6 +36,7 @@ pub use settings::{
 };
 pub use stream::LinkStream;
 pub use tls::acceptor;
+pub use tube::{LeadingZeros, TubeNumbers};
 
 /// One open connection.
 #[derive(Debug)]

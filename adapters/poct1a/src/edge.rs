@@ -15,9 +15,11 @@ use crate::settings::Poct1aSettings;
 
 mod connection;
 mod house;
+mod site;
 
-pub use connection::{Site, attend};
+pub use connection::attend;
 pub use house::House;
+pub use site::Site;
 
 /// After a stop, connections get this long to have their last documents stored and answered.
 const GRACE: Duration = Duration::from_secs(4);
@@ -43,12 +45,14 @@ impl Poct1aEdge {
         let address = listener.local_addr().to_string();
         let presence = Presence::new(ctx, address.clone(), site);
         tracing::info!(channel = %ctx.channel, %address, "listening for POCT1-A");
-        let drained = listener
-            .serve(&ctx.stop, GRACE, |link| {
-                let presence = Arc::clone(&presence);
-                async move { presence.attend(link).await }
-            })
-            .await;
+        let serve = listener.serve(&ctx.stop, GRACE, |link| {
+            let presence = Arc::clone(&presence);
+            async move { presence.attend(link).await }
+        });
+        let drained = tokio::select! {
+            drained = serve => drained,
+            never = presence.tell_what_is_missing() => match never {},
+        };
         if drained.cut > 0 {
             tracing::warn!(channel = %ctx.channel, connections = drained.cut, "connections did not finish in time and were cut");
         }
@@ -66,12 +70,25 @@ impl Poct1aEdge {
         let address = opener.address().to_owned();
         ctx.report(LinkState::Lost, 0, &address, None);
         let tell = opener.tell(|change| match change {
-            Change::Connected(_) => ctx.report(LinkState::Connected, 1, &address, None),
+            Change::Connected(_) => {
+                ctx.report(LinkState::Connected, 1, &address, site.missing());
+            }
             Change::Lost(reason) => ctx.report(LinkState::Lost, 0, &address, Some(reason)),
         });
         let serve = async {
             while let Some(link) = opener.next(&ctx.stop).await {
-                attend(link.stream, &link.peer.to_string(), site, &ctx.stop).await;
+                let peer = link.peer.to_string();
+                let attended = attend(link.stream, &peer, site, &ctx.stop);
+                let missing = async {
+                    loop {
+                        site.missing.changed().await;
+                        ctx.report(LinkState::Connected, 1, &address, site.missing());
+                    }
+                };
+                tokio::select! {
+                    () = attended => {}
+                    () = missing => {}
+                }
             }
         };
         tokio::select! {
@@ -85,11 +102,11 @@ impl Poct1aEdge {
 
 impl Adapter for Poct1aEdge {
     async fn run(self, ctx: ChannelContext) -> Result<(), AdapterError> {
-        let site = Arc::new(Site {
-            channel: ctx.channel.clone(),
-            settings: self.settings.clone(),
-            house: Arc::new(ctx.clone()),
-        });
+        let site = Arc::new(Site::new(
+            ctx.channel.clone(),
+            self.settings.clone(),
+            Arc::new(ctx.clone()),
+        ));
         if let Some(client) = &self.settings.client {
             let opener =
                 Opener::dial(client, ctx.channel.as_str()).map_err(|error| failed(&ctx, &error))?;
@@ -119,9 +136,8 @@ impl Presence {
     }
 
     async fn attend(&self, link: Link) {
-        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
-        self.ctx
-            .report(LinkState::Connected, open, &self.address, None);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.report();
         attend(
             link.stream,
             &link.peer.to_string(),
@@ -129,13 +145,27 @@ impl Presence {
             &self.ctx.stop,
         )
         .await;
-        let open = self.open.fetch_sub(1, Ordering::Relaxed) - 1;
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.report();
+    }
+
+    /// Never returns.
+    async fn tell_what_is_missing(&self) -> std::convert::Infallible {
+        loop {
+            self.site.missing.changed().await;
+            self.report();
+        }
+    }
+
+    fn report(&self) {
+        let open = self.open.load(Ordering::Relaxed);
         let state = if open == 0 {
             LinkState::Listening
         } else {
             LinkState::Connected
         };
-        self.ctx.report(state, open, &self.address, None);
+        self.ctx
+            .report(state, open, &self.address, self.site.missing());
     }
 }
 

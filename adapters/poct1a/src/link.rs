@@ -1,12 +1,13 @@
 //! The conversation with one device, as a machine: bytes and time in, answers and documents to store out. No I/O.
 //!
-//! A device says hello and how it is; then we drive: its results, its events, its clock, and either continuous mode or the
-//! end. Whatever it sends, and whenever, is stored and answered; nothing is answered AA before it is on disk. Documents are
+//! A device says hello and how it is; then we drive: its results, its events, its clock, the lists that it is given, and either
+//! continuous mode or the end. Whatever it sends, and whenever, is stored and answered; nothing is answered AA before it is on disk. Documents are
 //! taken one at a time, so that answers keep their order.
 //!
 //! Acknowledgements and keep-alives are words of the line and carry nothing: they alone are not stored.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,11 +18,16 @@ use crate::split::{Cut, Fault, Piece, Splitter};
 
 mod answers;
 mod device;
+mod entries;
+mod given;
+mod lists;
 mod output;
 mod plan;
 mod say;
 
 pub use device::{DEVICE_NOTE, Device};
+pub use given::Given;
+pub use lists::{List, Wanted};
 pub use output::{Ending, Note, Output, Unit};
 pub use plan::Step;
 pub use say::{Ack, Message, Say};
@@ -49,6 +55,8 @@ enum Phase {
         step: Step,
         control_id: u32,
     },
+    /// A list for it is looked up.
+    Asking(List),
     /// Continuous: it speaks when it has something.
     Continuous,
     /// We ended the conversation.
@@ -82,6 +90,7 @@ pub struct Conversation {
     phase: Phase,
     plan: VecDeque<Step>,
     device: Device,
+    lists: lists::Lists,
     /// Our control ids.
     said: u32,
     tickets: u64,
@@ -111,6 +120,7 @@ impl Conversation {
             phase: Phase::Hello,
             plan: VecDeque::new(),
             device: Device::default(),
+            lists: lists::Lists::new(now),
             said: 0,
             tickets: 0,
             heard: now,
@@ -119,6 +129,19 @@ impl Conversation {
             junk_kept: false,
             stopping: None,
         }
+    }
+
+    /// With what the channel remembers of the lists that its devices have; without it each conversation begins anew.
+    #[must_use]
+    pub fn with_given(mut self, given: Arc<Given>) -> Self {
+        self.lists.given = given;
+        self
+    }
+
+    /// The device's name, by its hello.
+    #[must_use]
+    pub fn device(&self) -> Option<&str> {
+        self.device.name.as_deref()
     }
 
     /// Takes bytes.
@@ -152,15 +175,23 @@ impl Conversation {
         if self.storing.is_some() {
             return;
         }
+        if self.look_due().is_some_and(|due| now >= due) {
+            return self.look_again(now);
+        }
         if self.patience().is_none_or(|due| now < due) {
             return;
         }
         match self.phase {
             Phase::Hello => self.close(Ending::NoHello),
+            // not every device acknowledges the end of a topic
+            Phase::Told {
+                step: Step::EndOfList(list),
+                ..
+            } => self.list_given(now, list),
             Phase::Continuous => self.tell(now, Step::KeepAlive),
             Phase::Ending => self.close(Ending::Ended),
             Phase::Status | Phase::Topic(_) | Phase::Told { .. } => self.close(Ending::Silent),
-            Phase::Closed => {}
+            Phase::Asking(_) | Phase::Closed => {}
         }
     }
 
@@ -183,7 +214,8 @@ impl Conversation {
         let document = self.incomplete();
         let owed = (self.storing.is_none() && !self.owed.is_empty()).then_some(self.owed_at);
         let patience = self.storing.is_none().then(|| self.patience()).flatten();
-        [document, owed, patience].into_iter().flatten().min()
+        let look = self.storing.is_none().then(|| self.look_due()).flatten();
+        [document, owed, patience, look].into_iter().flatten().min()
     }
 
     /// Whether reading may go on: what waits for the store has a bound.
@@ -215,6 +247,10 @@ impl Conversation {
         let settings = &self.settings.conversation;
         match self.phase {
             Phase::Hello => Some(self.since + settings.hello_timeout()),
+            Phase::Told {
+                step: Step::EndOfList(_),
+                ..
+            } => Some(self.since + self.settings.lists.end_of_topic_wait()),
             Phase::Status | Phase::Topic(_) | Phase::Told { .. } => {
                 Some(self.since.max(self.heard) + settings.reply_timeout())
             }
@@ -222,7 +258,7 @@ impl Conversation {
                 .keep_alive()
                 .map(|silence| self.since.max(self.heard) + silence),
             Phase::Ending => Some(self.since + ENDING),
-            Phase::Closed => None,
+            Phase::Asking(_) | Phase::Closed => None,
         }
     }
 
@@ -300,7 +336,7 @@ impl Conversation {
             "KPA.R01" => self.ack(document.control_id(), Ack::Accept),
             kind => {
                 if kind == "HEL.R01" {
-                    self.device = Device::of_hello(&document.root);
+                    self.device = Device::of_hello(&document.root, &self.settings.lists);
                 }
                 self.store(cut.bytes, None, Storing::Document(document), true);
             }

@@ -6,11 +6,13 @@ use serde::Deserialize;
 mod conversation;
 mod dialect;
 mod link;
+mod lists;
 
 pub use conversation::{ConversationSettings, Mode, Unknown};
 pub use dialect::Dialect;
 pub(crate) use dialect::parent as dialect_parent;
 pub use link::{Framing, LinkSettings};
+pub use lists::{DevicePlace, Give, ListSettings};
 
 /// `[channel.settings]` of kind `poct1a`.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,6 +30,9 @@ pub struct Poct1aSettings {
     /// What is asked of a device, and how it is answered.
     #[serde(default)]
     pub conversation: ConversationSettings,
+    /// Which lists a device is given.
+    #[serde(default)]
+    pub lists: ListSettings,
     /// How this device fills the elements.
     #[serde(default)]
     pub dialect: Dialect,
@@ -46,6 +51,7 @@ impl Poct1aSettings {
             client: None,
             link: LinkSettings::default(),
             conversation: ConversationSettings::default(),
+            lists: ListSettings::default(),
             dialect: Dialect::default(),
             verify: false,
         }
@@ -67,6 +73,7 @@ impl Poct1aSettings {
         }
         faults.extend(under("link", self.link.validate()));
         faults.extend(under("conversation", self.conversation.validate()));
+        faults.extend(under("lists", self.lists.validate()));
         faults.extend(under("dialect", self.dialect.validate()));
         faults
     }

@@ -10,6 +10,8 @@ use hub_core::mappings::Mappings;
 use hub_core::translator::{RawMessage, Refused, Translation, Translator};
 use schemas::integration::TranslationOutcome;
 
+use ::time::OffsetDateTime;
+
 use crate::document::{Document, Element, Unreadable};
 use crate::settings::Dialect;
 
@@ -75,6 +77,12 @@ impl Translator for Poct1aTranslator {
     }
 }
 
+/// A point in time as this device writes it.
+pub(crate) fn instant(said: &str, dialect: &Dialect) -> Option<OffsetDateTime> {
+    let moment = time::read(said, dialect.default_zone_minutes, dialect.ignore_zone);
+    moment.ok().flatten().map(|moment| moment.at)
+}
+
 fn refusal(error: &Unreadable) -> Refusal {
     let code = match error {
         Unreadable::Dtd => "poct1a.dtd",
@@ -120,7 +128,7 @@ fn message(scope: &Scope<'_>, document: &Document, output: &mut Output) {
         "EOT.R01" => scope.note("end of a topic".to_owned()),
         "END.R01" => scope.note("the device ended the conversation".to_owned()),
         "ESC.R01" => scope.note("the device broke off what it was told or asked".to_owned()),
-        "REQ.R01" => scope.note("a request of the device, which is not answered here".to_owned()),
+        "REQ.R01" => scope.note("a request of the device".to_owned()),
         _ => scope.note("a message of no known type: kept, nothing to file".to_owned()),
     }
 }

@@ -7,6 +7,8 @@ mod conversation;
 mod edge;
 #[path = "it/golden.rs"]
 mod golden;
+#[path = "it/lists.rs"]
+mod lists;
 #[path = "it/messages.rs"]
 mod messages;
 #[path = "it/reading.rs"]

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use worker_identity::network::Network;
 
 use crate::auth::identity::{Identity, Known};
-use crate::limits::Left;
+use crate::limits::{Left, Refused};
 use crate::problem::Problem;
 use crate::state::ApiState;
 
@@ -39,7 +39,7 @@ async fn admit(
     left: &mut Option<Left>,
 ) -> Result<(), Problem> {
     let rates = state.rates;
-    let mut count = |taken: Result<Left, crate::limits::Refused>| {
+    let mut count = |taken: Result<Left, Refused>| {
         let (now, problem) = match taken {
             Ok(now) => (now, None),
             Err(refused) => (refused.left, Some(refused.problem())),
@@ -68,17 +68,24 @@ async fn admit(
     let found = Identity::of(&parts, state).await;
     *request = Request::from_parts(parts, body);
     if let Ok(who) = &found {
-        count(match who.rate() {
-            Some(rate) => state.counts.caller(who.id, "client", rate),
-            None => state.counts.caller(who.id, "user", rates.per_user),
-        })?;
-        count(state.counts.tenant(&who.tenant, rates.per_tenant))?;
-        if let Some(rate) = who.plan_rate() {
-            count(state.counts.plan(&who.tenant, rate))?;
-        }
+        count(one_more(state, who))?;
     }
     request.extensions_mut().insert(Known(found));
     Ok(())
+}
+
+/// One more request of somebody who is known, and of his hospital. An entry of a FHIR bundle is one too.
+pub(crate) fn one_more(state: &ApiState, who: &Identity) -> Result<Left, Refused> {
+    let own = match who.rate() {
+        Some(rate) => state.counts.caller(who.id, "client", rate),
+        None => state.counts.caller(who.id, "user", state.rates.per_user),
+    }?;
+    let hospital = state.counts.tenant(&who.tenant, state.rates.per_tenant)?;
+    let left = own.tighter(hospital);
+    match who.plan_rate() {
+        Some(rate) => Ok(left.tighter(state.counts.plan(&who.tenant, rate)?)),
+        None => Ok(left),
+    }
 }
 
 /// The address that asks: the peer, or, when the peer is one of our proxies, the last address of `X-Forwarded-For` that is none

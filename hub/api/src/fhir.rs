@@ -19,6 +19,7 @@ mod refusal;
 mod search;
 mod source;
 mod table;
+mod writes;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -27,6 +28,9 @@ use axum::routing::{get, post};
 
 pub(crate) use refusal::{outcome, speaks};
 
+use hub_fhir::Kind;
+
+use crate::ApiLimits;
 use crate::extract::Segment;
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -36,12 +40,12 @@ use table::{Interaction, Wired};
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Everything below `/fhir`.
-pub(crate) fn routes() -> Router<ApiState> {
+pub(crate) fn routes(limits: &ApiLimits) -> Router<ApiState> {
     let system = Router::new().route("/metadata", get(metadata::read)).route(
         "/",
         post(batch::run).layer(DefaultBodyLimit::max(BATCH_BYTES)),
     );
-    let system = resources()
+    let system = resources(limits.resend_bytes)
         .merge(system)
         .method_not_allowed_fallback(crate::observe::wrong_method)
         .fallback(unknown_kind);
@@ -54,12 +58,18 @@ pub(crate) fn routes() -> Router<ApiState> {
         .nest("/fhir", system)
 }
 
-/// What a batch may ask for.
-fn resources() -> Router<ApiState> {
-    table::WIRED.iter().fold(Router::new(), serve)
+/// What a batch may ask for. A document has as much room as over REST.
+fn resources(document_bytes: usize) -> Router<ApiState> {
+    table::WIRED.iter().fold(Router::new(), |router, wired| {
+        serve(router, wired, document_bytes)
+    })
 }
 
-fn serve(mut router: Router<ApiState>, wired: &'static Wired) -> Router<ApiState> {
+fn serve(
+    mut router: Router<ApiState>,
+    wired: &'static Wired,
+    document_bytes: usize,
+) -> Router<ApiState> {
     let kind = wired.kind;
     let base = format!("/{kind}");
     if wired.does(Interaction::Search) {
@@ -74,8 +84,14 @@ fn serve(mut router: Router<ApiState>, wired: &'static Wired) -> Router<ApiState
             .route(&format!("{base}/_search"), by_post);
     }
     if wired.does(Interaction::Create) {
-        let create =
-            post(|State(state): State<ApiState>, request: Request| orders::create(state, request));
+        let create = post(move |State(state): State<ApiState>, request: Request| {
+            writes::create(state, wired, request)
+        });
+        let create = if kind == Kind::DocumentReference {
+            create.layer(DefaultBodyLimit::max(document_bytes))
+        } else {
+            create
+        };
         router = router.route(&base, create);
     }
     let one = format!("{base}/{{id}}");
@@ -89,8 +105,8 @@ fn serve(mut router: Router<ApiState>, wired: &'static Wired) -> Router<ApiState
     }
     if wired.does(Interaction::Update) {
         let update = axum::routing::put(
-            |State(state): State<ApiState>, Segment(id): Segment<String>, request: Request| {
-                orders::update(state, id, request)
+            move |State(state): State<ApiState>, Segment(id): Segment<String>, request: Request| {
+                writes::update(state, wired, id, request)
             },
         );
         router = router.route(&one, update);

@@ -152,7 +152,7 @@ pub(crate) async fn once(State(state): State<ApiState>, request: Request, next: 
         return next.run(request).await;
     };
     let who = who.clone();
-    let permission = operations::of(&request).and_then(|one| one.permission.as_deref());
+    let permission = operations::of(&request).and_then(|one| one.permission);
     // the route refuses him, now as then: no answer of the past is for who has lost the right
     if permission.is_some_and(|name| who.reach(name) == Reach::Nowhere) {
         return next.run(request).await;

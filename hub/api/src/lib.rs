@@ -24,6 +24,7 @@ mod page;
 mod problem;
 mod reads;
 mod routes;
+mod routing;
 mod serve;
 mod shape;
 mod slow;

@@ -2,7 +2,6 @@
 //! handler has to repeat it and none can forget it.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -12,7 +11,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::problem::{Alternative, FieldProblem, Lookalike, PROBLEM_JSON, ProblemDocument};
 use crate::views::canonical;
-use crate::{ApiLimits, routes, shape};
+use crate::{routes, shape};
 
 const ABOUT: &str = "The REST API of a hospital's integration hub. Sign in at `POST /api/v1/auth/login` (programs: \
     `POST /oauth/token`) and send the token as `Authorization: Bearer …`; it lives for fifteen minutes, `POST /api/v1/auth/refresh` gives \
@@ -49,6 +48,10 @@ const TAGS: &[(&str, &str)] = &[
     (
         "charts",
         "What staff write: allergies, conditions, notes, prescriptions, documents, observations with their score, tasks.",
+    ),
+    (
+        "codes",
+        "Code systems that were imported, and codes to choose from. A system's notice is to be shown where its codes are.",
     ),
     ("results", "Encounters, orders, reports and results."),
     (
@@ -94,18 +97,19 @@ pub fn openapi() -> OpenApi {
     serde_json::from_value(whole()).expect("the completed document is OpenAPI (tested)")
 }
 
-static TEXT: LazyLock<String> = LazyLock::new(|| whole().to_string());
+/// As it is served and as it lies in the repository: written from the handlers (`UPDATE_SCHEMAS=1 cargo test -p hub-api openapi`),
+/// and a test compares. A hub does not make it: that takes more memory than all its other work.
+pub(crate) const TEXT: &str = include_str!("../openapi.json");
 
-/// The same as it is served. Made anew each time: as a tree it takes ten times the memory of its text, for as long as the hub runs.
+/// Made from the handlers.
 pub(crate) fn whole() -> Value {
-    let (_, api) = routes::api(&ApiLimits::default()).split_for_parts();
-    let mut document = serde_json::to_value(api).unwrap_or_default();
+    let mut document = serde_json::to_value(routes::described()).unwrap_or_default();
     complete(&mut document);
     document
 }
 
 pub(crate) async fn document() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str())
+    ([(header::CONTENT_TYPE, "application/json")], TEXT)
 }
 
 fn complete(document: &mut Value) {
@@ -509,4 +513,33 @@ fn plain(summary: &str, example: &Value, errors: &[(u16, &str, &str)]) -> Value 
 /// Members of an object; none of anything else.
 fn object(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
     value.as_object_mut().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations;
+
+    #[test]
+    fn what_lies_in_the_repository_is_what_the_handlers_say() {
+        let made = whole();
+        for (name, made, there) in [
+            ("openapi.json", format!("{made:#}\n"), TEXT),
+            (
+                "operations.json",
+                format!("{:#}\n", operations::table::table(&made)),
+                operations::TEXT,
+            ),
+        ] {
+            if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+                let file = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+                std::fs::write(file, &made).unwrap();
+            } else {
+                assert!(
+                    made == there,
+                    "hub/api/{name} differs from the handlers; run with UPDATE_SCHEMAS=1"
+                );
+            }
+        }
+    }
 }

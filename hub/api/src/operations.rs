@@ -6,102 +6,67 @@ use std::sync::LazyLock;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
-use serde_json::Value;
-use time::format_description::FormatItem;
-use time::macros::{format_description, time};
-use time::{Date, OffsetDateTime};
+use serde::Deserialize;
 
-use crate::openapi;
+#[cfg(test)]
+pub(crate) mod table;
 
 /// One operation.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub(crate) struct Operation {
     /// `resource:action`; none where everybody who is signed in may, or everybody.
-    pub(crate) permission: Option<String>,
+    #[serde(borrow)]
+    pub(crate) permission: Option<&'static str>,
     /// Names that its query may have.
-    pub(crate) query: BTreeSet<String>,
+    #[serde(borrow)]
+    pub(crate) query: BTreeSet<&'static str>,
     /// Members of its answer, or of the items of its page, that `fields` may name.
-    pub(crate) members: BTreeSet<String>,
+    #[serde(borrow)]
+    pub(crate) members: BTreeSet<&'static str>,
     pub(crate) deprecated: Option<Deprecated>,
 }
 
 /// Values of `Deprecation` (RFC 9745) and `Sunset` (RFC 8594).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Deprecated {
-    pub(crate) since: String,
-    pub(crate) sunset: String,
+    pub(crate) since: &'static str,
+    pub(crate) sunset: &'static str,
 }
 
-static OPERATIONS: LazyLock<HashMap<(Method, String), Operation>> =
-    LazyLock::new(|| read(&openapi::whole()));
+/// By path, then by method.
+type Operations = HashMap<&'static str, HashMap<&'static str, Operation>>;
+
+/// Taken out of the document when that is written (`operations/table.rs`), because the document is thirty times larger.
+pub(crate) const TEXT: &str = include_str!("../operations.json");
+
+static OPERATIONS: LazyLock<Operations> = LazyLock::new(|| read(TEXT));
+
+fn read(text: &'static str) -> Operations {
+    serde_json::from_str(text).expect("written by a test, which compares")
+}
 
 /// The operation that a request is for; none for what the document does not describe (`/metrics`, nothing at all).
 pub(crate) fn of(request: &Request) -> Option<&'static Operation> {
     let route = request.extensions().get::<MatchedPath>()?.as_str();
-    let route = match route {
-        "/oauth/token" | "/.well-known/jwks.json" => return None,
-        route => route.to_owned(),
-    };
-    let method = match *request.method() {
-        Method::HEAD => Method::GET,
-        ref method => method.clone(),
-    };
-    OPERATIONS.get(&(method, route))
-}
-
-fn read(document: &Value) -> HashMap<(Method, String), Operation> {
-    let mut operations = HashMap::new();
-    for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        for (method, what) in item.as_object().into_iter().flatten() {
-            let Ok(method) = Method::from_bytes(method.to_uppercase().as_bytes()) else {
-                continue;
-            };
-            let names = what["parameters"].as_array().into_iter().flatten();
-            operations.insert(
-                (method, path.clone()),
-                Operation {
-                    permission: what
-                        .pointer("/security/0/bearer/0")
-                        .and_then(Value::as_str)
-                        .map(str::to_owned),
-                    query: names
-                        .filter(|one| one["in"] == "query")
-                        .filter_map(|one| one["name"].as_str().map(str::to_owned))
-                        .collect(),
-                    members: openapi::members(what, document),
-                    deprecated: deprecated(what),
-                },
-            );
-        }
-    }
-    operations
-}
-
-const HTTP_DATE: &[FormatItem<'_>] = format_description!(
-    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
-
-/// `deprecated: true`, with the days in `x-deprecated-at` and `x-sunset`; that a deprecated operation has both is tested.
-fn deprecated(what: &Value) -> Option<Deprecated> {
-    if what["deprecated"] != true {
+    if matches!(route, "/oauth/token" | "/.well-known/jwks.json") {
         return None;
     }
-    let day = |name: &str| {
-        let text = what[name].as_str()?;
-        let date = Date::parse(text, format_description!("[year]-[month]-[day]")).ok()?;
-        Some(OffsetDateTime::new_utc(date, time!(0:00)))
+    let method = match *request.method() {
+        Method::HEAD => &Method::GET,
+        ref method => method,
     };
-    Some(Deprecated {
-        since: format!("@{}", day("x-deprecated-at")?.unix_timestamp()),
-        sunset: day("x-sunset")?.format(HTTP_DATE).ok()?,
-    })
+    OPERATIONS.get(route)?.get(method.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use time::Date;
+    use time::macros::format_description;
 
     use super::*;
+    use crate::openapi;
 
     #[test]
     fn a_deprecated_operation_says_since_when_and_until_when() {
@@ -109,16 +74,17 @@ mod tests {
             "get": { "deprecated": true, "x-deprecated-at": "2026-01-01", "x-sunset": "2026-07-01" },
             "post": {},
         } } });
-        let operations = read(&document);
-        let old = &operations[&(Method::GET, "/api/v1/old".to_owned())];
+        let table = table::table(&document);
+        let operations = read(table.to_string().leak());
+        let old = &operations["/api/v1/old"]["GET"];
         assert_eq!(
             old.deprecated,
             Some(Deprecated {
-                since: "@1767225600".to_owned(),
-                sunset: "Wed, 01 Jul 2026 00:00:00 GMT".to_owned(),
+                since: "@1767225600",
+                sunset: "Wed, 01 Jul 2026 00:00:00 GMT",
             })
         );
-        let other = &operations[&(Method::POST, "/api/v1/old".to_owned())];
+        let other = &operations["/api/v1/old"]["POST"];
         assert_eq!(other.deprecated, None);
     }
 
@@ -144,13 +110,13 @@ mod tests {
 
     #[test]
     fn the_members_of_an_answer_and_of_a_page_are_known() {
-        let list = &OPERATIONS[&(Method::GET, "/api/v1/users".to_owned())];
-        assert_eq!(list.permission.as_deref(), Some("users:read"));
+        let list = &OPERATIONS["/api/v1/users"]["GET"];
+        assert_eq!(list.permission, Some("users:read"));
         assert!(list.members.contains("username"), "{:?}", list.members);
         for name in ["state", "name", "cursor", "limit", "fields"] {
             assert!(list.query.contains(name), "{name}");
         }
-        let one = &OPERATIONS[&(Method::GET, "/api/v1/users/{id}".to_owned())];
+        let one = &OPERATIONS["/api/v1/users/{id}"]["GET"];
         assert_eq!(one.members, list.members);
     }
 }

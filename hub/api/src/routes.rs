@@ -1,13 +1,15 @@
 //! All routes, put together once: [`api`] gives both the handlers and their OpenAPI description.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
+use tower::Service as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
@@ -15,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::looks::on_record;
 use crate::observe::{not_found, observe, on_panic, wrong_method};
 use crate::problem::Problem;
+use crate::routing::Routes;
 use crate::state::ApiState;
 use crate::{ApiLimits, caller, docs_page, idempotency, openapi, shape};
 
@@ -31,14 +34,14 @@ mod care;
 mod channels;
 mod charting;
 mod clients;
+mod codes;
 mod conditions;
 mod controls;
 mod criticals;
 mod dead;
-mod desk;
+pub(crate) mod desk;
 mod differences;
-mod documents;
-mod federated;
+pub(crate) mod documents;
 mod feed;
 mod gates;
 mod glass;
@@ -58,7 +61,7 @@ mod prescriptions;
 mod privacy;
 mod queues;
 mod records;
-mod registration;
+pub(crate) mod registration;
 mod roles;
 mod rounds;
 mod schedules;
@@ -78,14 +81,29 @@ mod waiting;
 mod waitlist;
 mod wards;
 
-/// The whole HTTP surface of the hub.
+/// The whole HTTP surface of the hub. What machines ask every few seconds is there at once; what staff and programs use is put
+/// together when the first of them comes: three hundred routes and their description are a third of the memory of a hub that
+/// only carries messages.
 pub fn router(state: ApiState) -> Router {
-    let limits = state.limits;
-    let (api, _) = api(&state.limits).split_for_parts();
-    let cors = cors(&state.cors_origins);
+    let probes = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics));
+    let staff = Arc::new(LazyLock::new({
+        let state = state.clone();
+        Box::new(move || outermost(staff(&state), state)) as Box<dyn FnOnce() -> Router + Send>
+    }));
+    // after the layers of the probes: what is behind it has its own
+    outermost(probes, state).fallback(move |request: Request| {
+        let mut staff = Router::clone(&staff);
+        async move { staff.call(request).await }
+    })
+}
+
+fn staff(state: &ApiState) -> Router<ApiState> {
     Router::new()
-        .merge(api)
-        .merge(crate::fhir::routes())
+        .nest(PREFIX, api(&state.limits).into_router())
+        .merge(crate::fhir::routes(&state.limits))
         // where programs look for them
         .route("/oauth/token", post(oauth::token))
         .route("/.well-known/jwks.json", get(auth::jwks))
@@ -97,13 +115,17 @@ pub fn router(state: ApiState) -> Router {
         .layer(from_fn(shape::keep))
         .layer(from_fn_with_state(state.clone(), caller::identify))
         .layer(map_response(not_stored))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
         .route("/api/openapi.json", get(openapi::document))
         .route("/api/docs", get(docs_page::page))
-        .method_not_allowed_fallback(wrong_method)
         .fallback(not_found)
+}
+
+/// What holds for every answer, also for a method that is not there.
+fn outermost(routes: Router<ApiState>, state: ApiState) -> Router {
+    let limits = state.limits;
+    let cors = cors(&state.cors_origins);
+    routes
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(CatchPanicLayer::custom(on_panic))
         .layer(from_fn_with_state(limits.request_time, observe))
@@ -154,68 +176,71 @@ fn cors(origins: &[String]) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-/// Everything under `/api/v1`, with its description.
-pub(crate) fn api(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().nest(
-        "/api/v1",
-        OpenApiRouter::new()
-            .merge(auth::routes())
-            .merge(second_factor::routes())
-            .merge(passkeys::routes())
-            .merge(my_passkeys::routes())
-            .merge(federated::routes())
-            .merge(identities::routes())
-            .merge(me::routes())
-            .merge(users::routes())
-            .merge(roles::routes())
-            .merge(clients::routes())
-            .merge(oauth::routes())
-            .merge(glass::routes())
-            .merge(patients::routes())
-            .merge(registration::routes())
-            .merge(allergies::routes())
-            .merge(conditions::routes())
-            .merge(notes::routes())
-            .merge(prescriptions::routes())
-            .merge(documents::routes(limits))
-            .merge(rounds::routes())
-            .merge(tasks::routes())
-            .merge(amending::routes())
-            .merge(care::routes())
-            .merge(orders::routes())
-            .merge(house::routes())
-            .merge(wards::routes())
-            .merge(beds::routes())
-            .merge(stays::routes())
-            .merge(admissions::routes())
-            .merge(visit_steps::routes())
-            .merge(stay_steps::routes())
-            .merge(gates::routes())
-            .merge(differences::routes())
-            .merge(messages::routes())
-            .merge(held::routes())
-            .merge(unmatched::routes())
-            .merge(vitals::routes())
-            .merge(alarms::routes())
-            .merge(controls::routes())
-            .merge(criticals::routes())
-            .merge(verification::routes())
-            .merge(verifying::routes())
-            .merge(waiting::routes())
-            .merge(dead::routes(limits))
-            .merge(channels::routes())
-            .merge(records::routes())
-            .merge(feed::routes())
-            .merge(schedules::routes())
-            .merge(slots::routes())
-            .merge(attendance::routes())
-            .merge(appointments::routes())
-            .merge(waitlist::routes())
-            .merge(queues::routes())
-            .merge(audit::routes())
-            .merge(tenants::routes())
-            .merge(privacy::routes()),
-    )
+/// Where versions of the API live.
+const PREFIX: &str = "/api/v1";
+
+/// Everything that is described, under its prefix.
+pub(crate) fn described() -> utoipa::openapi::OpenApi {
+    let all = api(&ApiLimits::default()).described();
+    OpenApiRouter::new().nest(PREFIX, all).into_openapi()
+}
+
+/// Everything under [`PREFIX`].
+fn api(limits: &ApiLimits) -> Routes {
+    Routes::new()
+        .merge(auth::routes())
+        .merge(second_factor::routes())
+        .merge(me::routes())
+        .merge(users::routes())
+        .merge(roles::routes())
+        .merge(clients::routes())
+        .merge(oauth::routes())
+        .merge(glass::routes())
+        .merge(patients::routes())
+        .merge(registration::routes())
+        .merge(allergies::routes())
+        .merge(conditions::routes())
+        .merge(notes::routes())
+        .merge(prescriptions::routes())
+        .merge(documents::routes(limits))
+        .merge(rounds::routes())
+        .merge(tasks::routes())
+        .merge(amending::routes())
+        .merge(care::routes())
+        .merge(orders::routes())
+        .merge(house::routes())
+        .merge(wards::routes())
+        .merge(beds::routes())
+        .merge(stays::routes())
+        .merge(admissions::routes())
+        .merge(visit_steps::routes())
+        .merge(stay_steps::routes())
+        .merge(gates::routes())
+        .merge(differences::routes())
+        .merge(messages::routes())
+        .merge(held::routes())
+        .merge(unmatched::routes())
+        .merge(vitals::routes())
+        .merge(alarms::routes())
+        .merge(controls::routes())
+        .merge(criticals::routes())
+        .merge(verification::routes())
+        .merge(verifying::routes())
+        .merge(waiting::routes())
+        .merge(dead::routes(limits))
+        .merge(channels::routes())
+        .merge(records::routes())
+        .merge(feed::routes())
+        .merge(schedules::routes())
+        .merge(slots::routes())
+        .merge(attendance::routes())
+        .merge(appointments::routes())
+        .merge(waitlist::routes())
+        .merge(queues::routes())
+        .merge(audit::routes())
+        .merge(tenants::routes())
+        .merge(privacy::routes())
+        .merge(codes::routes())
 }
 
 /// What the API tells is about patients: nobody on the way may keep it.

@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service as _;
 
 use crate::slow::Patient;
 
@@ -113,11 +116,12 @@ async fn converse(
     stopping: CancellationToken,
 ) {
     // the sign-in brake and the rates ask for the address; what is sent without end asks whether to stop
-    let service = TowerToHyperService::new(
-        router
-            .layer(axum::Extension(ConnectInfo(peer)))
-            .layer(axum::Extension(Stopping(stopping.clone()))),
-    );
+    let on_the_way = Stopping(stopping.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(on_the_way.clone());
+        router.clone().call(request)
+    });
     let stream = Patient::new(stream, WRITE_TIME);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

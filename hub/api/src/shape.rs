@@ -42,8 +42,8 @@ pub(crate) async fn keep(mut request: Request, next: Next) -> Response {
 /// Says, in every answer, since when it is deprecated and until when it is there.
 fn announce(response: &mut Response, deprecated: &Deprecated) {
     for (name, value) in [
-        ("deprecation", deprecated.since.as_str()),
-        ("sunset", &deprecated.sunset),
+        ("deprecation", deprecated.since),
+        ("sunset", deprecated.sunset),
         ("link", "</api/docs>; rel=\"deprecation\""),
     ] {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -85,9 +85,9 @@ fn look_at_query(
         .collect();
     if let Some(other) = fields
         .iter()
-        .find(|name| !operation.members.contains(*name))
+        .find(|name| !operation.members.contains(name.as_str()))
     {
-        let known: Vec<&str> = operation.members.iter().map(String::as_str).collect();
+        let known: Vec<&str> = operation.members.iter().copied().collect();
         let other: String = other.chars().filter(|c| !c.is_control()).take(80).collect();
         return Err(Problem::invalid(
             FIELDS,
@@ -163,8 +163,8 @@ mod tests {
     fn a_deprecated_operation_says_so_in_its_answers_and_keeps_its_own_links() {
         let mut response = ([(header::LINK, "</next>; rel=\"next\"")], "").into_response();
         let deprecated = Deprecated {
-            since: "@1767225600".to_owned(),
-            sunset: "Wed, 01 Jul 2026 00:00:00 GMT".to_owned(),
+            since: "@1767225600",
+            sunset: "Wed, 01 Jul 2026 00:00:00 GMT",
         };
         announce(&mut response, &deprecated);
         assert_eq!(response.headers()["deprecation"], "@1767225600");

@@ -5,6 +5,7 @@ pub(crate) mod appointments;
 pub(crate) mod canonical;
 pub(crate) mod care;
 pub(crate) mod chart;
+pub(crate) mod codes;
 pub(crate) mod devices;
 pub(crate) mod house;
 pub(crate) mod identity;

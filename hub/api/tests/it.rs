@@ -15,6 +15,7 @@ mod it {
     mod care;
     mod charts;
     mod clients;
+    mod codes;
     mod contract;
     mod controls;
     mod criticals;

@@ -12,6 +12,7 @@ use crate::compose::{self, Roles};
 
 mod audit;
 mod check;
+mod codes;
 mod dead;
 mod demo;
 mod dev;
@@ -94,6 +95,8 @@ enum Command {
     Audit(audit::Audit),
     /// Make, list, suspend, export customers of the installation.
     Tenant(tenant::Tenant),
+    /// Import and list releases of ICD-10, ICD-10-CM and LOINC.
+    Codes(codes::Codes),
     /// Measure messages a second and latencies, of the acknowledgement and of "visible by REST".
     Load(load::Load),
 }
@@ -204,6 +207,7 @@ impl Line {
             Command::Keys(keys) => keys.run().await,
             Command::Audit(audit) => audit.run().await,
             Command::Tenant(tenant) => tenant.run().await,
+            Command::Codes(codes) => codes.run().await,
             Command::Load(load) => load.run().await,
         }
     }

@@ -339,16 +339,19 @@ impl Hub {
         }
         if roles.workers {
             // an instrument waits: on the threads and connections that answer people, not behind the batches
-            tasks.spawn(
-                worklist::Responder {
-                    backbone: backbone.clone(),
-                    pool: api_pool.clone(),
-                    mappings: Arc::clone(&files),
-                    tenants: tenant_list.clone(),
-                    stop: stop.clone(),
-                }
-                .run(),
-            );
+            for asks in [worklist::Asks::Worklist, worklist::Asks::Roster] {
+                tasks.spawn(
+                    worklist::Responder {
+                        asks,
+                        backbone: backbone.clone(),
+                        pool: api_pool.clone(),
+                        mappings: Arc::clone(&files),
+                        tenants: tenant_list.clone(),
+                        stop: stop.clone(),
+                    }
+                    .run(),
+                );
+            }
         }
         let mut hub = Self {
             stop,

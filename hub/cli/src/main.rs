@@ -1,5 +1,6 @@
 //! The program `hub`: the one place that knows every room, and wires them.
 
+mod code_files;
 mod command;
 mod compose;
 mod home;

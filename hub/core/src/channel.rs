@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use schemas::integration::LinkState;
+use schemas::rosters::{RosterAnswer, RosterQuestion, roster_subject};
 use schemas::worklist::{WorklistAnswer, WorklistQuestion, worklist_subject};
 use schemas::{ChannelId, TenantId};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,7 @@ pub struct ChannelContext {
     teller: Teller,
 }
 
-/// Who knows which tests are to be done.
+/// Who knows which tests are to be done, and who may be at a device.
 #[async_trait]
 pub trait Worklist: Send + Sync + 'static {
     /// Answers within the deadline of a host query.
@@ -61,18 +62,24 @@ pub trait Worklist: Send + Sync + 'static {
     /// # Errors
     /// See [`AskError`].
     async fn ask(&self, question: &WorklistQuestion) -> Result<WorklistAnswer, AskError>;
+
+    /// Answers within the same time.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    async fn roster(&self, question: &RosterQuestion) -> Result<RosterAnswer, AskError>;
 }
 
 /// Why a question has no answer. Never an empty answer instead: an instrument would run nothing, or its default.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// Nobody listens: no worker runs, or none that knows orders.
-    #[error("nobody answers questions of the worklist; is a process with workers running?")]
+    #[error("nobody answers questions of instruments; is a process with workers running?")]
     NoResponder,
     /// No answer in time.
     #[error("no answer within {0} ms")]
     Timeout(u128),
-    /// The answer is no worklist, or says that it could not be made.
+    /// The answer can't be read, or says that it could not be made.
     #[error("the answer can't be used: {0}")]
     Unusable(String),
     /// NATS is away.
@@ -88,10 +95,14 @@ impl Worklist for NoWorklist {
     async fn ask(&self, _question: &WorklistQuestion) -> Result<WorklistAnswer, AskError> {
         Err(AskError::NoResponder)
     }
+
+    async fn roster(&self, _question: &RosterQuestion) -> Result<RosterAnswer, AskError> {
+        Err(AskError::NoResponder)
+    }
 }
 
-/// The worklist of a tenant, asked by NATS request and reply (design.md §5): JSON both ways on
-/// [`worklist_subject`]. An empty answer is an error of the responder.
+/// The worklist and the rosters of a tenant, asked by NATS request and reply (design.md §5): JSON both ways on
+/// [`worklist_subject`] and [`roster_subject`]. An empty answer is an error of the responder.
 #[derive(Clone)]
 pub struct NatsWorklist {
     backbone: Backbone,
@@ -105,15 +116,15 @@ impl NatsWorklist {
     }
 }
 
-#[async_trait]
-impl Worklist for NatsWorklist {
-    async fn ask(&self, question: &WorklistQuestion) -> Result<WorklistAnswer, AskError> {
+impl NatsWorklist {
+    async fn request<A: serde::de::DeserializeOwned>(
+        &self,
+        subject: String,
+        question: &(impl serde::Serialize + Sync),
+    ) -> Result<A, AskError> {
         let body =
             serde_json::to_vec(question).map_err(|error| AskError::Unusable(error.to_string()))?;
-        let request = self
-            .backbone
-            .client()
-            .request(worklist_subject(&self.tenant), body.into());
+        let request = self.backbone.client().request(subject, body.into());
         let reply = tokio::time::timeout(ASK_DEADLINE, request)
             .await
             .map_err(|_| AskError::Timeout(ASK_DEADLINE.as_millis()))?
@@ -126,6 +137,17 @@ impl Worklist for NatsWorklist {
             })?;
         serde_json::from_slice(&reply.payload)
             .map_err(|error| AskError::Unusable(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl Worklist for NatsWorklist {
+    async fn ask(&self, question: &WorklistQuestion) -> Result<WorklistAnswer, AskError> {
+        self.request(worklist_subject(&self.tenant), question).await
+    }
+
+    async fn roster(&self, question: &RosterQuestion) -> Result<RosterAnswer, AskError> {
+        self.request(roster_subject(&self.tenant), question).await
     }
 }
 
@@ -187,6 +209,14 @@ impl ChannelContext {
     /// [`AskError`]: tell the instrument of an error, never that there is nothing.
     pub async fn worklist(&self, question: WorklistQuestion) -> Result<WorklistAnswer, AskError> {
         self.worklist.ask(&question).await
+    }
+
+    /// Who may be at a device: its operators, the patients of its ward. Answers within a second.
+    ///
+    /// # Errors
+    /// [`AskError`]: the device keeps the list that it has; it is never given an empty one instead.
+    pub async fn roster(&self, question: RosterQuestion) -> Result<RosterAnswer, AskError> {
+        self.worklist.roster(&question).await
     }
 
     /// Keeps what was received; returns when it is on disk.

@@ -1,4 +1,5 @@
-//! Mapping tables that a hospital edits: analyzer codes → LOINC, units → UCUM, assigners → systems, beds of monitors → beds.
+//! Mapping tables that a hospital edits: analyzer codes → LOINC, units → UCUM, assigners → systems, beds of monitors → beds,
+//! and who is certified for which bedside devices.
 //!
 //! Files under `mappings/site` come first, then the pack that a channel names, then files under `mappings/tables`, then what
 //! people mapped over REST (the overlay), then LOINC codes that the sender itself names as such. A set is checked whole when it is loaded, and
@@ -8,12 +9,14 @@ use std::sync::Arc;
 
 use schemas::ChannelId;
 use schemas::care::{Location, Mapped};
+use schemas::rosters::RosterOperator;
 
 mod beds;
 mod file;
 mod index;
 mod load;
 mod loinc;
+mod operators;
 mod orders;
 mod overlay;
 mod packs;
@@ -106,6 +109,12 @@ impl Mappings {
     pub fn bed(&self, channel: &ChannelId, sent: &Location) -> Option<Location> {
         let known = self.tables.bed(channel, &beds::key(sent))?;
         Some(beds::parse(known))
+    }
+
+    /// Who is certified for the devices of a channel on a day (ISO 8601 date), by id.
+    #[must_use]
+    pub fn operators(&self, channel: &ChannelId, on: &str) -> Vec<RosterOperator> {
+        operators::on(&self.tables.operators, channel, on)
     }
 
     /// The UCUM unit for a unit as sent, if the unit table has it.

@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::element::{
-    coding, concept, concept_of, date_time, element, list, maybe_moment, maybe_reference, named,
-    notes, reference,
+    coding, coding_of, concept, concept_of, date_time, element, list, maybe_moment,
+    maybe_reference, named, notes, text, whose,
 };
 use crate::resource::{Kind, Meta, Resource};
 
@@ -16,16 +16,18 @@ use crate::resource::{Kind, Meta, Resource};
 pub struct Condition {
     pub id: Uuid,
     pub meta: Meta,
-    pub patient: Uuid,
+    pub patient: Option<Uuid>,
     pub encounter: Option<Uuid>,
-    pub code: Code,
+    pub code: Option<Code>,
+    /// In a person's words; absent: those of the code.
+    pub text: Option<String>,
     /// `active`, `recurrence`, `relapse`, `inactive`, `remission`, `resolved`.
     pub clinical_status: Option<String>,
     /// `unconfirmed`, `provisional`, `differential`, `confirmed`, `refuted`, `entered_in_error`.
     pub verification: Option<String>,
     /// `problem_list_item` or `encounter_diagnosis`.
     pub category: Option<String>,
-    /// A date of any precision, or RFC 3339.
+    /// A date of any precision, RFC 3339, or words.
     pub onset: Option<String>,
     pub abated: Option<String>,
     pub recorded_at: Option<OffsetDateTime>,
@@ -54,15 +56,32 @@ fn status(system: &str, known: &[&str], given: Option<&String>) -> Value {
     }
 }
 
+/// A time of any precision, or, where it is none, the words that stand for it.
+fn when(given: Option<&String>) -> (Value, Value) {
+    let Some(given) = given else {
+        return (Value::Null, Value::Null);
+    };
+    match date_time(given) {
+        Value::Null => (Value::Null, text(given)),
+        at => (at, Value::Null),
+    }
+}
+
 impl Condition {
     #[must_use]
     pub fn resource(&self) -> Resource {
         let in_error = self.verification.as_deref() == Some("entered_in_error");
-        // con-5: what was entered in error has no clinical status; con-4: what abated is not active
-        let abated = self.abated.as_deref().map_or(Value::Null, date_time);
+        // con-5: what was entered in error has no clinical status; con-4: what abated has one, and is not active
+        let (abated, abated_words) = when(self.abated.as_ref().filter(|_| !in_error));
+        let is_over = !abated.is_null() || !abated_words.is_null();
+        let (onset, onset_words) = when(self.onset.as_ref());
+        let words = self
+            .text
+            .as_deref()
+            .or_else(|| self.code.as_ref().and_then(|code| code.text.as_deref()));
         let clinical = match self.clinical_status.as_deref() {
             _ if in_error => Value::Null,
-            Some("active" | "recurrence" | "relapse") | None if !abated.is_null() => {
+            Some("active" | "recurrence" | "relapse") | None if is_over => {
                 status(CONDITION_CLINICAL, &CLINICAL, Some(&"resolved".to_owned()))
             }
             // con-3: it should have one
@@ -98,17 +117,19 @@ impl Condition {
                         self.category.as_ref(),
                     )]),
                 ),
-                ("code", concept(&self.code)),
-                ("subject", reference(Kind::Patient, self.patient)),
+                (
+                    "code",
+                    concept_of([self.code.as_ref().map_or(Value::Null, coding_of)], words),
+                ),
+                ("subject", whose(self.patient)),
                 (
                     "encounter",
                     maybe_reference(Kind::Encounter, self.encounter),
                 ),
-                (
-                    "onsetDateTime",
-                    self.onset.as_deref().map_or(Value::Null, date_time),
-                ),
+                ("onsetDateTime", onset),
+                ("onsetString", onset_words),
                 ("abatementDateTime", abated),
+                ("abatementString", abated_words),
                 ("recordedDate", maybe_moment(self.recorded_at)),
                 ("recorder", named(self.recorded_by.as_ref())),
                 ("note", notes(&self.notes)),
@@ -124,7 +145,7 @@ const CONDITION_CLINICAL: &str = "http://terminology.hl7.org/CodeSystem/conditio
 pub struct Allergy {
     pub id: Uuid,
     pub meta: Meta,
-    pub patient: Uuid,
+    pub patient: Option<Uuid>,
     pub encounter: Option<Uuid>,
     pub code: Code,
     /// `active`, `inactive`, `resolved`.
@@ -143,6 +164,9 @@ pub struct Allergy {
     pub reactions: Vec<Reaction>,
     pub notes: Vec<String>,
 }
+
+/// What stands for a reaction of which the severity alone is known.
+pub(crate) const NOT_DESCRIBED: &str = "not described";
 
 /// How it showed.
 #[derive(Debug, Clone)]
@@ -177,9 +201,11 @@ impl Allergy {
                 Some(&given),
             )
         };
+        let (onset, onset_words) = when(self.onset.as_ref());
         let reactions = self.reactions.iter().map(|reaction| {
             let manifestation = match concept(&reaction.manifestation) {
-                Value::Null => json!({ "text": "not described" }),
+                // the element is mandatory
+                Value::Null => json!({ "text": NOT_DESCRIBED }),
                 concept => concept,
             };
             element([
@@ -223,15 +249,13 @@ impl Allergy {
                     ),
                 ),
                 ("code", concept(&self.code)),
-                ("patient", reference(Kind::Patient, self.patient)),
+                ("patient", whose(self.patient)),
                 (
                     "encounter",
                     maybe_reference(Kind::Encounter, self.encounter),
                 ),
-                (
-                    "onsetDateTime",
-                    self.onset.as_deref().map_or(Value::Null, date_time),
-                ),
+                ("onsetDateTime", onset),
+                ("onsetString", onset_words),
                 ("recordedDate", maybe_moment(self.recorded_at)),
                 ("recorder", named(self.recorded_by.as_ref())),
                 ("note", notes(&self.notes)),

@@ -1,12 +1,13 @@
 //! DocumentReference.
 
-use schemas::care::{Attachment, Code, Practitioner};
+use schemas::care::{Code, Practitioner};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::element::{
-    element, list, maybe, maybe_concept, maybe_moment, maybe_reference, named, reference, text,
+    coding_of, concept_of, element, list, maybe, maybe_concept, maybe_moment, maybe_reference,
+    named, reference, text, whose,
 };
 use crate::resource::{Kind, Meta, Resource};
 
@@ -15,22 +16,58 @@ use crate::resource::{Kind, Meta, Resource};
 pub struct Document {
     pub id: Uuid,
     pub meta: Meta,
-    pub patient: Uuid,
+    pub patient: Option<Uuid>,
     pub encounter: Option<Uuid>,
     /// `current`, `superseded`, `entered_in_error`.
     pub status: String,
-    /// `preliminary` (a draft), `final`, `amended`.
+    /// `preliminary` (a draft), `final`, `amended`, `entered_in_error`.
     pub doc_status: Option<String>,
-    pub kind: Option<Code>,
+    /// What kind of document it is, in one code system or several.
+    pub kinds: Vec<Code>,
+    pub kind_words: Option<String>,
     pub category: Option<Code>,
     pub written_at: Option<OffsetDateTime>,
     pub author: Option<Practitioner>,
     pub description: Option<String>,
-    pub content: Attachment,
-    /// The address that the bytes are at.
-    pub url: String,
+    /// One at least.
+    pub parts: Vec<Part>,
     /// The document that this one stands in for.
     pub replaces: Option<Uuid>,
+}
+
+/// What stands in a document: the bytes themselves, or where they are.
+#[derive(Debug, Clone, Default)]
+pub struct Part {
+    pub media_type: String,
+    /// Bytes of it.
+    pub size: u64,
+    pub title: Option<String>,
+    /// When it was written, where that is not when the document was.
+    pub written_at: Option<OffsetDateTime>,
+    /// The address that the bytes are at.
+    pub url: Option<String>,
+    /// The bytes, in base64.
+    pub data: Option<String>,
+}
+
+impl Part {
+    fn json(&self) -> Value {
+        let attachment = element([
+            ("contentType", text(&self.media_type)),
+            (
+                "data",
+                self.data.as_deref().map_or(Value::Null, Value::from),
+            ),
+            ("url", maybe(self.url.as_ref())),
+            (
+                "size",
+                u32::try_from(self.size).map_or(Value::Null, Value::from),
+            ),
+            ("title", maybe(self.title.as_ref())),
+            ("creation", maybe_moment(self.written_at)),
+        ]);
+        element([("attachment", attachment)])
+    }
 }
 
 impl Document {
@@ -44,16 +81,11 @@ impl Document {
         let doc_status = self
             .doc_status
             .as_deref()
-            .filter(|status| ["preliminary", "final", "amended"].contains(status));
-        let attachment = element([
-            ("contentType", text(&self.content.media_type)),
-            ("url", text(&self.url)),
-            (
-                "size",
-                u32::try_from(self.content.bytes).map_or(Value::Null, Value::from),
-            ),
-            ("title", maybe(self.content.label.as_ref())),
-        ]);
+            .map(|status| status.replace('_', "-"))
+            .filter(|status| {
+                ["preliminary", "final", "amended", "entered-in-error"].contains(&status.as_str())
+            });
+        let kind = concept_of(self.kinds.iter().map(coding_of), self.kind_words.as_deref());
         Resource::new(
             Kind::DocumentReference,
             self.id,
@@ -61,9 +93,9 @@ impl Document {
             [
                 ("status", json!(status)),
                 ("docStatus", doc_status.map_or(Value::Null, Value::from)),
-                ("type", maybe_concept(self.kind.as_ref())),
+                ("type", kind),
                 ("category", list([maybe_concept(self.category.as_ref())])),
-                ("subject", reference(Kind::Patient, self.patient)),
+                ("subject", whose(self.patient)),
                 ("date", maybe_moment(self.written_at)),
                 ("author", list([named(self.author.as_ref())])),
                 (
@@ -76,7 +108,7 @@ impl Document {
                     })]),
                 ),
                 ("description", maybe(self.description.as_ref())),
-                ("content", list([element([("attachment", attachment)])])),
+                ("content", list(self.parts.iter().map(Part::json))),
                 (
                     "context",
                     element([(

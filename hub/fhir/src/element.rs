@@ -147,6 +147,14 @@ pub(crate) fn maybe_reference(kind: Kind, id: Option<Uuid>) -> Value {
     id.map_or(Value::Null, |id| reference(kind, id))
 }
 
+/// The patient, where the index knows him. The element is mandatory: whose it is, is not known otherwise.
+pub(crate) fn whose(patient: Option<Uuid>) -> Value {
+    match patient {
+        Some(id) => reference(Kind::Patient, id),
+        None => element([("display", Value::from("not known"))]),
+    }
+}
+
 /// Somebody whom a message named: there is no resource of his own, so the reference says who he is.
 pub(crate) fn named(person: Option<&Practitioner>) -> Value {
     person.map_or(Value::Null, |person| {

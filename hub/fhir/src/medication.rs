@@ -7,16 +7,18 @@ use uuid::Uuid;
 
 use crate::element::{
     concept, decimal, element, list, maybe, maybe_concept, maybe_moment, maybe_reference, named,
-    notes, reference, text,
+    text, whose, words,
 };
 use crate::resource::{Kind, Meta, Resource};
+use crate::systems::UCUM;
 
 /// One medicine of a prescription.
 #[derive(Debug, Clone)]
 pub struct Prescription {
-    pub id: Uuid,
+    /// `018f….1`: a line has no id but its place in its prescription.
+    pub id: String,
     pub meta: Meta,
-    pub patient: Uuid,
+    pub patient: Option<Uuid>,
     pub encounter: Option<Uuid>,
     /// The prescription that it is a line of.
     pub group: Option<String>,
@@ -38,6 +40,10 @@ pub struct Prescription {
 pub struct Dosage {
     /// As it is printed: `1-0-1 after food, 5 days`.
     pub text: String,
+    /// `1-0-1`, or words.
+    pub frequency: Option<String>,
+    /// For so many days.
+    pub days: Option<u16>,
     pub route: Option<Code>,
     pub as_needed: bool,
     /// Decimal text, and the unit.
@@ -65,7 +71,7 @@ impl Prescription {
         };
         Resource::new(
             Kind::MedicationRequest,
-            self.id,
+            &self.id,
             self.meta.clone(),
             [
                 ("status", json!(status)),
@@ -75,7 +81,7 @@ impl Prescription {
                 ),
                 ("intent", json!("order")),
                 ("medicationCodeableConcept", medication),
-                ("subject", reference(Kind::Patient, self.patient)),
+                ("subject", whose(self.patient)),
                 (
                     "encounter",
                     maybe_reference(Kind::Encounter, self.encounter),
@@ -86,7 +92,10 @@ impl Prescription {
                     "groupIdentifier",
                     element([("value", maybe(self.group.as_ref()))]),
                 ),
-                ("note", notes(&self.notes)),
+                (
+                    "note",
+                    list(self.notes.iter().map(|note| words(Some(note)))),
+                ),
                 (
                     "dosageInstruction",
                     list(self.dosage.iter().map(Dosage::json)),
@@ -118,6 +127,21 @@ impl Dosage {
         element([
             ("text", text(&self.text)),
             ("patientInstruction", maybe(self.instruction.as_ref())),
+            (
+                "timing",
+                element([
+                    (
+                        "repeat",
+                        element([(
+                            "boundsDuration",
+                            self.days.map_or(Value::Null, |days| {
+                                json!({ "value": days, "unit": "day", "system": UCUM, "code": "d" })
+                            }),
+                        )]),
+                    ),
+                    ("code", words(self.frequency.as_ref())),
+                ]),
+            ),
             (
                 "asNeededBoolean",
                 if self.as_needed {

@@ -7,11 +7,12 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::element::{
-    concept, list, maybe_moment, maybe_reference, named, notes, number, reference,
+    concept, list, maybe_moment, maybe_reference, named, notes, number, reference, whose,
 };
 use crate::outcome::Issue;
+use crate::reading::{Subject, items, local, owned, subject};
 use crate::resource::{Kind, Meta, Resource};
-use crate::systems::{identifier_asked, system_asked};
+use crate::systems::system_asked;
 
 /// A test that was ordered.
 #[derive(Debug, Clone)]
@@ -50,11 +51,6 @@ impl Order {
             .priority
             .as_deref()
             .filter(|priority| ["routine", "urgent", "asap", "stat"].contains(priority));
-        let subject = match self.patient {
-            Some(id) => reference(Kind::Patient, id),
-            // the element is mandatory: whose it is, the source did not say
-            None => json!({ "display": "not known" }),
-        };
         Resource::new(
             Kind::ServiceRequest,
             self.id,
@@ -75,7 +71,7 @@ impl Order {
                 ("intent", json!("order")),
                 ("priority", priority.map_or(Value::Null, Value::from)),
                 ("code", concept(&self.code)),
-                ("subject", subject),
+                ("subject", whose(self.patient)),
                 (
                     "encounter",
                     maybe_reference(Kind::Encounter, self.encounter),
@@ -108,14 +104,6 @@ pub struct OrderRequest {
     pub encounter: Option<Uuid>,
     pub tubes: Vec<Tube>,
     pub notes: Vec<String>,
-}
-
-/// For whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
-    Patient(Uuid),
-    /// `system|value`, or a value.
-    Identifier(String),
 }
 
 /// From which tube.
@@ -232,39 +220,6 @@ pub fn read_order(json: &Value) -> Result<OrderRequest, Vec<Issue>> {
             .filter_map(|note| owned(&note["text"]))
             .collect(),
     })
-}
-
-fn items(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-fn owned(value: &Value) -> Option<String> {
-    value
-        .as_str()
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
-}
-
-/// The id behind `Patient/018f…`.
-fn local(reference: &Value, kind: Kind) -> Option<Uuid> {
-    let text = reference["reference"].as_str()?;
-    let (found, id) = text.rsplit_once('/')?;
-    (found.rsplit('/').next() == Some(kind.as_str()))
-        .then(|| id.parse().ok())
-        .flatten()
-}
-
-fn subject(reference: &Value) -> Option<Subject> {
-    if let Some(id) = local(reference, Kind::Patient) {
-        return Some(Subject::Patient(id));
-    }
-    let identifier = &reference["identifier"];
-    let value = owned(&identifier["value"])?;
-    Some(Subject::Identifier(match owned(&identifier["system"]) {
-        Some(system) => format!("{}|{value}", identifier_asked(&system)),
-        None => value,
-    }))
 }
 
 /// The first coding that has a code.

@@ -12,6 +12,23 @@ use crate::element::{
 use crate::resource::{Kind, Meta, Resource};
 use crate::systems::{IDENTIFIER_TYPE, identifier_system};
 
+/// The extension that holds the name a person's mother was born with.
+pub(crate) const MAIDEN_NAME: &str =
+    "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName";
+pub(crate) const V2_MARITAL: &str = "http://terminology.hl7.org/CodeSystem/v2-0002";
+pub(crate) const V3_MARITAL: &str = "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus";
+/// Codes of table 0002 that have one of FHIR's: theirs, FHIR's, and its words.
+pub(crate) const MARITAL_STATES: [(&str, &str, &str); 8] = [
+    ("A", "L", "Legally Separated"),
+    ("D", "D", "Divorced"),
+    ("I", "I", "Interlocutory"),
+    ("M", "M", "Married"),
+    ("S", "S", "Never Married"),
+    ("W", "W", "Widowed"),
+    ("P", "T", "Domestic partner"),
+    ("U", "U", "unmarried"),
+];
+
 /// A person as the patient index knows him.
 #[derive(Debug, Clone)]
 pub struct Patient {
@@ -42,7 +59,7 @@ pub struct Patient {
 }
 
 /// An identifier of a person.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatientIdentifier {
     /// Assigning authority.
     pub system: String,
@@ -115,7 +132,7 @@ impl Patient {
         match maybe(self.mother_maiden_name.as_ref()) {
             Value::Null => Value::Null,
             name => json!({
-                "url": "http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName",
+                "url": MAIDEN_NAME,
                 "valueString": name,
             }),
         }
@@ -152,7 +169,7 @@ fn identifier(one: &PatientIdentifier) -> Value {
     ])
 }
 
-fn human_name(name: &HumanName) -> Value {
+pub(crate) fn human_name(name: &HumanName) -> Value {
     let used = match name.use_code.as_deref() {
         Some("L") => json!("official"),
         Some("D") => json!("usual"),
@@ -173,7 +190,7 @@ fn human_name(name: &HumanName) -> Value {
     ])
 }
 
-fn telecom(one: &Telecom) -> Value {
+pub(crate) fn telecom(one: &Telecom) -> Value {
     let system = match one.system.as_str() {
         "phone" | "mobile" => "phone",
         "email" => "email",
@@ -192,7 +209,7 @@ fn telecom(one: &Telecom) -> Value {
     element([("system", json!(system)), ("value", value), ("use", used)])
 }
 
-fn address(one: &Address) -> Value {
+pub(crate) fn address(one: &Address) -> Value {
     element([
         ("line", list(one.lines.iter().map(|line| text(line)))),
         ("city", maybe(one.city.as_ref())),
@@ -205,33 +222,11 @@ fn address(one: &Address) -> Value {
 
 /// Table 0002 in FHIR's words (HL7 v2-to-FHIR IG, ConceptMap 0002); others keep their own.
 fn marital_status(code: &str) -> Value {
-    let known = match code {
-        "A" => Some(("L", "Legally Separated")),
-        "D" => Some(("D", "Divorced")),
-        "I" => Some(("I", "Interlocutory")),
-        "M" => Some(("M", "Married")),
-        "S" => Some(("S", "Never Married")),
-        "W" => Some(("W", "Widowed")),
-        "P" => Some(("T", "Domestic partner")),
-        "U" => Some(("U", "unmarried")),
-        _ => None,
-    };
-    match known {
-        Some((code, display)) => concept_of(
-            [coding(
-                "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus",
-                code,
-                Some(display),
-            )],
-            None,
-        ),
-        None => concept_of(
-            [coding(
-                "http://terminology.hl7.org/CodeSystem/v2-0002",
-                code,
-                None,
-            )],
-            None,
-        ),
-    }
+    let (system, code, display) = MARITAL_STATES
+        .iter()
+        .find(|(v2, _, _)| *v2 == code)
+        .map_or((V2_MARITAL, code, None), |(_, v3, display)| {
+            (V3_MARITAL, *v3, Some(*display))
+        });
+    concept_of([coding(system, code, display)], None)
 }

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::element::{element, list, maybe, maybe_moment, reference, text, words};
+use crate::element::{
+    coding, concept_of, element, list, maybe, maybe_moment, reference, text, words,
+};
 use crate::resource::{Kind, Meta, Resource};
 
 /// A booked, or once booked, time.
@@ -12,9 +14,12 @@ use crate::resource::{Kind, Meta, Resource};
 pub struct Appointment {
     pub id: Uuid,
     pub meta: Meta,
-    /// `proposed`, `pending`, `booked`, `arrived`, `checked_in`, `fulfilled`, `cancelled`, `no_show`, `entered_in_error`,
-    /// `waitlist`.
+    /// As the hub keeps it (`schemas::scheduling::AppointmentState`).
     pub status: String,
+    /// Nobody made an appointment: he was there.
+    pub walk_in: bool,
+    /// The slot, which is no resource that is served.
+    pub slot: Option<Uuid>,
     pub cancel_reason: Option<String>,
     pub service: Option<String>,
     pub reason: Option<String>,
@@ -32,6 +37,8 @@ pub struct Appointment {
 pub struct Participant {
     /// Patient, Practitioner or Location.
     pub actor: Option<(Kind, String)>,
+    /// What the hospital calls somebody who is no resource.
+    pub identifier: Option<String>,
     pub display: Option<String>,
     /// `accepted`, `declined`, `tentative`, `needs_action`.
     pub status: String,
@@ -41,17 +48,33 @@ impl Appointment {
     #[must_use]
     pub fn resource(&self) -> Resource {
         let status = match self.status.as_str() {
-            "proposed" => "proposed",
-            "pending" | "held" => "pending",
+            "held" => "pending",
+            // that the patient confirmed it says his participation
             "booked" | "confirmed" => "booked",
             "arrived" => "arrived",
-            "checked_in" => "checked-in",
-            "fulfilled" | "completed" => "fulfilled",
-            "cancelled" => "cancelled",
+            // its planning is over: what follows stands in the encounter
+            "in_consult" | "done" => "fulfilled",
+            // a hold that ran out was never more than an offer
+            "cancelled" | "expired" => "cancelled",
             "no_show" => "noshow",
-            "waitlist" | "waitlisted" => "waitlist",
             _ => "entered-in-error",
         };
+        let kind = if self.walk_in {
+            concept_of(
+                [coding(
+                    "http://terminology.hl7.org/CodeSystem/v2-0276",
+                    "WALKIN",
+                    Some("A previously unscheduled walk-in visit"),
+                )],
+                None,
+            )
+        } else {
+            Value::Null
+        };
+        let slot = self.slot.map_or(
+            Value::Null,
+            |slot| json!({ "type": "Slot", "identifier": { "value": slot.to_string() } }),
+        );
         // app-3: only these may be without times; app-2: both or none
         let (start, end) = match (self.start, self.end) {
             (Some(start), Some(end)) => (Some(start), Some(end.max(start))),
@@ -84,11 +107,13 @@ impl Appointment {
                     },
                 ),
                 ("serviceType", list([words(self.service.as_ref())])),
+                ("appointmentType", kind),
                 ("reasonCode", list([words(self.reason.as_ref())])),
                 ("description", maybe(self.description.as_ref())),
                 ("start", maybe_moment(start)),
                 ("end", maybe_moment(end)),
                 ("minutesDuration", minutes.map_or(Value::Null, Value::from)),
+                ("slot", list([slot])),
                 ("created", maybe_moment(self.created)),
                 ("comment", maybe(self.comment.as_ref())),
                 ("patientInstruction", maybe(self.instruction.as_ref())),
@@ -103,6 +128,10 @@ fn participant(one: &Participant) -> Value {
         .actor
         .as_ref()
         .map_or_else(|| json!({}), |(kind, id)| reference(*kind, id));
+    let identifier = element([("value", maybe(one.identifier.as_ref()))]);
+    if !identifier.is_null() {
+        actor["identifier"] = identifier;
+    }
     if let Some(display) = &one.display {
         actor["display"] = text(display);
     }

@@ -10,5 +10,7 @@ mod it {
     mod awkward;
     mod golden;
     mod orders;
+    mod registered;
     mod samples;
+    mod written;
 }

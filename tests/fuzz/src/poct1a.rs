@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use adapter_poct1a::document::{DEEPEST, Document, Element};
 use adapter_poct1a::link::{Conversation, Output};
-use adapter_poct1a::settings::Poct1aSettings;
+use adapter_poct1a::settings::{Give, Poct1aSettings};
 use adapter_poct1a::split::{Piece, Splitter};
+use schemas::rosters::{RosterAnswer, RosterPatient};
+use time::OffsetDateTime;
 
 /// The stream is cut in the same way however it is read, keeps what it holds within its bound, and loses nothing.
 pub fn split(bytes: &[u8]) {
@@ -94,6 +96,10 @@ fn stored<'b>(
 ) -> Vec<(Vec<u8>, Option<&'static str>)> {
     let mut settings = Poct1aSettings::listening(([127, 0, 0, 1], 1).into());
     settings.link.limit = 2048;
+    settings.lists.operators = Give::Always;
+    settings.lists.patients = Give::Always;
+    settings.lists.ward = Some("ICU".to_owned());
+    settings.lists.incremental = true;
     let now = Instant::now();
     let mut line = Conversation::new(&settings, now);
     let mut kept = Vec::new();
@@ -123,18 +129,29 @@ fn settle(
     kept: &mut Vec<(Vec<u8>, Option<&'static str>)>,
 ) {
     let mut asked = Vec::new();
+    let mut tickets = Vec::new();
     loop {
         while let Some(output) = line.next_output() {
             match output {
                 Output::Store(unit) => asked.push(unit),
+                Output::Ask { ticket, .. } => tickets.push(ticket),
                 Output::Say { .. } => {
                     assert!(asked.is_empty(), "an answer waits for its document");
                 }
-                Output::Note(_) | Output::Close(_) => {}
+                Output::Without { .. } | Output::Note(_) | Output::Close(_) => {}
             }
         }
         let Some(unit) = asked.pop() else {
-            return;
+            let Some(ticket) = tickets.pop() else {
+                return;
+            };
+            let patients = vec![RosterPatient {
+                number: "M<1>".to_owned(),
+                ..RosterPatient::default()
+            }];
+            let answer = Ok(RosterAnswer::Patients { patients });
+            line.roster(now, ticket, OffsetDateTime::UNIX_EPOCH, answer);
+            continue;
         };
         let stored = stores || !unit.awaited;
         if stored {

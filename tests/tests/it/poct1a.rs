@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tests::{ChannelToml, HubProcess, HubSettings, Poct1a, Servers, encode, eventually, unique};
+use tests::{
+    ChannelToml, HubProcess, HubSettings, Mllp, Poct1a, Servers, encode, eventually, unique,
+};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -150,4 +152,122 @@ async fn nothing_is_accepted_while_nothing_can_be_stored_and_what_is_broken_is_s
     assert_eq!(letter["stage"], "edge", "{letter}");
     let detail = letter["detail"].as_str().unwrap();
     assert!(detail.ends_with("poct1a_incomplete"), "{letter}");
+}
+
+/// What a hospital system says of the patient on the visit `V<patient>`.
+fn adt(trigger: &str, hhmm: &str, patient: &str, ward: &str) -> String {
+    let at = format!("20260301{hhmm}00+0530");
+    format!(
+        "MSH|^~\\&|HIS|HOSP|HUB|HOSP|{at}||ADT^{trigger}|{control}|P|2.5.1\rEVN|{trigger}|{at}\r\
+         PID|1||{patient}^^^HOSP^MR||Rao^Asha||19751021|F\r\
+         PV1|1|I|{ward}^^5^HOSP||||||||||||||||V{patient}\r",
+        control = unique("C"),
+    )
+}
+
+#[tokio::test]
+async fn a_meter_knows_who_may_measure_and_who_lies_in_its_ward() {
+    let servers = Servers::start().await;
+    let meters = ChannelToml::new("meters").kind("poct1a").tables(
+        "[channel.settings.lists]\noperators = \"always\"\npatients = \"always\"\nward = \"icu\"\nrefresh_s = 5\n",
+    );
+    let settings = HubSettings::new(&servers).channel(meters);
+    let site = settings.mappings.join("site");
+    // the hospital's numbers are one series, whoever sends them
+    std::fs::write(
+        site.join("assigners.toml"),
+        "[[assigner]]\nid = \"hosp\"\nauthority = [\"HOSP\", \"\"]\nsystem = \"hosp\"\n",
+    )
+    .unwrap();
+    let staff = site.join("operators.toml");
+    let asha_sharma =
+        "[[operator]]\nid = \"N-2201\"\nname = \"Sharma, Asha\"\nchannels = [\"meters\"]\n";
+    let expired = "[[operator]]\nid = \"N-1\"\nuntil = \"2020-01-01\"\n";
+    std::fs::write(&staff, format!("{asha_sharma}{expired}")).unwrap();
+    let hub = HubProcess::start(&servers, &settings).await;
+    let rest = hub.sign_in().await;
+    let mut his = Mllp::connect(hub.mllp("lab")).await;
+    let patient = unique("MRN");
+    let answer = his.send(adt("A01", "0800", &patient, "ICU")).await;
+    assert_eq!(answer.code, "AA");
+    let charts = format!("/api/v1/patients?identifier={}", encode(&patient));
+    eventually("the patient is registered", SOON, || async {
+        rest.items(&charts).await.into_iter().next()
+    })
+    .await;
+    eventually("and in the ward", SOON, || async {
+        let path = format!("/api/v1/encounters?patient_identifier={}", encode(&patient));
+        rest.items(&path).await.into_iter().next()
+    })
+    .await;
+
+    let mut meter = Poct1a::connect(hub.mllp("meters")).await;
+    let hello = " <DEV>\r\n  <DEV.vendor_id V=\"EXAMPLE\"/>\r\n  <DEV.serial_id V=\"GM-7\"/>\r\n  \
+                 <DSC><DSC.directives_supported_cd V=\"START_CONTINUOUS\"/></DSC>\r\n </DEV>";
+    assert_eq!(meter.send("HEL.R01", hello).await, "AA");
+    let status = " <DST>\r\n  <DST.new_observations_qty V=\"0\"/>\r\n </DST>";
+    assert_eq!(meter.send("DST.R01", status).await, "AA");
+    let operators = meter.take_it().await;
+    assert!(operators.starts_with("<OPL.R01>"), "{operators}");
+    assert!(operators.contains("V=\"N-2201\"") && !operators.contains("N-1\""));
+    assert!(meter.take_it().await.contains("EOT.topic_cd V=\"OPL\""));
+    let patients = meter.take_it().await;
+    assert!(patients.starts_with("<PTL.R01>"), "{patients}");
+    for said in [
+        &format!("<PT.patient_id V=\"{patient}\"/><PT.location V=\"ICU^^5^HOSP\"/>"),
+        "<GIV V=\"Asha\"/><FAM V=\"Rao\"/>",
+        "<PT.birth_date V=\"1975-10-21\"/><PT.gender_cd V=\"F\"/>",
+    ] {
+        assert!(patients.contains(said), "{said} in {patients}");
+    }
+    assert!(meter.take_it().await.contains("EOT.topic_cd V=\"PTL\""));
+    assert!(meter.take_it().await.contains("START_CONTINUOUS"));
+
+    // measured under the number of the list: on her chart, and nobody new is registered
+    assert_eq!(
+        meter
+            .send("OBS.R01", &of_patient(&patient, "184", "NEW"))
+            .await,
+        "AA"
+    );
+    rest.results(&patient, 1).await;
+    assert_eq!(rest.items(&charts).await.len(), 1);
+
+    // she is moved, and another nurse is certified: the meter is told while it is connected
+    let moved = his.send(adt("A02", "0900", &patient, "MED")).await;
+    assert_eq!(moved.code, "AA");
+    let empty = meter.take_it().await;
+    assert!(empty.starts_with("<PTL.R01>"), "{empty}");
+    assert!(!empty.contains("<PT>"), "{empty}");
+    assert!(meter.take_it().await.starts_with("<EOT.R01>"));
+    let both = format!("{asha_sharma}[[operator]]\nid = \"N-3\"\nlevel = \"4\"\n");
+    std::fs::write(&staff, both).unwrap();
+    let changed = meter.take_it().await;
+    assert!(
+        changed.contains("V=\"N-2201\"") && changed.contains("V=\"N-3\""),
+        "{changed}"
+    );
+    assert!(meter.take_it().await.starts_with("<EOT.R01>"));
+
+    // nobody is certified any more: the meter keeps its list, and the channel says why
+    std::fs::write(&staff, expired).unwrap();
+    let error = eventually("the channel says so", SOON, || async {
+        let channels = rest.items("/api/v1/channels").await;
+        let meters = channels.into_iter().find(|c| c["channel"] == "meters")?;
+        meters["error"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(
+        error.contains("EXAMPLE GM-7 has no operator list: nobody is certified"),
+        "{error}"
+    );
+    std::fs::write(&staff, asha_sharma).unwrap();
+    assert!(meter.take_it().await.starts_with("<OPL.R01>"));
+    assert!(meter.take_it().await.starts_with("<EOT.R01>"));
+    eventually("the channel is well again", SOON, || async {
+        let channels = rest.items("/api/v1/channels").await;
+        let meters = channels.into_iter().find(|c| c["channel"] == "meters")?;
+        meters["error"].is_null().then_some(())
+    })
+    .await;
 }

@@ -17,6 +17,7 @@ use crate::batch::Batch;
 use crate::{audit, body};
 
 mod checks;
+mod coded;
 mod content;
 mod entry;
 mod events;
@@ -168,8 +169,11 @@ async fn one(tx: &mut Tx<'_>, batch: &mut Batch<'_>, slot: usize) -> Outcome {
 }
 
 /// A new entry.
-async fn write(tx: &mut Tx<'_>, batch: &mut Batch<'_>, slot: usize, new: New) -> Outcome {
+async fn write(tx: &mut Tx<'_>, batch: &mut Batch<'_>, slot: usize, mut new: New) -> Outcome {
     if let Err(refusal) = content::checked(&new.content) {
+        return Ok(Err(refusal));
+    }
+    if let Err(refusal) = coded::look_up(tx, &mut new.content, None).await? {
         return Ok(Err(refusal));
     }
     let envelope = &batch.envelopes[slot];
@@ -205,7 +209,7 @@ async fn change(
         Err(refusal) => return Ok(Err(refusal)),
     };
     if command.action == EntryAction::Edit {
-        let Some(content) = command.content.map(content::unsigned) else {
+        let Some(mut content) = command.content.map(content::unsigned) else {
             return Ok(Err(Refusal::new(
                 "clinical.entry_kind",
                 "an edit needs the content",
@@ -218,6 +222,9 @@ async fn change(
             )));
         }
         if let Err(refusal) = content::checked(&content) {
+            return Ok(Err(refusal));
+        }
+        if let Err(refusal) = coded::look_up(tx, &mut content, Some(&entry.content)).await? {
             return Ok(Err(refusal));
         }
         entry.content = content;

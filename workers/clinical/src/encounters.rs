@@ -20,13 +20,15 @@ use crate::stays::differences::{self, Found, Reason};
 use crate::stays::stage::{self, Stage};
 
 mod desk;
+mod replay;
 mod stay;
 mod stored;
 mod told;
 mod transition;
 
 pub(crate) use desk::Desk;
-use stay::{PlaceState, Stay};
+use replay::{History, Moved};
+use stay::Stay;
 pub(crate) use stored::Encounter;
 use told::InHouse;
 pub(crate) use transition::EncounterState;
@@ -127,13 +129,14 @@ pub(crate) async fn file(
     }
     let keys: Vec<Uuid> = reported.iter().map(|one| one.key).collect();
     let mut encounters = stored::load(tx, &keys).await?;
+    let mut history = History::load(tx, reported, &encounters).await?;
     let mut changed: HashMap<Uuid, ()> = HashMap::new();
     let mut contradicted = Vec::new();
     let mut came: HashMap<Uuid, (usize, Uuid)> = HashMap::new();
     let mut went = Vec::new();
     for one in reported {
         let before = encounters.get(&one.key);
-        let (mut encounter, stay) = applied(one, before);
+        let (mut encounter, stay) = applied(one, before, history.with(one));
         if before.is_some_and(|(old, places)| *old == encounter && *places == stay) {
             batch.unchanged(one.slot);
             continue;
@@ -203,7 +206,11 @@ pub(crate) async fn by_id(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Encounter>
 }
 
 /// The encounter after the message.
-fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter, Stay) {
+fn applied(
+    one: &Reported<'_>,
+    before: Option<&(Encounter, Stay)>,
+    said: Option<&[Moved]>,
+) -> (Encounter, Stay) {
     let at = one.at;
     let visit = Visit {
         class: one.said.class.as_set().map(String::as_str),
@@ -233,6 +240,14 @@ fn applied(one: &Reported<'_>, before: Option<&(Encounter, Stay)>) -> (Encounter
         to.as_str().clone_into(&mut encounter.status);
         moves(one, &mut encounter, &mut stay, to, late);
         periods(one, &mut encounter, from, to);
+    }
+    if let (Some((old, places)), Some(said)) = (before, said)
+        && !old.desk
+        && at < old.fact_at.max(old.status_at)
+        && replay::is_needed(said)
+    {
+        stay = replay::settled(places, replay::places(said, encounter.started_at));
+        encounter.location = stay.now().cloned().or(encounter.location.take());
     }
     let derived = stage::after_fact(
         encounter.stage.as_deref().and_then(Stage::stored),
@@ -371,52 +386,41 @@ fn moves(
     {
         stay.was_at(named, at, encounter.fact_at, event);
     }
+    let takes_back = matches!(
+        one.said.action,
+        EncounterAction::TransferCancelled | EncounterAction::DischargeCancelled
+    );
+    let named = named.filter(|_| takes_back || !late);
+    let left = stay.now().cloned();
+    let acted = stay.follow(
+        one.said.action,
+        named.as_ref(),
+        state,
+        (at, event),
+        encounter.started_at,
+    );
+    if !acted {
+        return;
+    }
     match one.said.action {
         EncounterAction::Admitted
         | EncounterAction::Registered
         | EncounterAction::Transferred
-        | EncounterAction::Updated
-        | EncounterAction::Preadmitted => {
-            let here = matches!(state, EncounterState::InProgress | EncounterState::Unknown);
-            let moves = here && !late && begins_a_place(one.said.action);
-            if let Some(named) = named.filter(|_| moves) {
-                if let Some(left) = stay.now().filter(|now| **now != named)
-                    && one.said.prior_location.is_keep()
-                {
-                    encounter.prior_location = Some(left.clone());
-                }
-                stay.move_to(&named, at, event);
-            }
-            if state == EncounterState::Finished {
-                stay.end(PlaceState::Completed, at);
+        | EncounterAction::Updated => {
+            if left.is_some() && left != named && one.said.prior_location.is_keep() {
+                encounter.prior_location = left;
             }
         }
-        EncounterAction::Discharged => {
-            if let Some(named) = named.filter(|_| !late) {
-                let since = encounter.started_at.filter(|_| stay.0.is_empty());
-                stay.move_to(&named, since.unwrap_or(at), event);
-            }
-            stay.end(PlaceState::Completed, at);
-        }
-        EncounterAction::AdmitCancelled => stay.end(PlaceState::Cancelled, at),
         EncounterAction::TransferCancelled => {
-            if state != EncounterState::InProgress
-                || (named.is_some() && stay.now() == named.as_ref())
-            {
-                return;
-            }
-            stay.end(PlaceState::Cancelled, at);
-            stay.back(named.as_ref(), at, event);
             encounter.location = stay.now().cloned().or(encounter.location.take());
             if one.said.prior_location.is_keep() {
                 encounter.prior_location = None;
             }
         }
-        EncounterAction::DischargeCancelled => {
-            if state == EncounterState::InProgress && stay.now().is_none() {
-                stay.back(named.as_ref(), at, event);
-            }
-        }
+        EncounterAction::Preadmitted
+        | EncounterAction::Discharged
+        | EncounterAction::AdmitCancelled
+        | EncounterAction::DischargeCancelled => {}
     }
 }
 

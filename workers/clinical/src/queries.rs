@@ -8,6 +8,7 @@
 mod alarms;
 mod beds;
 mod chart;
+mod codes;
 mod controls;
 mod criticals;
 mod cursor;
@@ -20,6 +21,7 @@ mod orders;
 mod relationship;
 mod reports;
 mod results;
+mod rosters;
 mod rounds;
 mod sendings;
 mod specimens;
@@ -36,6 +38,7 @@ pub use chart::{
     ChartCounts, ChartFilter, ChartRow, ChartVersion, NoKnownAllergies, chart_counts,
     chart_entries, chart_entry, chart_history, no_known_allergies,
 };
+pub use codes::{CodeReleaseRow, CodeRow, CodeSearch, code_releases, codes};
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
 pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
 pub use cursor::{Cursor, InvalidCursor, Page};
@@ -65,6 +68,7 @@ pub use results::{
     ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,
     results_of_report,
 };
+pub use rosters::{InWard, in_ward};
 pub use rounds::{
     OxygenTarget, ScoreRow, TaskFilter, TaskRow, oxygen_target, oxygen_targets, score_versions,
     scores_for_subjects, task, tasks,

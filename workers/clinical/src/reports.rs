@@ -37,6 +37,7 @@ use amend::Amended;
 use columns::{Place, ReportColumns, ResultColumns};
 pub(crate) use filing::Filing;
 pub(crate) use incoming::{Observation, said};
+pub use key::report_key;
 pub(crate) use row::{Row, joined};
 pub(crate) use status::is_final;
 

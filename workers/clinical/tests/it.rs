@@ -17,11 +17,13 @@ mod it {
     mod queries;
     mod receipts;
     mod results;
+    mod rosters;
     mod rounds;
     mod runs;
     mod sendings;
     mod stays;
     mod support;
+    mod terminology;
     mod verification;
     mod verifying;
     mod vitals;

@@ -43,6 +43,8 @@ struct Arrival {
     #[serde(default)]
     more_accessions: Vec<String>,
     #[serde(default)]
+    more_orders: Vec<String>,
+    #[serde(default)]
     events: Vec<String>,
     #[serde(default)]
     unmapped: Vec<String>,
@@ -72,6 +74,7 @@ pub(crate) struct Ledger {
     bill_number: Vec<Option<String>>,
     more_patients: Vec<Option<String>>,
     more_accessions: Vec<Option<String>>,
+    more_orders: Vec<Option<String>>,
     events: Vec<String>,
     unmapped: Vec<String>,
     notes: Vec<String>,
@@ -142,6 +145,7 @@ impl Ledger {
         self.bill_number.push(arrival.bill_number);
         self.more_patients.push(joined(&arrival.more_patients));
         self.more_accessions.push(joined(&arrival.more_accessions));
+        self.more_orders.push(joined(&arrival.more_orders));
         self.events.push(arrival.events.join(SEPARATOR));
         self.unmapped.push(arrival.unmapped.join(SEPARATOR));
         self.notes.push(arrival.notes.join(SEPARATOR));
@@ -171,36 +175,39 @@ impl Ledger {
                               unnest($16::text[]) as bill_number, unnest($17::text[]) as events,
                               unnest($18::text[]) as unmapped, unnest($19::text[]) as notes,
                               unnest($20::uuid[]) as parent, unnest($24::text[]) as more_patients,
-                              unnest($25::text[]) as more_accessions) as r
+                              unnest($25::text[]) as more_accessions, unnest($26::text[]) as more_orders) as r
              ), known as (
                  select distinct m.raw_id from integration.messages m where m.raw_id = any($5) and m.received_at between $21 and $23
              ), stored as (
                  insert into integration.messages
                      (tenant_id, received_at, stream_seq, record_index, raw_id, channel, peer, size, outcome, message_type,
                       control_id, patient_number, accession, order_number, visit_number, bill_number, events, unmapped,
-                      notes, parent, more_patients, more_accessions)
+                      notes, parent, more_patients, more_accessions, more_orders)
                  select $1, a.received_at, a.stream_seq, a.record_index, a.raw_id, a.channel, a.peer, a.size,
                         case when k.raw_id is not null or a.repeat > 1 then 'duplicate' else a.outcome end,
                         a.message_type, a.control_id, a.patient_number, a.accession, a.order_number, a.visit_number,
                         a.bill_number, string_to_array(a.events, $22), string_to_array(a.unmapped, $22),
                         string_to_array(a.notes, $22), a.parent, string_to_array(a.more_patients, $22),
-                        string_to_array(a.more_accessions, $22)
+                        string_to_array(a.more_accessions, $22), string_to_array(a.more_orders, $22)
                  from arrived a left join known k on k.raw_id = a.raw_id
                  on conflict do nothing
-                 returning channel, received_at, stream_seq, record_index, more_patients, more_accessions
+                 returning channel, received_at, stream_seq, record_index, more_patients, more_accessions, more_orders
              ), numbered as (
                  insert into integration.message_numbers (tenant_id, kind, number, received_at, stream_seq, record_index)
                  select $1, n.kind, n.number, s.received_at, s.stream_seq, s.record_index
                  from stored s cross join lateral (
                      select 'patient' as kind, unnest(s.more_patients) as number
-                     union all select 'specimen', unnest(s.more_accessions)) as n
-                 where s.more_patients is not null or s.more_accessions is not null
+                     union all select 'specimen', unnest(s.more_accessions)
+                     union all select 'order', unnest(s.more_orders)) as n
+                 where s.more_patients is not null or s.more_accessions is not null or s.more_orders is not null
                  on conflict do nothing
              )
-             insert into integration.channels as c (tenant_id, channel, last_message_at, messages)
-             select $1, s.channel, max(s.received_at), count(*) from stored s group by s.channel order by s.channel
+             insert into integration.channels as c (tenant_id, channel, last_message_at, last_seq, messages)
+             select $1, s.channel, max(s.received_at), max(s.stream_seq), count(*)
+             from stored s group by s.channel order by s.channel
              on conflict (tenant_id, channel) do update
                  set last_message_at = greatest(c.last_message_at, excluded.last_message_at),
+                     last_seq = greatest(c.last_seq, excluded.last_seq),
                      messages = c.messages + excluded.messages",
         )
         .bind(tenant.as_str())
@@ -228,6 +235,7 @@ impl Ledger {
         .bind(until)
         .bind(self.more_patients)
         .bind(self.more_accessions)
+        .bind(self.more_orders)
         .execute(tx.conn())
         .await?;
         Ok(())
@@ -266,6 +274,7 @@ mod tests {
                 message_type: text("g"),
                 more_patients: vec!["k".into()],
                 more_accessions: vec!["l".into()],
+                more_orders: vec!["p".into()],
             },
             events: vec!["h".into()],
             unmapped: vec!["i".into()],
@@ -282,7 +291,7 @@ mod tests {
         let arrival: Arrival = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(
             json.as_object().unwrap().len(),
-            22,
+            23,
             "a new field is read too"
         );
         assert_eq!(arrival.raw_id, body.raw_id.0);
@@ -303,8 +312,16 @@ mod tests {
             "abcdefg"
         );
         assert_eq!(
-            (arrival.more_patients, arrival.more_accessions),
-            (body.keys.more_patients, body.keys.more_accessions)
+            (
+                arrival.more_patients,
+                arrival.more_accessions,
+                arrival.more_orders
+            ),
+            (
+                body.keys.more_patients,
+                body.keys.more_accessions,
+                body.keys.more_orders
+            )
         );
         assert_eq!(
             (arrival.events, arrival.unmapped, arrival.notes),

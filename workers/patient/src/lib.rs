@@ -10,6 +10,7 @@ mod demographics;
 mod desk;
 mod effect;
 mod index;
+mod keys;
 mod mention;
 mod message;
 mod privacy;
@@ -19,4 +20,5 @@ mod similarity;
 mod store;
 mod worker;
 
+pub use keys::match_keys;
 pub use worker::PatientWorker;

@@ -18,9 +18,9 @@ pub use privacy::{
     ConsentRow, PrivacyRequestRow, PrivacyRequestSearch, consent, consents, privacy_request,
     privacy_requests,
 };
-pub use search::{Search, search};
+pub use search::{Search, SearchError, search};
 pub use series::{NumberSeries, number_series, one_number_series};
 pub use subjects::{
     NamedIdentifier, PersonOfKey, SubjectKey, identifiers_named, is_restricted, patients_of_keys,
-    people_of_keys, subject_keys_for_identifier, subject_keys_for_patient,
+    people_in_system, people_of_keys, subject_keys_for_identifier, subject_keys_for_patient,
 };

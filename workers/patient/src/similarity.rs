@@ -145,6 +145,23 @@ pub(crate) fn match_keys<'a>(
     keys
 }
 
+/// Bytes of what is made of several words of a name: an index entry has a third of a page (2,704 bytes) in all.
+const MOST_WORDS: usize = 1_000;
+
+/// All words of a record's names, each after a space, as they stand beside each of its names; `None` where they are too long.
+pub(crate) fn name_words<'a>(
+    keys: impl IntoIterator<Item = &'a (&'static str, String)>,
+) -> Option<String> {
+    let mut words = String::new();
+    for (kind, word) in keys {
+        if *kind == kind::NAME {
+            words.push(' ');
+            words.push_str(word);
+        }
+    }
+    (words.len() <= MOST_WORDS).then_some(words)
+}
+
 /// Words of a text as names are compared: lower-case, split at blanks and ASCII punctuation.
 pub(crate) fn words_of(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| c.is_whitespace() || c.is_ascii_punctuation())
@@ -182,6 +199,7 @@ fn name_birth(name: &HumanName, date: &str) -> Option<String> {
     words.sort();
     (is_full && words.len() > 1)
         .then(|| format!("{} {}", words.join(" "), &date.get(..10).unwrap_or(date)))
+        .filter(|key| key.len() <= MOST_WORDS)
 }
 
 /// The last ten digits, unless there are fewer or they are all the same (`0000000000`).
@@ -202,6 +220,23 @@ fn abha(system: &str, kind: Option<&str>, value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_key_is_longer_than_an_index_entry_may_be() {
+        let many: String = (0..200).map(|n| format!("Longname{n} ")).collect();
+        let demographics = Demographics {
+            name: Some(HumanName {
+                given: vec![many],
+                ..HumanName::default()
+            }),
+            birth_date: Some("1980-05-17".to_owned()),
+            ..Demographics::default()
+        };
+        let keys = match_keys(&demographics, std::iter::empty());
+        assert_eq!(keys.len(), 200);
+        assert!(keys.iter().all(|(kind, _)| *kind == kind::NAME));
+        assert_eq!(name_words(&keys), None);
+    }
 
     #[test]
     fn a_mobile_is_its_last_ten_digits_and_a_placeholder_is_none() {

@@ -147,8 +147,14 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
                 Output::Store(unit) => self.store(unit),
                 Output::Sent { id, fate } => {
                     self.device.came_to(id, fate);
-                    if fate == Fate::GivenUp {
-                        tracing::error!(channel = %self.device.channel, peer = %self.peer, "the instrument did not take its orders");
+                    match fate {
+                        Fate::Delivered => {}
+                        Fate::GivenUp => {
+                            tracing::error!(channel = %self.device.channel, peer = %self.peer, "the instrument did not take its orders");
+                        }
+                        Fate::Refused(reason) => {
+                            tracing::warn!(channel = %self.device.channel, peer = %self.peer, reason, "an order was refused");
+                        }
                     }
                     self.count("hub_astm_sent_total", fate_name(fate));
                 }
@@ -246,9 +252,15 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
     /// Asks the worklist on behalf of the instrument.
     fn ask(&mut self, question: Question, asked: Asked) {
         let device = self.device;
+        // a tube whose label could not be read: asked without a number the worklist gives everybody's tests, and a block has no
+        // place to say which are whose
+        if !question.all && question.specimens.is_empty() {
+            tracing::warn!(channel = %device.channel, peer = %self.peer, "a host query names no tube; it is answered with nothing");
+            return self.answer(&question, Ok(WorklistAnswer::default()), asked);
+        }
         let wanted = WorklistQuestion {
             channel: device.channel.clone(),
-            specimens: question.specimens.clone(),
+            specimens: question.as_ordered(device.settings.dialect.tube),
             limit: device.settings.orders.most,
             untold: None,
             as_ordered: device.settings.orders.as_ordered,
@@ -277,7 +289,10 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<'_, S> {
     ) {
         let device = self.device;
         let (occasion, worklist) = match result {
-            Ok(worklist) => (Occasion::Query(question), worklist),
+            Ok(mut worklist) => {
+                question.as_asked(&mut worklist);
+                (Occasion::Query(question), worklist)
+            }
             Err(error) => {
                 tracing::error!(channel = %device.channel, peer = %self.peer, %error, "a host query could not be answered; the instrument is told of an error");
                 (Occasion::Failed(question), WorklistAnswer::default())
@@ -448,5 +463,6 @@ fn fate_name(fate: Fate) -> &'static str {
     match fate {
         Fate::Delivered => "delivered",
         Fate::GivenUp => "given_up",
+        Fate::Refused(_) => "refused",
     }
 }

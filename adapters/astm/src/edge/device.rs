@@ -109,12 +109,13 @@ impl Device {
 
     /// What became of a message is kept; orders that were taken are not sent again of themselves.
     pub(super) fn came_to(&self, id: u64, fate: Fate) {
-        self.book.came_to(id, fate == Fate::Delivered);
+        self.book.came_to(id, fate != Fate::GivenUp);
         let Some(load) = self.state().under_way.remove(&id) else {
             return;
         };
         let (answer, reason) = match fate {
             Fate::Delivered => (SendingAnswer::Delivered, None),
+            Fate::Refused(reason) => (SendingAnswer::Refused, Some(reason)),
             Fate::GivenUp => (
                 SendingAnswer::NoAnswer,
                 Some("the instrument did not take the message"),

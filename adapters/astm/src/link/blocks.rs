@@ -32,6 +32,8 @@ pub(super) struct Blocks {
     owed: BTreeMap<u64, (Unit, Option<Instant>)>,
     queue: VecDeque<Outgoing>,
     sending: Option<Sending>,
+    /// Work whose bytes a Dimension took; its word on the content (M) comes next, and not always.
+    offered: Option<(Outgoing, Instant)>,
     /// The instrument waits for work, or for the word that there is none; true after a query, which only its own
     /// answer may answer.
     asked: Option<(Instant, bool)>,
@@ -63,6 +65,7 @@ impl Blocks {
             owed: BTreeMap::new(),
             queue: VecDeque::new(),
             sending: None,
+            offered: None,
             asked: None,
             until: now,
             not_before: now,
@@ -168,21 +171,26 @@ impl Blocks {
             }
         }
         let meaning = dialogue::meaning(self.settings.mode, &raw);
+        if !matches!(meaning, Meaning::Taken { .. }) {
+            // it goes on without a word
+            self.taken(None);
+        }
         match meaning {
             Meaning::Signal => self.answer(true),
-            Meaning::Poll => {
+            Meaning::Poll { busy } => {
                 self.answer(true);
-                if self.queue.is_empty() {
+                if busy || self.queue.is_empty() {
                     self.transmit(now, None, &dialogue::nothing(self.settings.mode));
                 } else {
                     self.asked = Some((now + ANSWER_WITHIN, false));
                 }
             }
-            Meaning::Taken { good } => {
+            Meaning::Taken { refused } => {
                 self.answer(true);
-                if !good {
+                if refused.is_some() {
                     self.note(Note::WorkRefused);
                 }
+                self.taken(refused);
             }
             Meaning::Result | Meaning::Query | Meaning::Other => {
                 let ticket = self.ticket();
@@ -256,6 +264,13 @@ impl Blocks {
             self.note(Note::NoReply);
             self.answered(now, false);
         }
+        if self
+            .offered
+            .as_ref()
+            .is_some_and(|(_, until)| *until <= now)
+        {
+            self.taken(None);
+        }
         if self.asked.is_some_and(|(until, _)| until <= now) && self.sending.is_none() {
             self.asked = None;
             self.transmit(now, None, &dialogue::nothing(self.settings.mode));
@@ -320,20 +335,38 @@ impl Blocks {
             self.sending = Some(sending);
             return;
         }
-        if let Some(message) = sending.message {
-            let fate = if good { Fate::Delivered } else { Fate::GivenUp };
+        self.not_before = now;
+        let Some(message) = sending.message else {
+            return;
+        };
+        let is_work = message.records.iter().any(|record| !record.is_empty());
+        if good && is_work && self.settings.mode == Mode::Dimension {
+            self.taken(None);
+            self.offered = Some((message, now + self.settings.reply_timeout()));
+            return;
+        }
+        let fate = if good { Fate::Delivered } else { Fate::GivenUp };
+        self.output(Output::Sent {
+            id: message.id,
+            fate,
+        });
+    }
+
+    /// What became of work that a Dimension took the bytes of.
+    fn taken(&mut self, refused: Option<&'static str>) {
+        if let Some((message, _)) = self.offered.take() {
             self.output(Output::Sent {
                 id: message.id,
-                fate,
+                fate: refused.map_or(Fate::Delivered, Fate::Refused),
             });
         }
-        self.not_before = now;
     }
 
     pub(super) fn lost(&mut self, _now: Instant) {
         // what waits for the store was not acknowledged: the instrument sends it again
         self.pending = None;
         self.held_back.clear();
+        self.taken(None);
         if !self.block.is_empty() {
             self.keep_broken(reason::LINK_LOST);
         }
@@ -409,6 +442,10 @@ impl Blocks {
             .map(|(until, _)| until)
             .filter(|_| self.sending.is_none());
         let owed = self.owed.values().filter_map(|(_, again)| *again).min();
-        [block, sending, asked, owed].into_iter().flatten().min()
+        let offered = self.offered.as_ref().map(|(_, until)| *until);
+        [block, sending, offered, asked, owed]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -11,11 +11,13 @@ use crate::settings::Mode;
 pub(super) enum Meaning {
     /// Begin and end marks, without content.
     Signal,
-    /// Is there work?
-    Poll,
-    /// The instrument's word on work that we sent.
+    /// Is there work? `busy`: it takes none now.
+    Poll {
+        busy: bool,
+    },
+    /// The instrument's word on work that we sent: why it refuses it, if it does.
     Taken {
-        good: bool,
+        refused: Option<&'static str>,
     },
     /// Which tests for this specimen?
     Query,
@@ -27,17 +29,39 @@ pub(super) enum Meaning {
 pub(super) fn meaning(mode: Mode, raw: &[u8]) -> Meaning {
     let content = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
     match (mode, content) {
-        (Mode::Dimension, [b'P', ..]) => Meaning::Poll,
+        (Mode::Dimension, [b'P', ..]) => Meaning::Poll {
+            busy: field(content, 3) == b"0",
+        },
         (Mode::Dimension, [b'I', ..]) => Meaning::Query,
         (Mode::Dimension, [b'R' | b'C', ..]) => Meaning::Result,
         (Mode::Dimension, [b'M', FS, rest @ ..]) => Meaning::Taken {
-            good: rest.first() != Some(&b'R'),
+            refused: (rest.first() == Some(&b'R')).then(|| refusal(field(content, 2))),
         },
         // DB DE (results begin, end), RB RE (queries), SB SE (orders)
         (Mode::Au, [b'D' | b'R' | b'S', b'B' | b'E', ..]) => Meaning::Signal,
         (Mode::Au, [b'R', ..]) => Meaning::Query,
         (Mode::Au, [b'D' | b'd', ..]) => Meaning::Result,
         _ => Meaning::Other,
+    }
+}
+
+/// A field of a Dimension block, the type counted as 0.
+fn field(content: &[u8], n: usize) -> &[u8] {
+    content.split(|b| *b == FS).nth(n).unwrap_or_default()
+}
+
+/// Reasons of a Dimension's request acceptance (RosieLIS, table of reject reasons).
+fn refusal(code: &[u8]) -> &'static str {
+    match code {
+        b"1" => "the instrument refused it: request in process (1)",
+        b"2" => "the instrument refused it: result no longer available (2)",
+        b"3" => "the instrument refused it: sample carrier in use (3)",
+        b"4" => "the instrument refused it: no memory to store the request (4)",
+        b"5" => "the instrument refused it: error in the test request (5)",
+        b"7" => "the instrument refused it: sample carrier full (7)",
+        b"8" => "the instrument refused it: no known carriers (8)",
+        b"9" => "the instrument refused it: incorrect fluid type (9)",
+        _ => "the instrument refused it",
     }
 }
 
@@ -132,13 +156,26 @@ mod tests {
             (
                 Mode::Dimension,
                 "P\u{1c}1\u{1c}1\u{1c}0\u{1c}",
-                Meaning::Poll,
+                Meaning::Poll { busy: true },
             ),
+            (
+                Mode::Dimension,
+                "P\u{1c}1\u{1c}0\u{1c}1\u{1c}",
+                Meaning::Poll { busy: false },
+            ),
+            (Mode::Dimension, "P\u{1c}", Meaning::Poll { busy: false }),
             (Mode::Dimension, "I\u{1c}S1\u{1c}", Meaning::Query),
             (
                 Mode::Dimension,
-                "M\u{1c}R\u{1c}1\u{1c}",
-                Meaning::Taken { good: false },
+                "M\u{1c}R\u{1c}4\u{1c}1\u{1c}42\u{1c}0\u{1c}",
+                Meaning::Taken {
+                    refused: Some("the instrument refused it: no memory to store the request (4)"),
+                },
+            ),
+            (
+                Mode::Dimension,
+                "M\u{1c}A\u{1c}\u{1c}1\u{1c}42\u{1c}",
+                Meaning::Taken { refused: None },
             ),
             (Mode::Dimension, "X", Meaning::Other),
         ] {

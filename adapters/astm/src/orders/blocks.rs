@@ -20,6 +20,7 @@ pub(super) fn au(
     };
     let columns = &settings.dialect.au;
     let codes: Vec<&str> = pending(worklist)
+        .filter(|specimen| question.specimens.contains(&specimen.number))
         .flat_map(|s| of_action(s, TestAction::Perform))
         .flat_map(|t| t.instrument_codes.iter())
         .map(String::as_str)

@@ -1,5 +1,8 @@
 //! Which specimens an instrument asks about.
 
+use adapter_link::TubeNumbers;
+use schemas::worklist::WorklistAnswer;
+
 use crate::link::join;
 use crate::records::{self, Message};
 use crate::settings::{AstmSettings, AuColumns, FieldPath, Mode};
@@ -14,6 +17,25 @@ pub struct Question {
     pub all: bool,
     /// What the answer to a block must repeat (AU: rack, cup, sample).
     pub echo: Vec<u8>,
+}
+
+impl Question {
+    /// The numbers as orders have them.
+    #[must_use]
+    pub fn as_ordered(&self, tube: TubeNumbers) -> Vec<String> {
+        let numbers = self.specimens.iter();
+        numbers.map(|said| tube.of(said).to_owned()).collect()
+    }
+
+    /// The answer under the numbers by which the instrument knows the tubes: those of the question, whose order it keeps.
+    pub fn as_asked(&self, worklist: &mut WorklistAnswer) {
+        if self.all {
+            return;
+        }
+        for (specimen, said) in worklist.specimens.iter_mut().zip(&self.specimens) {
+            specimen.number.clone_from(said);
+        }
+    }
 }
 
 /// The query in a stored message; none when it has none, or when the instrument takes its query back (Q.13 A).

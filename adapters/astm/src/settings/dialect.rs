@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use adapter_link::Fault;
+use adapter_link::{Fault, TubeNumbers};
 use encoding_rs::Encoding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,8 @@ pub struct Dialect {
     pub specimen: Vec<FieldPath>,
     /// Endings that are not part of the number on the tube, such as `/F` of a Mispa Nano. Default: none.
     pub specimen_endings: Vec<String>,
+    /// How that number differs from the order's: zeros before it, check digits behind it.
+    pub tube: TubeNumbers,
     /// Where a query names the number on the tube, in the order of asking (Sysmex and Roche: `["Q.3.3"]`). Default:
     /// `["Q.3.2", "Q.3.1"]`.
     pub query_specimen: Vec<FieldPath>,
@@ -229,6 +231,7 @@ impl Default for Dialect {
             default_zone_minutes: 330,
             specimen: vec![c('O', 3, 1), c('O', 4, 1)],
             specimen_endings: Vec::new(),
+            tube: TubeNumbers::default(),
             query_specimen: vec![c('Q', 3, 2), c('Q', 3, 1)],
             patient: vec![c('P', 3, 1)],
             test_code: vec![c('R', 3, 4), c('R', 3, 5), c('R', 3, 1), c('R', 3, 2)],
@@ -332,6 +335,9 @@ impl Dialect {
             && path.record != 'R'
         {
             fault("line_kind", format!("`{path}` is not in R"));
+        }
+        if self.tube.check_digits > TubeNumbers::MOST_CHECK_DIGITS {
+            fault("tube.check_digits", "must be at most 4".to_owned());
         }
         if self.au.test == 0 || self.au.value == 0 || self.au.id == 0 {
             fault(

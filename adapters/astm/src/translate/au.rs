@@ -18,8 +18,8 @@ pub(super) fn translate(
     output.kind("AU block");
     let text = String::from_utf8_lossy(block);
     match block {
-        // d: a repeated run
-        [b'D' | b'd', b' ', ..] => results(scope, &text, output),
+        // d: a repeated run; H: measured again on demand
+        [b'D' | b'd', b' ' | b'H', ..] => results(scope, &text, output),
         [b'R', ..] => {
             output.keys.accession = crate::orders::question::au_specimen(block, &scope.dialect.au);
             output.asked = true;
@@ -116,7 +116,7 @@ fn results(scope: &Scope<'_>, text: &str, output: &mut Output) -> Result<(), Ref
     if id.is_empty() {
         scope.note("the block has no sample id".to_owned());
     }
-    let number = scope.key("AU.id", id);
+    let number = scope.key("AU.id", scope.dialect.tube.of(id));
     output.translated = true;
     let report = ResultReceived {
         channel: scope.channel.clone(),

@@ -14,6 +14,10 @@ use crate::records;
 const BEFORE_TESTS: usize = 11;
 /// Name, value, unit, error code.
 const PER_TEST: usize = 4;
+/// Sample types of control material: serum 1 to 3, urine 1 and 2.
+const CONTROL_TYPES: [&str; 5] = ["5", "6", "7", "8", "9"];
+/// Priorities of controls: QC, XQC.
+const CONTROL_PRIORITIES: [&str; 2] = ["3", "4"];
 
 pub(super) fn translate(
     scope: &Scope<'_>,
@@ -66,12 +70,14 @@ fn results(scope: &Scope<'_>, fields: &[&str], output: &mut Output) -> Result<()
             "the number of tests in field 11 is not the number of tests that follow; nothing is filed, because columns may be shifted",
         ));
     }
-    let control = scope
+    let marked = scope
         .dialect
         .control
         .iter()
         .any(|mark| mark.path.record == 'R' && mark.bears(field(mark.path.field)));
-    let measured = moment(scope, field(8));
+    let control =
+        marked || CONTROL_TYPES.contains(&field(5)) || CONTROL_PRIORITIES.contains(&field(7));
+    let measured = moment(scope, fields.get(7).copied().unwrap_or_default());
     let results = tests
         .chunks(PER_TEST)
         .map(|test| observation(scope, test, measured.as_deref()))
@@ -90,7 +96,7 @@ fn results(scope: &Scope<'_>, fields: &[&str], output: &mut Output) -> Result<()
         observed_at: None,
         issued_at: None,
         specimen: Some(Specimen {
-            number: scope.key("Dimension.4", field(4)),
+            number: scope.key("Dimension.4", scope.dialect.tube.of(field(4))),
             kind: (!kind.is_empty()).then(|| Code {
                 code: kind.to_owned(),
                 ..Code::default()
@@ -106,8 +112,16 @@ fn results(scope: &Scope<'_>, fields: &[&str], output: &mut Output) -> Result<()
     Ok(())
 }
 
-/// `ssmmhhDDMMYY`, in this order.
+/// `ssmmhhDDMMYY`, in this order; a part below ten may begin with a blank.
 fn moment(scope: &Scope<'_>, said: &str) -> Option<String> {
+    if said.trim().is_empty() {
+        return None;
+    }
+    let said = &said.replace(' ', "0");
+    if said.len() != 12 {
+        scope.bad("Dimension.8", "not 12 digits");
+        return None;
+    }
     let part = |at: usize| said.get(at..at + 2);
     let text = format!(
         "20{}{}{}{}{}{}",

@@ -123,7 +123,10 @@ fn code(scope: &Scope<'_>, path: &str, test: Value<'_>) -> Code {
 fn specimen(scope: &Scope<'_>, place: Place<'_>, role: Option<&'static str>) -> Option<Specimen> {
     let number = scope
         .first_of(place, &scope.dialect.specimen)
-        .map(|said| without_ending(scope, &said).to_owned())
+        .map(|said| {
+            let number = without_ending(scope, &said);
+            scope.dialect.tube.of(number).to_owned()
+        })
         .filter(|number| !number.is_empty());
     let kind = place.order.and_then(|o| {
         let field = o.field(16);

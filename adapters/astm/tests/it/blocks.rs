@@ -28,13 +28,46 @@ fn a_dimension_is_answered_at_every_poll() {
     assert_eq!(bench.say(&[ACK]), SILENCE);
     assert_eq!(bench.stored, []);
     bench.send(5, &["D\u{1c}0\u{1c}"]);
+    // it takes no work now: its next poll may
+    assert_eq!(bench.say(&dimension("P|1|0|0|")), nothing);
+    assert_eq!(bench.say(&[ACK]), SILENCE);
     let work = [&[ACK][..], &dimension("D|0|")].concat();
-    assert_eq!(bench.say(&dimension("P|1|0|0|")), work);
+    assert_eq!(bench.say(&dimension("P|1|0|1|")), work);
     assert_eq!(bench.sent, []);
     assert_eq!(bench.say(&[ACK]), SILENCE);
+    assert_eq!(bench.sent, [], "its bytes are taken, not yet the order");
+    assert_eq!(bench.say(&dimension("M|A||1|42|")), [ACK]);
     assert_eq!(bench.sent, [(5, Fate::Delivered)]);
-    assert_eq!(bench.say(&dimension("M|R|1|")), [ACK]);
+}
+
+#[test]
+fn an_order_that_a_dimension_refuses_is_told_with_its_reason_and_silence_is_no_refusal() {
+    let mut bench = line(Mode::Dimension, false);
+    let poll = dimension("P|73|0|1|");
+    bench.send(1, &["D\u{1c}0\u{1c}"]);
+    bench.say(&poll);
+    bench.say(&[ACK]);
+    // both in one read, as a serial server hands them over
+    let refused = [&dimension("M|R|5|1|0|")[..], &poll].concat();
+    bench.say(&refused);
     assert!(bench.notes.contains(&Note::WorkRefused));
+    let why = "the instrument refused it: error in the test request (5)";
+    assert_eq!(bench.sent, [(1, Fate::Refused(why))]);
+    bench.say(&[ACK]);
+    // no word, but the next poll
+    bench.send(2, &["D\u{1c}1\u{1c}"]);
+    bench.say(&poll);
+    bench.say(&[ACK]);
+    assert_eq!(bench.sent.len(), 1);
+    bench.say(&poll);
+    assert_eq!(bench.sent.last(), Some(&(2, Fate::Delivered)));
+    bench.say(&[ACK]);
+    // no word at all
+    bench.send(3, &["D\u{1c}2\u{1c}"]);
+    bench.say(&poll);
+    bench.say(&[ACK]);
+    bench.wait(60_000);
+    assert_eq!(bench.sent.last(), Some(&(3, Fate::Delivered)));
 }
 
 #[test]
@@ -73,7 +106,7 @@ fn a_query_waits_for_its_answer_and_is_told_none_when_nobody_knows() {
     assert_eq!(bench.answer_with(2, &[""]), b"\x02N\x1c6A\x03");
     bench.say(&[ACK]);
     let work = [&[ACK][..], &dimension("D|9|")].concat();
-    assert_eq!(bench.say(&dimension("P|1|0|0|")), work, "it had waited");
+    assert_eq!(bench.say(&dimension("P|1|0|1|")), work, "it had waited");
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use adapter_astm::edge::{Device, House, attend};
 use adapter_astm::link::join;
-use adapter_astm::settings::{AstmSettings, OrderMode};
+use adapter_astm::settings::{AstmSettings, Mode, OrderMode};
+use adapter_link::{LeadingZeros, TubeNumbers};
 use async_trait::async_trait;
 use hub_core::channel::AskError;
 use hub_core::{Position, Received, Stored};
@@ -328,6 +329,65 @@ async fn a_host_query_is_stored_and_answered_on_the_line() {
             (4, QueryOutcome::Failed)
         ]
     );
+}
+
+#[tokio::test]
+async fn a_padded_number_is_asked_for_as_it_was_ordered_and_answered_as_it_was_asked() {
+    let hub = Hub::new(100);
+    let site = Site::new(&hub, |s| {
+        s.dialect.tube = TubeNumbers {
+            leading_zeros: LeadingZeros::Drop,
+            check_digits: 1,
+        };
+    })
+    .await;
+    let mut instrument = site.connect().await;
+    let tests = vec![test(1, &["WBC"], TestAction::Perform, "routine")];
+    hub.knows(Ok(WorklistAnswer {
+        specimens: vec![specimen("4711", tests)],
+    }));
+    instrument.ask("00047118").await;
+    let records = instrument.take().await;
+    assert!(
+        records[2].starts_with("O|1|00047118||^^^WBC|"),
+        "{records:?}"
+    );
+    assert_eq!(hub.questions.borrow()[0].specimens, ["4711"]);
+    instrument.hang_up().await;
+}
+
+#[tokio::test]
+async fn a_cup_without_a_readable_label_is_never_answered_with_the_tests_of_others() {
+    let hub = Hub::new(100);
+    let site = Site::new(&hub, |s| s.link.mode = Mode::Au).await;
+    let mut instrument = site.connect().await;
+    // if the worklist were asked without a number it would give everybody's
+    let tests = vec![test(1, &["097"], TestAction::Perform, "routine")];
+    hub.knows(Ok(WorklistAnswer {
+        specimens: vec![specimen("SOMEBODY", tests.clone())],
+    }));
+    let blank = format!("\u{2}R 000601 0013{:>26}\u{3}", "");
+    instrument.expect(blank.as_bytes(), ACK).await;
+    for byte in b"\x02SE\x03" {
+        assert_eq!(instrument.hear().await, *byte);
+    }
+    instrument.say(&[ACK]).await;
+    assert!(hub.questions.borrow().is_empty());
+    assert_eq!(hub.stored(1).await.len(), 1, "the query is kept");
+    // and with one it is asked
+    hub.worklist.lock().unwrap().clear();
+    hub.knows(Ok(WorklistAnswer {
+        specimens: vec![specimen("U1450", tests)],
+    }));
+    let named = format!("\u{2}R 000602 0014{:>26}\u{3}", "U1450");
+    instrument.expect(named.as_bytes(), ACK).await;
+    let mut heard = Vec::new();
+    while heard.last() != Some(&3) {
+        heard.push(instrument.hear().await);
+    }
+    assert!(heard.ends_with(b"097\x03"), "{heard:?}");
+    instrument.say(&[ACK]).await;
+    instrument.hang_up().await;
 }
 
 #[tokio::test]

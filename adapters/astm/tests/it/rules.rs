@@ -3,6 +3,7 @@
 use std::fs;
 
 use adapter_astm::settings::{AuColumns, Dialect, FieldPath, Mode};
+use adapter_link::{LeadingZeros, TubeNumbers};
 use serde_json::{Value, json};
 
 use crate::corpus;
@@ -362,4 +363,83 @@ fn a_dimension_block_is_filed_only_when_its_count_is_right() {
     let short = block("R|0|X|S77|1|ICU|0|451523010124|1|1|3|GLU|98|mg/dL||");
     let refused = translate_with(Mode::Dimension, Dialect::default(), &short).unwrap_err();
     assert_eq!(refused.refusal.code, "astm.dimension_count");
+}
+
+#[test]
+fn a_dimension_marks_its_controls_by_sample_type_or_priority_and_pads_its_times_with_blanks() {
+    let block =
+        |content: &str| format!("\u{2}{}00\u{3}", content.replace('|', "\u{1c}")).into_bytes();
+    let read = |kind: &str, priority: &str, time: &str| {
+        let text = format!("R|0|LEVEL 1|QC1|{kind}||{priority}|{time}|1|1|1|GLU|98|mg/dL||");
+        let done = translate_with(Mode::Dimension, Dialect::default(), &block(&text)).unwrap();
+        reports(&done)[0].clone()
+    };
+    for (kind, priority, role) in [
+        ("1", "0", None),
+        ("4", "1", None),
+        ("W", "2", None),
+        ("5", "0", Some("Q")),
+        ("7", "0", Some("Q")),
+        ("9", "0", Some("Q")),
+        ("1", "3", Some("Q")),
+        ("2", "4", Some("Q")),
+    ] {
+        let report = read(kind, priority, "000012010124");
+        assert_eq!(
+            report["specimen"]["role"].as_str(),
+            role,
+            "type {kind}, priority {priority}"
+        );
+    }
+    for (time, at) in [
+        ("451523010124", Some("2024-01-01T23:15:45+05:30")),
+        ("4515 9 1 124", Some("2024-01-01T09:15:45+05:30")),
+        (" 5 423311223", Some("2023-12-31T23:04:05+05:30")),
+        ("4515230101", None),
+        ("451523019924", None),
+        ("", None),
+    ] {
+        let report = read("1", "0", time);
+        assert_eq!(report["results"][0]["observed_at"].as_str(), at, "{time:?}");
+    }
+}
+
+#[test]
+fn results_that_an_au_measured_again_are_results() {
+    for begin in ["D ", "d ", "DH", "dH"] {
+        let text = format!(
+            "\u{2}{begin}000801 0006{:>26}    E0     097   146.23        \u{3}",
+            "U1450"
+        );
+        let done = translate_with(Mode::Au, Dialect::default(), text.as_bytes()).unwrap();
+        let report = &reports(&done)[0];
+        assert_eq!(report["specimen"]["number"], "U1450", "{begin}");
+        assert_eq!(report["results"][0]["value"]["number"], "146.23");
+    }
+}
+
+#[test]
+fn the_number_on_a_tube_is_as_orders_have_it_in_every_form_of_result() {
+    let dialect = Dialect {
+        tube: TubeNumbers {
+            leading_zeros: LeadingZeros::Drop,
+            check_digits: 1,
+        },
+        ..Dialect::default()
+    };
+    let au = format!(
+        "\u{2}D 000801 0006{:>26}    E0     097   146.23        \u{3}",
+        "00047118"
+    );
+    let dimension =
+        "\u{2}R|0|X|00047118|1||0|451523010124|1|1|1|GLU|98|mg/dL||00\u{3}".replace('|', "\u{1c}");
+    let records = "H|\\^&\rP|1\rO|1|00047118||^^^GLU\rR|1|^^^GLU|98|mg/dL\rL|1|N\r";
+    for (mode, text) in [
+        (Mode::Au, au.as_str()),
+        (Mode::Dimension, dimension.as_str()),
+        (Mode::Bare, records),
+    ] {
+        let done = translate_with(mode, dialect.clone(), text.as_bytes()).unwrap();
+        assert_eq!(reports(&done)[0]["specimen"]["number"], "4711", "{mode:?}");
+    }
 }

@@ -160,7 +160,11 @@ impl<K: House> Connection<'_, K> {
         };
         let wanted = WorklistQuestion {
             channel: self.channel.clone(),
-            specimens: question.specimens.clone(),
+            specimens: question
+                .specimens
+                .iter()
+                .map(|said| self.settings.translate.tube.of(said).to_owned())
+                .collect(),
             limit: orders.most,
             untold: None,
             as_ordered: orders.as_ordered,
@@ -170,7 +174,13 @@ impl<K: House> Connection<'_, K> {
         loop {
             let asked = self.store.worklist(wanted.clone());
             match tokio::time::timeout_at(until.into(), asked).await {
-                Ok(Ok(worklist)) => return Ok(worklist),
+                Ok(Ok(mut worklist)) => {
+                    // under the numbers by which the instrument knows the tubes
+                    for (specimen, said) in worklist.specimens.iter_mut().zip(&question.specimens) {
+                        specimen.number.clone_from(said);
+                    }
+                    return Ok(worklist);
+                }
                 Ok(Err(error)) => last = error,
                 Err(_) => return Err(last),
             }

@@ -44,17 +44,11 @@ pub(super) fn is_version_2(version: &str) -> bool {
 /// Keys that need no knowledge of the message's type.
 pub(super) fn of_message(scope: &Scope<'_>) -> SearchKeys {
     let (code, trigger) = message_type(scope);
-    let order = scope
-        .segments()
-        .iter()
-        .find(|s| s.id() == "ORC" || s.id() == "OBR");
-    SearchKeys {
+    let mut keys = SearchKeys {
         patient_number: scope.first("PID").and_then(person::number),
         accession: scope
             .first("SPM")
             .and_then(|spm| short(spm.peek(2).component(1).subcomponent(1))),
-        order_number: order
-            .and_then(|s| short(s.peek(2).component(1)).or_else(|| short(s.peek(3).component(1)))),
         visit_number: visit_number(scope),
         bill_number: None,
         control_id: scope.header().and_then(|msh| short(msh.field(10))),
@@ -64,6 +58,35 @@ pub(super) fn of_message(scope: &Scope<'_>) -> SearchKeys {
             (code, trigger) => Some(clip(&format!("{code}^{trigger}"))),
         },
         ..SearchKeys::default()
+    };
+    about_orders(scope, &mut keys);
+    keys
+}
+
+/// Every order by its number: the placer's, or where there is none the filler's. An ORC and the OBR after it are one order.
+fn about_orders(scope: &Scope<'_>, keys: &mut SearchKeys) {
+    let mut placer = None;
+    let mut filler = None;
+    let mut after_orc = false;
+    for segment in scope.segments() {
+        let orc = match segment.id() {
+            "ORC" => true,
+            "OBR" => false,
+            _ => continue,
+        };
+        if orc || !after_orc {
+            about_order(keys, placer.take(), filler.take());
+        }
+        after_orc = orc;
+        placer = placer.or_else(|| short(segment.peek(2).component(1)));
+        filler = filler.or_else(|| short(segment.peek(3).component(1)));
+    }
+    about_order(keys, placer, filler);
+}
+
+fn about_order(keys: &mut SearchKeys, placer: Option<String>, filler: Option<String>) {
+    if let Some(number) = placer.or(filler) {
+        keys.about_order(&number);
     }
 }
 

@@ -100,29 +100,23 @@ pub(super) fn aggregate(
         .map_or_else(|| scope.channel.to_string(), |order| number("order", order))
 }
 
-/// Placer and filler number. ORC-2 and OBR-2 say the same where both are given; an OBR that shares the ORC of another
-/// speaks for itself.
+/// Placer and filler number. ORC-2 and OBR-2 say the same where both are given. An OBR that shares the ORC of another and has a number
+/// speaks for itself: the other's filler number beside its own placer number would be two orders in one.
 pub(super) fn numbers(scope: &Scope<'_>, group: &Group<'_, '_>) -> [Option<String>; 2] {
-    [2, 3].map(|n| {
-        let orc = group.orc.and_then(|s| {
-            scope.key(
-                if n == 2 { "ORC-2" } else { "ORC-3" },
-                s.field(n).component(1),
-            )
-        });
-        let obr = group.obr.and_then(|s| {
-            let number = scope.key(
-                if n == 2 { "OBR-2" } else { "OBR-3" },
-                s.field(n).component(1),
-            )?;
-            Some(of_step(scope, s, number))
-        });
-        if group.orc_shared {
-            obr.or(orc)
-        } else {
-            orc.or(obr)
-        }
-    })
+    let orc = |n, path| scope.key(path, group.orc?.field(n).component(1));
+    let obr = |n, path| {
+        let obr = group.obr?;
+        let number = scope.key(path, obr.field(n).component(1))?;
+        Some(of_step(scope, obr, number))
+    };
+    let of_orc = [orc(2, "ORC-2"), orc(3, "ORC-3")];
+    let of_obr = [obr(2, "OBR-2"), obr(3, "OBR-3")];
+    if group.orc_shared && of_obr.iter().any(Option::is_some) {
+        return of_obr;
+    }
+    let [placer, filler] = of_orc;
+    let [obr_placer, obr_filler] = of_obr;
+    [placer.or(obr_placer), filler.or(obr_filler)]
 }
 
 /// Where we gave the instrument a number for a step (LAW), the order's number in it.

@@ -20,7 +20,7 @@ pub(super) fn specimen(
         (None, Some(obr)) => of_obr(scope, obr),
         (None, None) => Specimen::default(),
     };
-    specimen.number = number(scope, tube, obr);
+    specimen.number = number(scope, tube, obr).map(|said| scope.settings.tube.of(&said).to_owned());
     if specimen == Specimen::default() {
         return None;
     }

@@ -212,6 +212,18 @@ fn an_unknown_code_or_unit_is_held_and_a_known_alternate_code_is_used() {
 }
 
 #[test]
+fn a_message_is_found_by_each_of_its_orders() {
+    let text = message(
+        "ORU^R01",
+        "PID|||12^^^H^MR\nORC|RE|P1|F1\nOBR|1|P1|F1|CBC^^L\nORC|RE\nOBR|2|P2||GLU^^L\n\
+         OBR|3||F3|TSH^^L\nORC|RE||F4\nOBR|4|P1||ESR^^L\nORC|RE|P5",
+    );
+    let done = translate(text.replace('\n', "\r").as_bytes()).unwrap();
+    assert_eq!(done.keys.order_number.as_deref(), Some("P1"));
+    assert_eq!(done.keys.more_orders, ["P2", "F3", "P5"]);
+}
+
+#[test]
 fn a_result_without_patient_is_held_and_goes_by_its_specimen() {
     let text = message(
         "OUL^R22",
@@ -538,6 +550,98 @@ fn every_obr_is_an_order_with_its_own_specimens() {
 }
 
 #[test]
+fn every_group_has_its_own_numbers_and_never_those_of_another() {
+    // (what stands behind PID, placer and filler number of each group)
+    type Numbers = [Option<&'static str>; 2];
+    let table: [(&str, &str, &[Numbers]); 9] = [
+        (
+            "two groups, all numbers",
+            "ORC|RE|P1|F1\nOBR|1|P1|F1|CBC\nOBX|1|NM|WBC||1\nORC|RE|P2|F2\nOBR|2|P2|F2|GLU\nOBX|1|NM|GLU||2",
+            &[[Some("P1"), Some("F1")], [Some("P2"), Some("F2")]],
+        ),
+        (
+            "the second has no ORC",
+            "ORC|RE|P1|F1\nOBR|1|P1|F1|CBC\nOBX|1|NM|WBC||1\nOBR|2|P2|F2|GLU\nOBX|1|NM|GLU||2",
+            &[[Some("P1"), Some("F1")], [Some("P2"), Some("F2")]],
+        ),
+        (
+            "the second has no ORC and a filler number alone",
+            "ORC|RE|P1|F1\nOBR|1|P1|F1|CBC\nOBX|1|NM|WBC||1\nOBR|2||F2|GLU\nOBX|1|NM|GLU||2",
+            &[[Some("P1"), Some("F1")], [None, Some("F2")]],
+        ),
+        (
+            "the second has no ORC and a placer number alone",
+            "ORC|RE|P1|F1\nOBR|1|||CBC\nOBX|1|NM|WBC||1\nOBR|2|P2||GLU\nOBX|1|NM|GLU||2",
+            &[[Some("P1"), Some("F1")], [Some("P2"), None]],
+        ),
+        (
+            "the first has no ORC",
+            "OBR|1||F1|CBC\nOBX|1|NM|WBC||1\nORC|RE|P2|F2\nOBR|2|||GLU\nOBX|1|NM|GLU||2",
+            &[[None, Some("F1")], [Some("P2"), Some("F2")]],
+        ),
+        (
+            "an own ORC with one number is completed by its own OBR",
+            "ORC|RE|P1|F1\nOBR|1|||CBC\nOBX|1|NM|WBC||1\nORC|RE|P2\nOBR|2||F2|GLU\nOBX|1|NM|GLU||2",
+            &[[Some("P1"), Some("F1")], [Some("P2"), Some("F2")]],
+        ),
+        (
+            "an own ORC without numbers leaves none of the first",
+            "ORC|RE|P1|F1\nOBR|1|||CBC\nOBX|1|NM|WBC||1\nORC|RE\nOBR|2||F2|GLU\nOBX|1|NM|GLU||2",
+            &[[Some("P1"), Some("F1")], [None, Some("F2")]],
+        ),
+        (
+            "three, the middle one with nothing but OBR-3",
+            "ORC|RE|P1|F1\nOBR|1|P1|F1|A\nOBX|1|NM|A||1\nOBR|2||F2|B\nOBX|1|NM|B||2\nORC|RE|P3|F3\nOBR|3|||C\nOBX|1|NM|C||3",
+            &[
+                [Some("P1"), Some("F1")],
+                [None, Some("F2")],
+                [Some("P3"), Some("F3")],
+            ],
+        ),
+        (
+            "one order of several tests, which have no numbers of their own",
+            "ORC|RE|P1|F1\nOBR|1|||A\nOBX|1|NM|A||1\nOBR|2|||B\nOBX|1|NM|B||2",
+            &[[Some("P1"), Some("F1")], [Some("P1"), Some("F1")]],
+        ),
+    ];
+    let numbers = |kind: &str, rest: &str| -> Vec<[Option<String>; 2]> {
+        events(&message(kind, &format!("PID|||12^^^H^MR\n{rest}")))
+            .iter()
+            .filter(|(name, _)| *name != "patients.patient.reported")
+            .map(|(_, body)| {
+                ["placer_number", "filler_number"].map(|n| body[n].as_str().map(str::to_owned))
+            })
+            .collect()
+    };
+    for (what, rest, expected) in table {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|group| group.map(|number| number.map(str::to_owned)))
+            .collect();
+        assert_eq!(numbers("ORU^R01", rest), expected, "results: {what}");
+        let orders: String = rest
+            .replace("|RE", "|NW")
+            .lines()
+            .filter(|line| !line.starts_with("OBX"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert_eq!(numbers("ORM^O01", &orders), expected, "orders: {what}");
+    }
+    // an ORC behind its OBR (OUL)
+    assert_eq!(
+        numbers(
+            "OUL^R22",
+            "SPM|1|T1||SER\nOBR|1|||A\nORC|RE|P1|F1\nOBX|1|NM|A||1\nOBR|2||F2|B\nOBX|1|NM|B||2\nOBR|3|||C\nORC|RE|P3\nOBX|1|NM|C||3"
+        ),
+        [
+            [Some("P1".into()), Some("F1".into())],
+            [None, Some("F2".to_owned())],
+            [Some("P3".into()), None],
+        ]
+    );
+}
+
+#[test]
 fn prior_results_in_an_order_are_not_ordered_again() {
     let text = message(
         "OML^O21",
@@ -550,6 +654,28 @@ fn prior_results_in_an_order_are_not_ordered_again() {
         .collect();
     assert_eq!(placers, ["A", "B"]);
     assert!(done.unmapped.contains(&"OBX".to_owned()));
+}
+
+#[test]
+fn zeros_and_check_digits_are_no_part_of_the_number_where_the_channel_says_so() {
+    let text = message(
+        "ORU^R01",
+        "PID|||1\nSPM|1|00047118||SER\nOBR|1|||GLU\nOBX|1|NM|GLU||98",
+    );
+    let number = |settings: TranslatorSettings| {
+        let done = translate_with(settings, text.replace('\n', "\r").as_bytes()).unwrap();
+        let report = bodies(&done).pop().unwrap().1;
+        report["specimen"]["number"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(number(TranslatorSettings::default()), "00047118");
+    let tube = toml::from_str("leading_zeros = \"drop\"\ncheck_digits = 1").unwrap();
+    assert_eq!(
+        number(TranslatorSettings {
+            tube,
+            ..TranslatorSettings::default()
+        }),
+        "4711"
+    );
 }
 
 #[test]

@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hub_core::Received;
-use schemas::ChannelId;
-use time::OffsetDateTime;
+use schemas::rosters::{RosterAnswer, RosterQuestion};
+use time::{OffsetDateTime, UtcOffset};
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::House;
-use crate::link::{Conversation, Ending, Note, Output, Unit};
-use crate::settings::Poct1aSettings;
+use super::Site;
+use crate::link::{Conversation, Ending, List, Note, Output, Unit, Wanted};
 
 /// Bytes read at once.
 const READ: usize = 8 * 1024;
@@ -21,18 +20,16 @@ const READ: usize = 8 * 1024;
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// After the connection ended, what was received is offered to the store for this long.
 const LAST_STORES: Duration = Duration::from_secs(60);
+/// A list that could not be looked up is tried again after this, so many times in all: the hub may just be starting.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
+const ASKS: u32 = 3;
 /// After our last word the device gets this long to hang up: a socket that is closed with bytes unread takes our last
 /// answer away from the device.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// One channel's place: what all its connections share.
-pub struct Site {
-    pub channel: ChannelId,
-    pub settings: Poct1aSettings,
-    pub house: Arc<dyn House>,
-}
-
 type Storing<'s> = std::pin::Pin<Box<dyn Future<Output = (u64, Result<(), String>)> + Send + 's>>;
+type Answer = (u64, OffsetDateTime, Result<RosterAnswer, String>);
+type Asking<'s> = std::pin::Pin<Box<dyn Future<Output = Answer> + Send + 's>>;
 
 /// Serves a connection until the device leaves, the conversation is over, or `stop` is cancelled. `peer` names it in the
 /// ledger.
@@ -42,11 +39,13 @@ where
 {
     let (input, output) = tokio::io::split(stream);
     let mut connection = Connection {
-        conversation: Conversation::new(&site.settings, Instant::now()),
+        conversation: Conversation::new(&site.settings, Instant::now())
+            .with_given(Arc::clone(&site.given)),
         output,
         peer,
         site,
         storing: None,
+        asking: None,
         deaf: false,
         stuck: false,
         over: false,
@@ -74,12 +73,25 @@ async fn stored(storing: &mut Option<Storing<'_>>) -> (u64, Result<(), String>) 
     }
 }
 
+/// The hub's answer, when it was asked something.
+async fn answered(asking: &mut Option<Asking<'_>>) -> Answer {
+    match asking {
+        Some(work) => {
+            let answer = work.await;
+            *asking = None;
+            answer
+        }
+        None => std::future::pending().await,
+    }
+}
+
 struct Connection<'s, S> {
     conversation: Conversation,
     output: WriteHalf<S>,
     peer: &'s str,
     site: &'s Site,
     storing: Option<Storing<'s>>,
+    asking: Option<Asking<'s>>,
     /// The device has hung up; what it sent before may still be read.
     deaf: bool,
     /// The device takes no bytes and does not hang up.
@@ -110,6 +122,9 @@ impl<'s, S: AsyncRead + AsyncWrite + Send + 'static> Connection<'s, S> {
                     Ok(0) | Err(_) => return None,
                     Ok(count) => self.conversation.push(Instant::now(), &buffer[..count]),
                 },
+                (ticket, at, answer) = answered(&mut self.asking) => {
+                    self.conversation.roster(Instant::now(), ticket, at, answer);
+                }
                 () = until(deadline) => self.conversation.tick(Instant::now()),
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
@@ -131,6 +146,8 @@ impl<'s, S: AsyncRead + AsyncWrite + Send + 'static> Connection<'s, S> {
                     self.count("hub_poct1a_said_total", kind);
                 }
                 Output::Store(unit) => self.store(unit),
+                Output::Ask { ticket, wanted } => self.ask(ticket, wanted),
+                Output::Without { list, reason } => self.without(list, reason.as_deref()),
                 Output::Note(note) => self.note(note),
                 Output::Close(ending) => {
                     self.over = true;
@@ -172,8 +189,38 @@ impl<'s, S: AsyncRead + AsyncWrite + Send + 'static> Connection<'s, S> {
             Note::Refused(step) => {
                 tracing::warn!(%channel, %peer, ?step, "the device did not do what it was told");
             }
+            Note::Given(list, entries) => {
+                tracing::info!(%channel, %peer, list = list.as_str(), entries, "the device took its list");
+            }
             Note::Unknown => tracing::info!(%channel, %peer, "a message of no known type is kept"),
             _ => tracing::debug!(%channel, %peer, what = note.as_str(), "odd in the conversation"),
+        }
+    }
+
+    fn ask(&mut self, ticket: u64, wanted: Wanted) {
+        let site = self.site;
+        let at = OffsetDateTime::now_utc();
+        let question = question(site, wanted, at);
+        self.asking = Some(Box::pin(async move {
+            let mut tries = 1;
+            loop {
+                let answer = site.house.roster(question.clone()).await;
+                if answer.is_ok() || tries >= ASKS {
+                    return (ticket, at, answer);
+                }
+                tries += 1;
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        }));
+    }
+
+    fn without(&self, list: List, reason: Option<&str>) {
+        let device = self.conversation.device().unwrap_or(self.peer);
+        let news = self.site.missing.say(device, list, reason);
+        let Some(reason) = reason else { return };
+        self.count("hub_poct1a_lists_not_given_total", list.as_str());
+        if news {
+            tracing::warn!(channel = %self.site.channel, peer = %self.peer, %device, list = list.as_str(), reason, "a device is not given its list; it keeps the one that it has");
         }
     }
 
@@ -248,6 +295,28 @@ impl<'s, S: AsyncRead + AsyncWrite + Send + 'static> Connection<'s, S> {
         if let Some(input) = input {
             linger(self.output, input).await;
         }
+    }
+}
+
+/// What the machine wants, as the hub is asked it. A certification ends with a day of the device's place.
+fn question(site: &Site, wanted: Wanted, at: OffsetDateTime) -> RosterQuestion {
+    let channel = site.channel.clone();
+    match wanted {
+        Wanted::Operators => {
+            let seconds = i32::from(site.settings.dialect.default_zone_minutes) * 60;
+            let zone = UtcOffset::from_whole_seconds(seconds).unwrap_or(UtcOffset::UTC);
+            RosterQuestion::Operators {
+                channel,
+                on: at.to_offset(zone).date().to_string(),
+            }
+        }
+        Wanted::Patients { ward, facility } => RosterQuestion::Patients {
+            channel,
+            ward,
+            facility,
+            limit: site.settings.lists.most_patients,
+        },
+        Wanted::Person { number } => RosterQuestion::Person { channel, number },
     }
 }
 

@@ -49,16 +49,19 @@ impl Conversation {
                         self.note(Note::Restarted);
                     }
                     self.plan.clear();
+                    self.lists.begin();
                     self.turn_to(now, Phase::Status);
                 }
             }
             "DST.R01" => {
                 self.ack(id, ack);
                 if stored && matches!(self.phase, Phase::Hello | Phase::Status) {
+                    let lists = self.lists_of(now, &document.root);
                     self.plan = plan::after_status(
                         &self.settings.conversation,
                         &self.device,
                         &document.root,
+                        lists,
                     );
                     self.next_step(now);
                 }
@@ -89,8 +92,7 @@ impl Conversation {
                 }
                 self.escaped(now);
             }
-            // what devices ask of us (patients, operators) is not known here: never "there is none"
-            "REQ.R01" => self.escape(id, "requests are not answered here"),
+            "REQ.R01" => self.asked(id, &document.root, stored),
             _ => {
                 self.note(Note::Unknown);
                 match self.settings.conversation.unknown {
@@ -114,6 +116,9 @@ impl Conversation {
         let of = said(["ACK.ack_control_id", "ACK.control_id"]);
         let accepted = said(["ACK.type_cd", "ACK.type_id"])
             .is_none_or(|kind| kind.trim().eq_ignore_ascii_case("AA"));
+        if self.lists.heard(of.as_deref()) {
+            return;
+        }
         match self.phase {
             Phase::Told { step, control_id } if names(of.as_deref(), control_id) => {
                 if accepted {
@@ -132,13 +137,18 @@ impl Conversation {
         match self.phase {
             Phase::Told { step, .. } | Phase::Topic(step) => self.refused(now, step),
             Phase::Ending => self.close(Ending::Ended),
-            Phase::Hello | Phase::Status | Phase::Continuous | Phase::Closed => {}
+            Phase::Hello | Phase::Status | Phase::Asking(_) | Phase::Continuous | Phase::Closed => {
+            }
         }
     }
 
     fn done(&mut self, now: Instant, step: Step) {
         match step {
-            Step::Continuous | Step::KeepAlive => self.turn_to(now, Phase::Continuous),
+            Step::Continuous | Step::KeepAlive | Step::Resume => {
+                self.turn_to(now, Phase::Continuous);
+            }
+            Step::List(list) => self.next_of_list(now, list),
+            Step::EndOfList(list) => self.list_given(now, list),
             Step::Observations | Step::Events | Step::SetTime | Step::End => self.next_step(now),
         }
     }
@@ -147,32 +157,45 @@ impl Conversation {
         self.note(Note::Refused(step));
         match step {
             // whoever answers is alive
-            Step::KeepAlive => self.turn_to(now, Phase::Continuous),
+            Step::KeepAlive | Step::Resume => self.turn_to(now, Phase::Continuous),
             Step::Continuous => self.tell(now, Step::End),
+            Step::List(list) | Step::EndOfList(list) => {
+                self.list_refused(now, list);
+                self.next_step(now);
+            }
             Step::Observations | Step::Events | Step::SetTime | Step::End => self.next_step(now),
         }
     }
 
-    fn next_step(&mut self, now: Instant) {
+    pub(super) fn next_step(&mut self, now: Instant) {
         let step = self.plan.pop_front().unwrap_or(Step::End);
         self.tell(now, step);
     }
 
     pub(super) fn tell(&mut self, now: Instant, step: Step) {
-        let control_id = self.say(step.message());
+        let message = match step {
+            Step::Observations => Message::Request("ROBS"),
+            Step::Events => Message::Request("RDEV"),
+            Step::SetTime => Message::SetTime,
+            Step::Continuous => Message::StartContinuous,
+            Step::KeepAlive => Message::KeepAlive,
+            Step::End => Message::End,
+            Step::List(list) => return self.look_up(now, list),
+            Step::EndOfList(list) => return self.end_list(now, list),
+            Step::Resume => return self.resume(now),
+        };
+        let control_id = self.say(message);
         self.turn_to(
             now,
             match step {
                 Step::Observations | Step::Events => Phase::Topic(step),
-                Step::SetTime | Step::Continuous | Step::KeepAlive => {
-                    Phase::Told { step, control_id }
-                }
                 Step::End => Phase::Ending,
+                _ => Phase::Told { step, control_id },
             },
         );
     }
 
-    fn turn_to(&mut self, now: Instant, phase: Phase) {
+    pub(super) fn turn_to(&mut self, now: Instant, phase: Phase) {
         if self.phase != Phase::Closed {
             self.phase = phase;
         }
@@ -186,14 +209,15 @@ impl Conversation {
         });
     }
 
-    fn escape(&mut self, of: Option<String>, note: &'static str) {
+    pub(super) fn escape(&mut self, of: Option<String>, note: &'static str) {
         self.say(Message::Escape {
             of: of.unwrap_or_default(),
             note,
         });
     }
 
-    fn say(&mut self, message: Message) -> u32 {
+    pub(super) fn say(&mut self, message: Message) -> u32 {
+        self.lists.quiet = None;
         self.said = self.said % 999_999 + 1;
         let wrapped = match self.settings.link.framing {
             Framing::Auto => self.wrapped,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::lists::{List, Wanted};
 use super::plan::Step;
 use super::say::Say;
 
@@ -15,6 +16,16 @@ pub enum Output {
     },
     /// Keep this, and tell [`Conversation::settle`].
     Store(Unit),
+    /// Ask the hub, and tell [`Conversation::roster`].
+    Ask {
+        ticket: u64,
+        wanted: Wanted,
+    },
+    /// A list that the device was to have and has not, or (without a reason) has again.
+    Without {
+        list: List,
+        reason: Option<String>,
+    },
     Note(Note),
     /// The connection is over.
     Close(Ending),
@@ -45,6 +56,8 @@ pub enum Note {
     LateAnswer,
     /// The device did not do what it was told.
     Refused(Step),
+    /// The device took a list, of so many.
+    Given(List, usize),
     /// A message of no known type.
     Unknown,
     /// A document could not be stored; the device is asked to send it again.
@@ -76,6 +89,7 @@ impl Note {
             Self::Restarted => "restarted",
             Self::LateAnswer => "late_answer",
             Self::Refused(_) => "refused",
+            Self::Given(..) => "list_given",
             Self::Unknown => "unknown",
             Self::NotStored => "not_stored",
             Self::Gone => "gone",

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::device::Device;
-use super::say::Message;
+use super::lists::List;
 use crate::document::Element;
 use crate::settings::{ConversationSettings, Mode};
 
@@ -16,6 +16,12 @@ pub enum Step {
     Events,
     /// DTV.R02 SET_TIME.
     SetTime,
+    /// OPL or PTL, each of its messages.
+    List(List),
+    /// EOT.R01 after them.
+    EndOfList(List),
+    /// Nothing is said: the device, which is in continuous mode, speaks when it has something.
+    Resume,
     /// DTV.R01 START_CONTINUOUS.
     Continuous,
     /// KPA.R01.
@@ -24,24 +30,12 @@ pub enum Step {
     End,
 }
 
-impl Step {
-    pub(super) fn message(self) -> Message {
-        match self {
-            Self::Observations => Message::Request("ROBS"),
-            Self::Events => Message::Request("RDEV"),
-            Self::SetTime => Message::SetTime,
-            Self::Continuous => Message::StartContinuous,
-            Self::KeepAlive => Message::KeepAlive,
-            Self::End => Message::End,
-        }
-    }
-}
-
 /// The results come first: their times are those of the clock that was.
 pub(super) fn after_status(
     settings: &ConversationSettings,
     device: &Device,
     status: &Element,
+    lists: impl IntoIterator<Item = List>,
 ) -> VecDeque<Step> {
     let count = |name: &str| -> Option<u64> {
         let said = status.child("DST")?.said(name)?;
@@ -57,6 +51,7 @@ pub(super) fn after_status(
     if settings.set_time {
         plan.push_back(Step::SetTime);
     }
+    plan.extend(lists.into_iter().map(Step::List));
     let continuous = match settings.mode {
         Mode::Continuous => true,
         Mode::Basic => false,

@@ -38,6 +38,10 @@ pub enum Message {
     SetTime,
     /// DTV.R01
     StartContinuous,
+    /// OPL.R01, OPL.R02, PTL.R01, PTL.R02: what stands behind the header, as XML.
+    List { kind: &'static str, body: String },
+    /// EOT.R01 after a list that is as of then.
+    EndOfTopic { topic: String, at: OffsetDateTime },
     /// KPA.R01
     KeepAlive,
     /// END.R01
@@ -54,6 +58,8 @@ impl Message {
             Self::Request(_) => "REQ.R01",
             Self::SetTime => "DTV.R02",
             Self::StartContinuous => "DTV.R01",
+            Self::List { kind, .. } => kind,
+            Self::EndOfTopic { .. } => "EOT.R01",
             Self::KeepAlive => "KPA.R01",
             Self::End => "END.R01",
         }
@@ -109,6 +115,15 @@ impl Say {
             }
             Message::StartContinuous => {
                 text.push_str("<DTV><DTV.command_cd V=\"START_CONTINUOUS\"/></DTV>");
+            }
+            Message::List { body, .. } => text.push_str(body),
+            Message::EndOfTopic { topic, at } => {
+                let _ = write!(
+                    text,
+                    "<EOT><EOT.topic_cd V=\"{}\"/><EOT.update_dttm V=\"{}\"/></EOT>",
+                    escape(topic.as_str()),
+                    stamp(settings, *at)
+                );
             }
             Message::KeepAlive => {}
             Message::End => text.push_str("<TRM><TRM.reason_cd V=\"NRM\"/></TRM>"),

@@ -2,8 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use adapter_poct1a::link::{Ack, Conversation, Message, Note, Output, Unit};
+use adapter_poct1a::link::{Ack, Conversation, List, Message, Note, Output, Unit, Wanted};
 use adapter_poct1a::settings::{Framing, Mode, Poct1aSettings, Unknown};
+
+use schemas::rosters::RosterAnswer;
+use time::OffsetDateTime;
+use time::macros::datetime;
 
 use crate::messages::{ack, end_of_topic, escape, fixture, hello, message, observation, status};
 
@@ -16,6 +20,14 @@ pub(crate) struct Bench {
     pub(crate) units: Vec<Unit>,
     pub(crate) notes: Vec<Note>,
     pub(crate) wrapped: Vec<bool>,
+    /// What the hub answers to a question; questions wait for it when none.
+    pub(crate) roster: Option<Result<RosterAnswer, String>>,
+    pub(crate) asked: Vec<(u64, Wanted)>,
+    /// Lists as they were said: message and what stands behind its header.
+    pub(crate) lists: Vec<(&'static str, String)>,
+    pub(crate) missing: Vec<(List, Option<String>)>,
+    /// Of the last question.
+    pub(crate) as_of: OffsetDateTime,
 }
 
 impl Bench {
@@ -31,7 +43,19 @@ impl Bench {
             units: Vec::new(),
             notes: Vec::new(),
             wrapped: Vec::new(),
+            roster: None,
+            asked: Vec::new(),
+            lists: Vec::new(),
+            missing: Vec::new(),
+            as_of: datetime!(2026-01-15 06:30:00.25 UTC),
         }
+    }
+
+    /// The hub answers what it was asked last.
+    pub(crate) fn answer(&mut self, answer: Result<RosterAnswer, String>) -> String {
+        let (ticket, _) = self.asked.last().expect("something was asked").clone();
+        self.line.roster(self.now, ticket, self.as_of, answer);
+        self.heard()
     }
 
     /// The device says something; what is said in return, joined.
@@ -75,6 +99,13 @@ impl Bench {
                         ),
                         Message::Escape { of, .. } => format!("ESC {of}"),
                         Message::Request(what) => (*what).to_owned(),
+                        Message::List { kind, body } => {
+                            self.lists.push((kind, body.clone()));
+                            format!("{kind}#{}", say.control_id)
+                        }
+                        Message::EndOfTopic { topic, .. } => {
+                            format!("EOT {topic}#{}", say.control_id)
+                        }
                         other => format!("{}#{}", other.kind(), say.control_id),
                     });
                 }
@@ -85,6 +116,13 @@ impl Bench {
                         self.line.settle(self.now, ticket, stored);
                     }
                 }
+                Output::Ask { ticket, wanted } => {
+                    self.asked.push((ticket, wanted));
+                    if let Some(answer) = self.roster.clone() {
+                        self.line.roster(self.now, ticket, self.as_of, answer);
+                    }
+                }
+                Output::Without { list, reason } => self.missing.push((list, reason)),
                 Output::Note(note) => self.notes.push(note),
                 Output::Close(ending) => said.push(format!("close {}", ending.as_str())),
             }
@@ -357,7 +395,7 @@ fn answers_are_framed_as_the_device_frames() {
 #[test]
 fn our_messages_are_written_as_the_standard_and_the_settings_say() {
     let mut settings = Poct1aSettings::listening(([127, 0, 0, 1], 1).into());
-    let now = time::OffsetDateTime::from_unix_timestamp(1_768_458_840).unwrap();
+    let now = OffsetDateTime::from_unix_timestamp(1_768_458_840).unwrap();
     let text = |settings: &Poct1aSettings, message: Message, wrapped: bool| {
         let say = adapter_poct1a::link::Say {
             control_id: 7,

@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapter_poct1a::edge::{House, Site, attend};
-use adapter_poct1a::settings::Poct1aSettings;
+use adapter_poct1a::settings::{Give, Poct1aSettings};
 use adapter_poct1a::split::{Piece, Splitter};
 use async_trait::async_trait;
 use hub_core::Received;
 use schemas::ChannelId;
+use schemas::rosters::{RosterAnswer, RosterOperator, RosterQuestion};
+use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -24,6 +26,9 @@ struct Hub {
     /// One permit a write; tests give them.
     disk: Semaphore,
     refusals: Mutex<usize>,
+    questions: Mutex<Vec<RosterQuestion>>,
+    /// The last of them again and again.
+    rosters: Mutex<Vec<Result<RosterAnswer, String>>>,
     stored: watch::Sender<Vec<Received>>,
 }
 
@@ -32,6 +37,8 @@ impl Hub {
         Arc::new(Self {
             disk: Semaphore::new(writes),
             refusals: Mutex::new(0),
+            questions: Mutex::default(),
+            rosters: Mutex::default(),
             stored: watch::Sender::new(Vec::new()),
         })
     }
@@ -61,6 +68,16 @@ impl House for Hub {
         self.stored.send_modify(|all| all.push(received));
         Ok(())
     }
+
+    async fn roster(&self, question: RosterQuestion) -> Result<RosterAnswer, String> {
+        self.questions.lock().unwrap().push(question);
+        let mut answers = self.rosters.lock().unwrap();
+        match answers.len() {
+            0 => Err("nobody knows".to_owned()),
+            1 => answers[0].clone(),
+            _ => answers.remove(0),
+        }
+    }
 }
 
 struct Port {
@@ -76,11 +93,11 @@ impl Port {
         set(&mut settings);
         Self {
             listener,
-            site: Arc::new(Site {
-                channel: ChannelId::new("ward").unwrap(),
+            site: Arc::new(Site::new(
+                ChannelId::new("ward").unwrap(),
                 settings,
-                house: Arc::<Hub>::clone(hub),
-            }),
+                Arc::<Hub>::clone(hub),
+            )),
             stop: CancellationToken::new(),
         }
     }
@@ -370,4 +387,62 @@ async fn many_devices_work_beside_each_other() {
         done.unwrap();
     }
     assert_eq!(hub.stored(440).await.len(), 440);
+}
+
+#[tokio::test]
+async fn a_device_is_given_its_operators_and_the_channel_says_which_list_it_lacks() {
+    let hub = Hub::new(100);
+    // the hub is just starting: the second try succeeds
+    *hub.rosters.lock().unwrap() = vec![
+        Err("nobody answers".to_owned()),
+        Ok(RosterAnswer::Operators {
+            operators: vec![RosterOperator {
+                id: "N-2201".into(),
+                name: Some("Sharma, \"Asha\" <ICU>".into()),
+                level: "1".into(),
+                methods: vec!["ALL".into()],
+                until: None,
+            }],
+        }),
+    ];
+    let port = Port::new(&hub, |s| {
+        s.lists.operators = Give::Always;
+        s.lists.patients = Give::Supported;
+        s.lists.ward = Some("ICU".into());
+        s.dialect.default_zone_minutes = 14 * 60;
+    })
+    .await;
+    let mut device = port.connect().await;
+    device.acknowledged(hello("1", &[]), "1").await;
+    device.acknowledged(status("2", "0", "0"), "2").await;
+    device
+        .expect(&[
+            "<OPL.R01><HDR>",
+            "<OPR.operator_id V=\"N-2201\"/><OPR.name V=\"Sharma, &quot;Asha&quot; &lt;ICU&gt;\"/>",
+            "<ACC><ACC.method_cd V=\"ALL\"/><ACC.permission_level_cd V=\"1\"/></ACC></OPR></OPL.R01>",
+        ])
+        .await;
+    // its hello lists no topics at all
+    let missing = port.site.missing().unwrap();
+    assert_eq!(
+        missing,
+        "EXAMPLE GP 7 has no patient list: its hello does not list the topic PT_LST"
+    );
+    device.say(ack("3", "3")).await;
+    device
+        .expect(&[
+            "<EOT.R01>",
+            "<EOT.topic_cd V=\"OPL\"/><EOT.update_dttm V=\"20",
+        ])
+        .await;
+    device.say(ack("4", "4")).await;
+    device.expect(&["<END.R01>"]).await;
+    device.gone().await;
+    let asked = hub.questions.lock().unwrap().clone();
+    assert_eq!(asked.len(), 2, "once more after the error: {asked:?}");
+    let RosterQuestion::Operators { on, .. } = &asked[0] else {
+        panic!("{asked:?}");
+    };
+    let there = OffsetDateTime::now_utc() + time::Duration::hours(14);
+    assert_eq!(*on, there.date().to_string(), "the day of the device");
 }

@@ -52,6 +52,7 @@ const PIECES: &[&[u8]] = &[
     b"<ESC.R01/>",
     b"<KPA.R01/>",
     b"<REQ.R01/>",
+    b"<REQ.R01><REQ><REQ.request_cd V=\"RPAT\"/><PT><PT.patient_id V=\"T1\"/></PT></REQ></REQ.R01>",
     b"<X.Y/>",
     b"<ACK.R01><ACK><ACK.type_id V=\"AE\"/><ACK.control_id V=\"3\"/></ACK></ACK.R01>",
     b"<HDR><HDR.control_id V=\"1\"/><HDR.creation_dttm V=\"2026-01-15T12:00:00-00:00\"/></HDR>",

@@ -191,6 +191,8 @@ permissions! {
     ResultsAmend = "results:amend",
     /// Say that an incident is looked after.
     IncidentsAcknowledge = "incidents:acknowledge",
+    /// Look up codes: ICD-10, ICD-10-CM, LOINC.
+    CodesRead = "codes:read",
 }
 
 /// Stands for every permission, present and to come.
@@ -198,7 +200,7 @@ pub(crate) const ALL: &str = "*";
 
 /// What is read under these tells nothing of a patient. Whatever is read under any other permission leaves a row in the audit
 /// trail, also under one that comes later: it has to be put here to be left out.
-const OF_NOBODY: [&str; 10] = [
+const OF_NOBODY: [&str; 11] = [
     "channels:read",
     "commands:read",
     "audit:read",
@@ -209,6 +211,7 @@ const OF_NOBODY: [&str; 10] = [
     "tenants:read",
     "facilities:read",
     "schedules:read",
+    "codes:read",
 ];
 
 /// True when what is read under it is about patients: whatever a GET shows, and what a search by POST does.

@@ -6,7 +6,7 @@
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use hub_fhir::{Bundle, BundleKind, Entry, MEDIA_TYPE};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -15,6 +15,7 @@ use tower::ServiceExt as _;
 use super::call::{self, Call};
 use super::{answer, refusal};
 use crate::auth::permission::SignedIn;
+use crate::caller;
 use crate::problem::Problem;
 use crate::state::ApiState;
 
@@ -34,7 +35,7 @@ pub(crate) async fn run(
     request: Request,
 ) -> Result<Response, Problem> {
     let (mut call, body) = Call::begin(request).await?;
-    SignedIn::from_request_parts(&mut call.parts, &state).await?;
+    let SignedIn(who) = SignedIn::from_request_parts(&mut call.parts, &state).await?;
     let json = call::json(body).await?;
     if json["resourceType"] != "Bundle" {
         return Err(Problem::invalid("resourceType", "must be Bundle"));
@@ -68,7 +69,15 @@ pub(crate) async fn run(
     }
     let mut answers = Vec::with_capacity(asked.len());
     for (index, one) in asked.into_iter().enumerate() {
-        let response = ask(&state, &call, one).await?;
+        // the bundle was counted when it came: that is its first entry
+        let counted = match index {
+            0 => Ok(()),
+            _ => caller::one_more(&state, &who).map(drop),
+        };
+        let response = match counted {
+            Ok(()) => ask(&state, &call, one).await?,
+            Err(refused) => refused.problem().into_response(),
+        };
         let fine = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
         if is_transaction && !fine {
             // nothing was done: reads change nothing, and a write stands alone
@@ -198,7 +207,7 @@ async fn ask(state: &ApiState, call: &Call, one: Asked) -> Result<Response, Prob
             .map_err(|_| Problem::invalid("Bundle.entry.request", "a condition can't be read"))?;
         headers.insert(name, value);
     }
-    let router = super::resources()
+    let router = super::resources(super::BATCH_BYTES)
         .method_not_allowed_fallback(crate::observe::wrong_method)
         .fallback(super::unknown_kind)
         .with_state(state.clone());

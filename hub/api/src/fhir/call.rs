@@ -9,13 +9,23 @@ use serde_json::Value;
 
 use crate::auth::identity::Identity;
 use crate::auth::permission::{
-    AuditRead, Can, CanSomewhere, EncountersRead, OrdersPlace, OrdersRead, PatientsRead,
-    ResultsRead, UsersRead, VitalsRead,
+    AllergiesWrite, AppointmentsBook, AppointmentsRead, AuditRead, Can, CanSomewhere, ChartsRead,
+    ConditionsWrite, DocumentsWrite, EncountersRead, OrdersPlace, OrdersRead, PatientsRead,
+    PatientsWrite, PrescriptionsWrite, ResultsRead, UsersRead, VitalsRead,
 };
 use crate::extract::unreadable;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::trace::Trace;
+
+/// The proof that a permission asks for, as whoever has it.
+macro_rules! who {
+    ($call:ident, $state:ident, $proof:ident<$permission:ident>) => {
+        $proof::<$permission>::from_request_parts(&mut $call.parts, $state)
+            .await
+            .map(|can| can.who)
+    };
+}
 
 /// A request whose form of answer is agreed on.
 pub(crate) struct Call {
@@ -57,41 +67,48 @@ impl Call {
         state: &ApiState,
         kind: Kind,
     ) -> Result<Identity, Problem> {
-        let parts = &mut self.parts;
-        macro_rules! who {
-            ($proof:ident<$permission:ident>) => {
-                $proof::<$permission>::from_request_parts(parts, state)
-                    .await
-                    .map(|can| can.who)
-            };
-        }
         match kind {
             Kind::Patient | Kind::Organization | Kind::Provenance => {
-                who!(CanSomewhere<PatientsRead>)
+                who!(self, state, CanSomewhere<PatientsRead>)
             }
-            Kind::Encounter | Kind::Location => who!(CanSomewhere<EncountersRead>),
-            Kind::ServiceRequest | Kind::Specimen => who!(CanSomewhere<OrdersRead>),
-            Kind::DiagnosticReport => who!(CanSomewhere<ResultsRead>),
-            Kind::Observation => match who!(CanSomewhere<ResultsRead>) {
+            Kind::Encounter | Kind::Location => who!(self, state, CanSomewhere<EncountersRead>),
+            Kind::ServiceRequest | Kind::Specimen => who!(self, state, CanSomewhere<OrdersRead>),
+            Kind::DiagnosticReport => who!(self, state, CanSomewhere<ResultsRead>),
+            Kind::Observation => match who!(self, state, CanSomewhere<ResultsRead>) {
                 Err(problem) if problem.code == "auth.permission" => {
-                    who!(CanSomewhere<VitalsRead>).map_err(|_| problem)
+                    who!(self, state, CanSomewhere<VitalsRead>).map_err(|_| problem)
                 }
                 other => other,
             },
-            Kind::Practitioner => who!(Can<UsersRead>),
-            Kind::AuditEvent => who!(Can<AuditRead>),
-            _ => Err(Problem::unknown(
-                "fhir.unknown_type",
-                "this type is not served",
-            )),
+            Kind::Condition
+            | Kind::AllergyIntolerance
+            | Kind::MedicationRequest
+            | Kind::DocumentReference => who!(self, state, CanSomewhere<ChartsRead>),
+            Kind::Appointment => who!(self, state, CanSomewhere<AppointmentsRead>),
+            Kind::Practitioner => who!(self, state, Can<UsersRead>),
+            Kind::AuditEvent => who!(self, state, Can<AuditRead>),
         }
     }
 
-    /// Who asks, once it is clear that he may place orders somewhere.
-    pub(crate) async fn enter_to_order(&mut self, state: &ApiState) -> Result<Identity, Problem> {
-        CanSomewhere::<OrdersPlace>::from_request_parts(&mut self.parts, state)
-            .await
-            .map(|can| can.who)
+    /// Who asks, once it is clear that he may write resources of this type somewhere.
+    pub(crate) async fn enter_to_write(
+        &mut self,
+        state: &ApiState,
+        kind: Kind,
+    ) -> Result<Identity, Problem> {
+        match kind {
+            Kind::Patient => who!(self, state, Can<PatientsWrite>),
+            Kind::ServiceRequest => who!(self, state, CanSomewhere<OrdersPlace>),
+            Kind::Condition => who!(self, state, CanSomewhere<ConditionsWrite>),
+            Kind::AllergyIntolerance => who!(self, state, CanSomewhere<AllergiesWrite>),
+            Kind::MedicationRequest => who!(self, state, CanSomewhere<PrescriptionsWrite>),
+            Kind::Appointment => who!(self, state, CanSomewhere<AppointmentsBook>),
+            Kind::DocumentReference => who!(self, state, CanSomewhere<DocumentsWrite>),
+            _ => Err(Problem::unknown(
+                "fhir.unknown_type",
+                "this type is not written here",
+            )),
+        }
     }
 
     /// True when the header `Prefer` asks for it.

@@ -266,6 +266,11 @@ fn shows_nothing(who: &Identity, kind: Kind) -> bool {
         Kind::ServiceRequest | Kind::Specimen => &["orders:read"],
         Kind::DiagnosticReport => &["results:read"],
         Kind::Observation => &["results:read", "vitals:read"],
+        Kind::Condition
+        | Kind::AllergyIntolerance
+        | Kind::MedicationRequest
+        | Kind::DocumentReference => &["charts:read"],
+        Kind::Appointment => &["appointments:read"],
         _ => return true,
     };
     permissions

@@ -12,6 +12,7 @@ use super::doors::Doors;
 use super::fits::{found, target};
 use super::source::{self, Found, Ground};
 use super::table::wired;
+use crate::auth::clinic;
 use crate::auth::identity::{Identity, Reach};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -48,7 +49,17 @@ impl Visit<'_> {
         doors: &mut Doors,
         found: &Found,
     ) -> Result<(), Problem> {
-        if found.of_chart {
+        // as in REST: a desk sees who is booked there
+        let works_there = found.clinic.as_ref().is_some_and(|at| {
+            clinic::places(self.who, found.permission).is_some()
+                && clinic::is_own(
+                    self.who,
+                    found.permission,
+                    at.facility.as_deref(),
+                    at.department.as_deref(),
+                )
+        });
+        if found.of_chart && !works_there {
             return doors
                 .open(
                     self.state,

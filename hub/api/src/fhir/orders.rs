@@ -1,10 +1,10 @@
 //! ServiceRequest: created, it places an order; updated, it revokes one. Both are commands, as in REST.
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use hub_core::Tx;
-use hub_fhir::{Kind, OrderRequest, Outcome, Resource, Severity, Subject, Tube, read_order};
+use hub_fhir::{Kind, OrderRequest, Resource, Subject, Tube, read_order};
 use schemas::IdentifierKey;
 use schemas::care::Specimen;
 use schemas::commands::{CancelOrder, PlaceOrder};
@@ -14,11 +14,11 @@ use uuid::Uuid;
 use worker_clinical::queries as clinical;
 use worker_patient::queries as index;
 
-use super::answer;
-use super::call::{self, Call};
+use super::call::Call;
 use super::doors::Doors;
 use super::read::newest;
 use super::table::{Wired, wired};
+use super::writes::{as_seen, not_supported, pending, resource, written_as};
 use crate::auth::identity::Identity;
 use crate::auth::permission::{OrdersPlace, Permission as _};
 use crate::command::{Sender, Written};
@@ -39,13 +39,13 @@ fn table() -> Result<&'static Wired, Problem> {
 /// `POST ServiceRequest`
 pub(crate) async fn create(state: ApiState, request: Request) -> Result<Response, Problem> {
     let (mut call, body) = Call::begin(request).await?;
-    let who = call.enter_to_order(&state).await?;
+    let who = call.enter_to_write(&state, Kind::ServiceRequest).await?;
     if call.parts.headers.contains_key("if-none-exist") {
         return Err(not_supported(
             "a conditional create is not supported: an order that is sent again with its placer number is answered with the one that stands",
         ));
     }
-    let json = resource(body).await?;
+    let json = resource(body, Kind::ServiceRequest).await?;
     let asked = read_order(&json).map_err(|issues| {
         let mut problem = Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -81,41 +81,6 @@ pub(crate) async fn create(state: ApiState, request: Request) -> Result<Response
     };
     let resource = found.ok_or_else(Problem::internal)?.resource;
     written_as(&call, status, &resource)
-}
-
-/// A body that is a ServiceRequest of FHIR.
-async fn resource(request: Request) -> Result<Value, Problem> {
-    let json = call::json(request).await?;
-    if json["resourceType"] != Kind::ServiceRequest.as_str() {
-        return Err(Problem::invalid(
-            "resourceType",
-            "must be ServiceRequest at this path",
-        ));
-    }
-    hub_fhir::check(&json).map_err(|unfit| {
-        let mut problem = Problem::new(
-            StatusCode::BAD_REQUEST,
-            "fhir.structure",
-            "the body is no valid ServiceRequest of FHIR R4",
-        );
-        problem.fields.push(FieldProblem {
-            field: match &unfit {
-                hub_fhir::Unfit::Lost(place) => place.clone(),
-                hub_fhir::Unfit::Form(_) => "ServiceRequest".to_owned(),
-            },
-            detail: unfit.to_string(),
-        });
-        problem
-    })?;
-    Ok(json)
-}
-
-fn not_supported(words: &str) -> Problem {
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "fhir.not_supported",
-        words,
-    )
 }
 
 /// The command, once it is clear for whom and that the caller may.
@@ -268,9 +233,9 @@ pub(crate) async fn update(
     request: Request,
 ) -> Result<Response, Problem> {
     let (mut call, body) = Call::begin(request).await?;
-    let who = call.enter_to_order(&state).await?;
+    let who = call.enter_to_write(&state, Kind::ServiceRequest).await?;
     let wired = table()?;
-    let json = resource(body).await?;
+    let json = resource(body, Kind::ServiceRequest).await?;
     if json["id"] != id.as_str() {
         return Err(Problem::invalid(
             "ServiceRequest.id",
@@ -278,19 +243,7 @@ pub(crate) async fn update(
         ));
     }
     let found = newest(&state, &call, &who, wired, &id).await?;
-    if let Some(tag) = call.header(header::IF_MATCH) {
-        let tag = tag.trim().trim_start_matches("W/").trim_matches('"');
-        if tag != "*" && tag != found.resource.meta.version {
-            return Err(Problem::new(
-                StatusCode::PRECONDITION_FAILED,
-                "fhir.stale",
-                format!(
-                    "the order is at version {} now: read it again",
-                    found.resource.meta.version
-                ),
-            ));
-        }
-    }
+    as_seen(&call, &found)?;
     let reason = revocation(&json, &found.resource)?;
     {
         let mut tx = state.read(&who.tenant).await?;
@@ -399,48 +352,4 @@ fn revocation(sent: &Value, stands: &Resource) -> Result<Option<String>, Problem
             ),
         )),
     }
-}
-
-/// What was written, in the form that the caller prefers (FHIR R4 §3.1.0.1.9).
-fn written_as(call: &Call, status: StatusCode, resource: &Resource) -> Result<Response, Problem> {
-    let mut response = if call.prefers("return=minimal") {
-        status.into_response()
-    } else if call.prefers("return=OperationOutcome") {
-        let issue = hub_fhir::Issue {
-            severity: Severity::Information,
-            ..hub_fhir::Issue::error("informational", "done")
-        };
-        answer::json(status, &Outcome::of(issue).json())
-    } else {
-        answer::sound(resource)?;
-        answer::json(status, resource.json())
-    };
-    answer::version_of(resource, response.headers_mut());
-    let location = format!(
-        "{}/{}/_history/{}",
-        call.base,
-        resource.reference(),
-        resource.meta.version
-    );
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
-}
-
-/// Stored, and no outcome yet.
-fn pending(command: Uuid) -> Response {
-    let status_url = format!("/api/v1/commands/{command}");
-    let issue = hub_fhir::Issue {
-        severity: Severity::Information,
-        ..hub_fhir::Issue::error(
-            "informational",
-            format!("accepted, no outcome yet; {status_url} tells what becomes of it"),
-        )
-    };
-    let mut response = answer::json(StatusCode::ACCEPTED, &Outcome::of(issue).json());
-    if let Ok(location) = HeaderValue::from_str(&status_url) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
 }

@@ -71,7 +71,44 @@ pub(crate) fn document(problem: &Problem, trace_id: Option<&str>) -> Value {
             })
             .collect()
     };
-    Outcome { issues }.json()
+    let others = others(problem);
+    Outcome {
+        issues: issues.into_iter().chain(others).collect(),
+    }
+    .json()
+}
+
+/// Who is meant perhaps, and what could be had instead.
+fn others(problem: &Problem) -> Vec<Issue> {
+    let Some(extension) = &problem.extension else {
+        return Vec::new();
+    };
+    let issue = |code: &'static str, words: String| Issue {
+        severity: Severity::Information,
+        hub_code: Some(problem.code.clone().into_owned()),
+        ..Issue::error(code, words)
+    };
+    let alike = extension.lookalikes.iter().map(|one| {
+        issue(
+            "duplicate",
+            format!(
+                "Patient/{} may be this person: {} of 100, {}",
+                one.patient_id,
+                one.score,
+                one.reasons.join(", ")
+            ),
+        )
+    });
+    let free = extension.alternatives.iter().map(|one| {
+        issue(
+            "informational",
+            format!(
+                "Slot/{} is free: from {} to {}",
+                one.slot_id, one.starts_at, one.ends_at
+            ),
+        )
+    });
+    alike.chain(free).collect()
 }
 
 /// Value set issue-type.
@@ -81,6 +118,9 @@ fn issue_code(problem: &Problem) -> &'static str {
     }
     if problem.code == "fhir.not_supported" {
         return "not-supported";
+    }
+    if problem.code == "patients.likely_duplicate" {
+        return "duplicate";
     }
     match problem.status.as_u16() {
         400 => "invalid",

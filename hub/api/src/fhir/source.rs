@@ -1,6 +1,8 @@
 //! Where resources come from: rows of the workers' queries, turned into them. One file a domain; each walks its rows in one
 //! order, page by page, and finds one by its id.
 
+mod appointments;
+mod charts;
 mod house;
 mod laboratory;
 mod links;
@@ -18,6 +20,8 @@ use uuid::Uuid;
 use crate::problem::Problem;
 use crate::reads::patients::Keys;
 
+pub(crate) use charts::{content, document_kind};
+
 /// A resource, whose it is, and where its row stands in the walk.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
@@ -28,9 +32,18 @@ pub(crate) struct Found {
     pub(crate) patient: Option<Uuid>,
     /// Charts are asked for it.
     pub(crate) of_chart: bool,
+    /// Who works here sees it without the chart.
+    pub(crate) clinic: Option<Clinic>,
     pub(crate) made: Option<Made>,
     /// Place in the walk.
     pub(crate) place: String,
+}
+
+/// Where a schedule is.
+#[derive(Debug, Clone)]
+pub(crate) struct Clinic {
+    pub(crate) facility: Option<String>,
+    pub(crate) department: Option<String>,
 }
 
 /// What made the newest version.
@@ -171,6 +184,11 @@ pub(crate) async fn walk(
         Kind::Location => house::locations(ground).await,
         Kind::Practitioner => house::practitioners(ground, after, limit).await,
         Kind::AuditEvent => records::events(ground, hints, after, limit).await,
+        Kind::Appointment => appointments::walk(ground, scope, hints, after, limit).await,
+        Kind::Condition
+        | Kind::AllergyIntolerance
+        | Kind::MedicationRequest
+        | Kind::DocumentReference => charts::walk(ground, kind, scope, hints, after, limit).await,
         _ => Ok(Stretch::default()),
     }
 }
@@ -192,6 +210,11 @@ pub(crate) async fn one(
         Kind::Location => Ok(pick(house::locations(ground).await?, id)),
         Kind::Practitioner => house::practitioner(ground, id).await,
         Kind::AuditEvent => records::event(ground, id).await,
+        Kind::Appointment => appointments::one(ground, id).await,
+        Kind::Condition
+        | Kind::AllergyIntolerance
+        | Kind::MedicationRequest
+        | Kind::DocumentReference => charts::one(ground, kind, id).await,
         Kind::Provenance => {
             // `Patient.018f…`: one each
             let Some((kind, of)) = id.split_once('.') else {
@@ -207,7 +230,6 @@ pub(crate) async fn one(
             let target = Box::pin(one(ground, kind, of)).await?;
             Ok(target.and_then(|target| target.provenance(&tenant)))
         }
-        _ => Ok(None),
     }
 }
 
@@ -219,6 +241,10 @@ pub(crate) async fn versions(
 ) -> Result<Vec<Found>, Problem> {
     match kind {
         Kind::Observation => laboratory::observation(ground, id).await,
+        Kind::Condition
+        | Kind::AllergyIntolerance
+        | Kind::MedicationRequest
+        | Kind::DocumentReference => charts::versions(ground, kind, id).await,
         _ => Ok(one(ground, kind, id).await?.into_iter().collect()),
     }
 }

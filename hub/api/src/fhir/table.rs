@@ -1,6 +1,8 @@
 //! What is served: types, interactions, search parameters and what may be included. A type whose worker exports no queries yet
 //! is not in it, and so neither in the routes nor in the CapabilityStatement.
 
+mod charts;
+
 use hub_fhir::Kind;
 
 /// What can be done with a type.
@@ -127,6 +129,9 @@ use How::{Date, Reference, Text, Token};
 use Interaction::{Create, Everything, History, Read, Search, Update, Vread};
 
 const READ_ONLY: &[Interaction] = &[Read, Vread, History, Search];
+/// Put in and never changed: what was filed by mistake is retracted over REST, with a reason.
+const FILED: &[Interaction] = &[Read, Vread, History, Search, Create];
+const WRITTEN: &[Interaction] = &[Read, Vread, History, Search, Create, Update];
 
 const SUBJECT: Param = param(
     "subject",
@@ -145,7 +150,7 @@ const PATIENT: Param = param(
 pub(crate) const WIRED: &[Wired] = &[
     Wired {
         kind: Kind::Patient,
-        interactions: &[Read, Vread, History, Search, Everything],
+        interactions: &[Read, Vread, History, Search, Create, Update, Everything],
         params: &[
             param(
                 "identifier",
@@ -194,7 +199,10 @@ pub(crate) const WIRED: &[Wired] = &[
         mandatory: &[],
         keeps_versions: false,
         dated: true,
-        words: "A person of the patient index. A record that was merged is inactive and has a link to the one that stands.",
+        words: "A person of the patient index. A record that was merged is inactive and has a link to the one that stands. Create \
+            registers: without an identifier the extension urn:hub:extension:facility says whose series gives the number, and \
+            not-a-duplicate why it is done although somebody looks alike. Update corrects (the extension reason says why), or \
+            adds one identifier.",
     },
     Wired {
         kind: Kind::Encounter,
@@ -220,7 +228,7 @@ pub(crate) const WIRED: &[Wired] = &[
     },
     Wired {
         kind: Kind::ServiceRequest,
-        interactions: &[Read, Vread, History, Search, Create, Update],
+        interactions: WRITTEN,
         params: &[
             PATIENT,
             SUBJECT,
@@ -329,6 +337,11 @@ pub(crate) const WIRED: &[Wired] = &[
         words: "A result of the laboratory or a measurement of a bedside device. Preliminary until it may be acted on. Corrections \
             keep the versions before. Searches need patient, subject, specimen or _id.",
     },
+    charts::CONDITION,
+    charts::ALLERGY,
+    charts::PRESCRIPTION,
+    charts::APPOINTMENT,
+    charts::DOCUMENT,
     Wired {
         kind: Kind::Organization,
         interactions: READ_ONLY,
@@ -412,6 +425,10 @@ pub(crate) const WITH_PROVENANCE: &[Kind] = &[
     Kind::Specimen,
     Kind::DiagnosticReport,
     Kind::Observation,
+    Kind::Condition,
+    Kind::AllergyIntolerance,
+    Kind::MedicationRequest,
+    Kind::DocumentReference,
 ];
 
 #[cfg(test)]

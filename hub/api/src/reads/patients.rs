@@ -13,6 +13,15 @@ use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::views::patients::{Duplicate, Patient};
 
+impl From<queries::SearchError> for Problem {
+    fn from(error: queries::SearchError) -> Self {
+        match error {
+            queries::SearchError::PlaceGone => Cursor::refused(),
+            queries::SearchError::Database(error) => error.into(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct PatientFilter {
     pub(crate) name: Option<String>,

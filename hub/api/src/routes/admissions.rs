@@ -7,8 +7,6 @@ use schemas::care::Practitioner;
 use schemas::stays::{AdmissionPriority, Payer, RequestAdmission};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_clinical::queries::{self, AdmissionFilter};
 
@@ -20,14 +18,15 @@ use crate::extract::{Body, Params};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::{care, stays as reads};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::care::Encounter;
 use crate::views::stays::Opened;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(request))
         .routes(routes!(admissions))
 }

@@ -3,8 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_clinical::queries::AlarmFilter;
 
@@ -13,13 +11,12 @@ use crate::extract::{Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::{devices as reads, patients};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::views::devices::{Alarm, AlarmDetail};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(one))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(list)).routes(routes!(one))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -6,8 +6,6 @@ use axum::{Extension, Json};
 use schemas::chart::{self, Content, EndNoAllergies, EntryAction, RecordAllergy, StateNoAllergies};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_clinical::queries::{self, ChartFilter};
 
@@ -20,14 +18,15 @@ use crate::looks::ShownOf;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::reads::chart as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::chart::{Allergy, AllergyList, EntryVersion};
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(record))
         .routes(routes!(state_none))

@@ -7,8 +7,6 @@ use schemas::rounds::AmendResult;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_clinical::queries;
 
@@ -19,12 +17,13 @@ use crate::extract::{Body, Segment};
 use crate::looks::ShownOf;
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(amend))
         .routes(routes!(amendments))
 }

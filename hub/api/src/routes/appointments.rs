@@ -8,8 +8,6 @@ use axum::response::Response;
 use schemas::scheduling::{BookAppointment, ChangeAppointment, Mode, RescheduleAppointment};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_scheduling::queries::AppointmentFilter;
 
@@ -23,13 +21,14 @@ use crate::if_match::{IfMatch, tagged};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::scheduling as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::appointments::{Appointment, AppointmentDetail, AppointmentWritten};
 use crate::views::scheduling::told;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(book))
         .routes(routes!(list))
         .routes(routes!(read))

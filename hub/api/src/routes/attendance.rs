@@ -5,8 +5,6 @@ use axum::response::Response;
 use schemas::scheduling::{AdvanceAppointment, AppointmentAction};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::desk::{answered, own};
@@ -16,12 +14,13 @@ use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Segment};
 use crate::if_match::IfMatch;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::appointments::AppointmentWritten;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(book))
         .routes(routes!(confirm))
         .routes(routes!(arrive))

@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use time::Date;
 use time::macros::format_description;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use worker_identity::root_key::{self, is_signed};
 use worker_integration::maintain::{self, Signatures, Span};
 
@@ -18,12 +16,11 @@ use crate::auth::permission::{AuditRead, Can};
 use crate::extract::Params;
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(verify))
-        .routes(routes!(roots))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(verify)).routes(routes!(roots))
 }
 
 /// A request may not take longer; what was looked at by then is told.

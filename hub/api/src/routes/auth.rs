@@ -10,8 +10,6 @@ use schemas::TenantId;
 use schemas::identity::EndSessions;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries::{self, Account};
 
@@ -24,12 +22,13 @@ use crate::auth::tokens::{self, Bearer, Kind, Purpose, TICKET_LIFETIME};
 use crate::command::{Accepted, Asking, Sender};
 use crate::extract::Body;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(login))
         .routes(routes!(refresh))
         .routes(routes!(logout))

@@ -8,8 +8,6 @@ use hub_core::Tx;
 use schemas::care::Value;
 use serde::Deserialize;
 
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::chart;
@@ -25,14 +23,15 @@ use crate::problem::Problem;
 use crate::reads::care::{self as reads, OrderFilter, ResultFilter, Scope, Versions};
 use crate::reads::patients::{self, Keys};
 use crate::reads::stays;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::care::{
     Encounter, EncounterDetail, LabResult, Order, OrderDetail, Report, ReportDetail,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(results))
         .routes(routes!(orders))
         .routes(routes!(encounters))

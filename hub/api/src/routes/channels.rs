@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::ChannelId;
 use schemas::commands::SetChannelState;
 use schemas::integration::DesiredState;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::identity::Identity;
 use crate::auth::permission::{Can, ChannelsControl, ChannelsRead};
@@ -16,12 +14,13 @@ use crate::extract::Segment;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::reads::integration as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::{Applied, Channel};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(read))
         .routes(routes!(start))

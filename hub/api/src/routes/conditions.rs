@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::chart::{self, Content, EntryAction, RecordCondition};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::charting::{self, Desk, Doing, Search};
@@ -17,14 +15,15 @@ use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::chart::Condition;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(record))
         .routes(routes!(read))
@@ -63,7 +62,8 @@ async fn list(
     "content": { "code": { "code": "E11.9", "system": "I10" }, "text": "Type 2 diabetes mellitus", "since": "2019-04" },
     "confirmed": false }))]
 struct NewCondition {
-    /// ICD-10 codes have the system `I10`; their form is looked at, whether they exist is not.
+    /// ICD-10 codes have the system `I10`, those of ICD-10-CM `I10C`. They are looked up in the release in force; where none is
+    /// imported `code_check` says `not_checked`, and of `I10` the form is looked at.
     #[schema(schema_with = canonical::condition)]
     content: chart::Condition,
     /// false: provisional.
@@ -81,7 +81,7 @@ struct NewCondition {
         (status = 201, description = "recorded; Location is the entry", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no patient has this id (`patients.unknown`)"),
-        (status = 422, description = "the code has not the form of ICD-10 (`clinical.icd10_form`), or there is no text (`clinical.entry_empty`)")))]
+        (status = 422, description = "the code has not the form of ICD-10 (`clinical.icd10_form`), the release in force has no such code (`clinical.icd10_no_such_code`) or no more (`clinical.icd10_retired`), it is a group of codes (`clinical.icd10_group`), or there is no text (`clinical.entry_empty`)")))]
 async fn record(
     can: CanSomewhere<ConditionsWrite>,
     State(state): State<ApiState>,
@@ -175,7 +175,7 @@ struct ConditionChange {
         (status = 404, description = "no condition has this id (`clinical.entry_unknown`)"),
         (status = 409, description = "its state does not allow it (`clinical.state_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
-        (status = 422, description = "a reason is needed (`clinical.reason_needed`), or the content is not good")))]
+        (status = 422, description = "a reason is needed (`clinical.reason_needed`), or the content is not good (as when it is recorded; a code that was retired since may stay)")))]
 async fn change(
     can: CanSomewhere<ConditionsWrite>,
     State(state): State<ApiState>,

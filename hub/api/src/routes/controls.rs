@@ -7,8 +7,6 @@ use schemas::ChannelId;
 use schemas::controls::{ControlDecision, DecideControl, DefineControl};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use worker_clinical::queries::ControlFilter;
 
 use crate::auth::identity::Identity;
@@ -18,13 +16,14 @@ use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::worklists as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 use crate::views::worklists::{Control, ControlTarget};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(targets))
         .routes(routes!(define))
         .routes(routes!(list))

@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::criticals::AcknowledgeCritical;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use worker_clinical::queries::CriticalFilter;
 
 use crate::auth::permission::{Can, CriticalsAcknowledge, WorklistsRead};
@@ -16,13 +14,14 @@ use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::worklists as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 use crate::views::worklists::Critical;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(acknowledge))
 }

@@ -11,8 +11,6 @@ use schemas::commands::ResolveDead;
 use schemas::{ChannelId, RawId, TenantId};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_integration::queries::DeadSearch;
 
@@ -25,12 +23,13 @@ use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::integration as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::{Applied, DeadLetter};
 
-pub(crate) fn routes(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes(limits: &ApiLimits) -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(read))
         .routes(routes!(replay))

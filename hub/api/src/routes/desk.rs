@@ -24,7 +24,7 @@ pub(super) fn words(field: &'static str, given: Option<String>) -> Result<Option
 }
 
 /// The schedule of a slot at which the caller may book.
-pub(super) async fn bookable(tx: &mut Tx<'_>, who: &Identity, slot: Uuid) -> Result<Uuid, Problem> {
+pub(crate) async fn bookable(tx: &mut Tx<'_>, who: &Identity, slot: Uuid) -> Result<Uuid, Problem> {
     let slot = queries::slot(tx.conn(), slot)
         .await?
         .ok_or_else(|| Problem::unknown("slots.unknown", "no slot has this id"))?;
@@ -38,12 +38,12 @@ pub(super) async fn bookable(tx: &mut Tx<'_>, who: &Identity, slot: Uuid) -> Res
 }
 
 /// Who can't have the slot is told which he can.
-pub(super) async fn instead(
+pub(crate) async fn instead<T>(
     state: &ApiState,
     who: &Identity,
     slot: Uuid,
-    written: Result<Written, Problem>,
-) -> Result<Written, Problem> {
+    written: Result<T, Problem>,
+) -> Result<T, Problem> {
     match written {
         Err(mut problem) if problem.code.starts_with("slots.") => {
             let mut tx = state.read(&who.tenant).await?;
@@ -152,7 +152,7 @@ pub(super) async fn seen(
 }
 
 /// An appointment that the caller may write.
-pub(super) async fn own(
+pub(crate) async fn own(
     state: &ApiState,
     who: &Identity,
     permission: &'static str,

@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::stays::ResolveDifference;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use worker_clinical::queries;
 
 use crate::auth::permission::{Can, DifferencesRead, DifferencesResolve};
@@ -15,15 +13,14 @@ use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 use crate::views::stays::Difference;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(resolve))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(list)).routes(routes!(resolve))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

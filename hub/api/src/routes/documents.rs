@@ -10,8 +10,6 @@ use bytes::Bytes;
 use schemas::chart::{self, EntryAction, FileDocument};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::charting::{self, Desk, Doing, Search};
@@ -24,13 +22,14 @@ use crate::if_match::IfMatch;
 use crate::looks::ShownOf;
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::chart::Document;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes(limits: &ApiLimits) -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes(limits: &ApiLimits) -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(file).layer(DefaultBodyLimit::max(limits.resend_bytes)))
         .routes(routes!(read))
@@ -51,7 +50,7 @@ const TYPES: &[(&str, &[&[u8]])] = &[
     ("text/plain", &[]),
 ];
 
-fn checked(media_type: &str, bytes: &[u8]) -> Result<(), Problem> {
+pub(crate) fn checked(media_type: &str, bytes: &[u8]) -> Result<(), Problem> {
     let Some((_, beginnings)) = TYPES.iter().find(|(name, _)| *name == media_type) else {
         let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
         return Err(Problem::invalid(

@@ -8,8 +8,6 @@ use schemas::TenantId;
 use schemas::sign_in::{Challenge, LinkSubject, Linked, UseSubject};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries::{self, Account};
 
@@ -23,12 +21,13 @@ use crate::command::{Asking, refused};
 use crate::extract::{Body, Params};
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::sign_in::{IdentityProvider, ProviderFlow};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(providers))
         .routes(routes!(start))
         .routes(routes!(finish))

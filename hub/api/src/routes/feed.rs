@@ -9,19 +9,18 @@ use hub_core::Position;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::permission::{CanSomewhere, ChangesRead};
 use crate::extract::Params;
 use crate::feed::{self, Change, Followed, Session};
 use crate::page::Limit;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::serve::Stopping;
 use crate::state::ApiState;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(changes))
         .routes(routes!(stream))
 }

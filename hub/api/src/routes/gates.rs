@@ -8,8 +8,6 @@ use schemas::stays::{Gate, Step};
 use serde::Deserialize;
 use time::{Duration, Time};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_clinical::queries;
 
@@ -25,13 +23,14 @@ use crate::looks::ShownOf;
 use crate::page::{Moment, Page};
 use crate::problem::Problem;
 use crate::reads::stays::{self as reads, PolicyName};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 use crate::views::stays::{BedDays, DischargeGate};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(gates))
         .routes(routes!(clinical))
         .routes(routes!(pharmacy))

@@ -9,8 +9,6 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries;
 
@@ -22,13 +20,14 @@ use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::patients as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::identity::BrokenGlass;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(break_glass))
         .routes(routes!(list))
         .routes(routes!(review))

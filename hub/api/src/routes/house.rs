@@ -7,8 +7,6 @@ use axum::response::Response;
 use schemas::house::{DefineDepartment, DefineFacility};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_clinical::queries;
 
@@ -18,12 +16,13 @@ use crate::extract::{Body, Params, Segment};
 use crate::if_match::{IfMatch, tagged};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::house::{Defined, Department, Facility};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(facilities))
         .routes(routes!(make_facility))
         .routes(routes!(facility))

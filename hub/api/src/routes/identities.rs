@@ -9,8 +9,6 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries;
 
@@ -25,13 +23,14 @@ use crate::command::{Accepted, Placed, Sender};
 use crate::extract::{Body, Segment};
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 use crate::views::sign_in::{IdentityInvitation, LinkedIdentity, NewLink, ProviderFlow};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(link_start))
         .routes(routes!(link))
         .routes(routes!(list))

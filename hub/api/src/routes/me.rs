@@ -9,8 +9,6 @@ use axum::response::Response;
 use schemas::identity::{EndSessions, SetPassword};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries;
 
@@ -23,13 +21,14 @@ use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Segment};
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::identity::{HeldPermission, Me, Session};
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(me))
         .routes(routes!(change_password))
         .routes(routes!(sessions))

@@ -8,8 +8,6 @@ use hub_core::Position;
 use schemas::commands::RecordAccess;
 use serde::Deserialize;
 
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_integration::queries::MessageSearch;
 
@@ -20,12 +18,13 @@ use crate::extract::{Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::messages as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::messages::{Lineage, Message, MessageBody, MessageDetail};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(search))
         .routes(routes!(read))
         .routes(routes!(body))

@@ -7,8 +7,6 @@ use axum::response::Response;
 use schemas::sign_in::{AddPasskey, RemovePasskeys, RenamePasskey};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries;
 
@@ -24,13 +22,14 @@ use crate::command::{Accepted, Placed, Sender};
 use crate::extract::{Body, Segment};
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 use crate::views::sign_in::{NewPasskey, Passkey, PasskeyCeremony};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(add_options))
         .routes(routes!(add))
         .routes(routes!(list))

@@ -7,8 +7,6 @@ use axum::response::{IntoResponse as _, Response};
 use schemas::chart::{self, AddToNote, Content, DraftNote, EntryAction};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::charting::{self, Desk, Doing, Search};
@@ -18,13 +16,14 @@ use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::chart::Note;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(draft))
         .routes(routes!(read))

@@ -12,8 +12,6 @@ use base64::engine::general_purpose::STANDARD;
 use schemas::TenantId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries::{self, ClientRow};
 
@@ -26,11 +24,12 @@ use crate::command::Asking;
 use crate::extract::unreadable;
 use crate::limits::Refused;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(token))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(token))
 }
 
 /// What a program asks for, form-encoded (RFC 6749 §4.4.2).

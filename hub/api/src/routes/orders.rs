@@ -10,8 +10,6 @@ use schemas::commands::{CancelOrder, PlaceOrder};
 use schemas::patients::Identifier;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::chart;
@@ -21,16 +19,15 @@ use crate::extract::{Body, Segment};
 use crate::page::Moment;
 use crate::problem::Problem;
 use crate::reads::{care as reads, integration, patients};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::care::OrderPlaced;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(place))
-        .routes(routes!(cancel))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(place)).routes(routes!(cancel))
 }
 
 /// Longest number or code that the smallest peers can hold without cutting it (HL7 v2.3.1 EI.1, ASTM E1394 field O.3).

@@ -13,8 +13,6 @@ use schemas::TenantId;
 use schemas::sign_in::UsePasskey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries::{self, Account, PasskeyRow};
 
@@ -28,12 +26,13 @@ use crate::backbone::CommandOutcome;
 use crate::command::Asking;
 use crate::extract::Body;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::sign_in::PasskeyCeremony;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(sign_in_options))
         .routes(routes!(sign_in_with))
 }

@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::commands::{MergePatients, UnmergePatient};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::care::{self, Listing};
@@ -23,14 +21,15 @@ use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::care::{OrderFilter, ResultFilter, Scope};
 use crate::reads::patients::{self as reads, Keys, PatientFilter};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::care::{Encounter, LabResult, Order, Report};
 use crate::views::integration::Applied;
 use crate::views::patients::{Duplicate, Patient};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(search))
         .routes(routes!(read))
         .routes(routes!(encounters))
@@ -72,7 +71,7 @@ struct Search {
 /// All conditions must hold. Without any, all patients are listed. A record that was merged into another is
 /// shown as the one that stands.
 #[utoipa::path(get, path = "/patients", tag = "patients", params(Search), security(("bearer" = ["patients:read"])),
-    responses((status = 200, description = "patients, in a fixed order", body = Page<Patient>)))]
+    responses((status = 200, description = "patients; by name where nothing but a name is asked for", body = Page<Patient>)))]
 async fn search(
     can: CanSomewhere<PatientsRead>,
     State(state): State<ApiState>,

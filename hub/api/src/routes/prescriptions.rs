@@ -8,8 +8,6 @@ use schemas::chart::{
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::charting::{self, Desk, Doing, Search};
@@ -19,14 +17,15 @@ use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
 use crate::page::Page;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::chart::Prescription;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(draft))
         .routes(routes!(read))

@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::scheduling::{CallToken, DelayQueue, WalkIn};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_scheduling::queries::{QueueFilter, QueueRow};
 
@@ -23,6 +21,7 @@ use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::scheduling as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::appointments::AppointmentWritten;
@@ -30,8 +29,8 @@ use crate::views::integration::Applied;
 use crate::views::queues::{Called, Queue, QueueDetail};
 use crate::views::scheduling::told;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(read))
         .routes(routes!(walk_in))

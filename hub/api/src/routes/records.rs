@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::incidents::AcknowledgeIncident;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_integration::queries::AuditSearch as Wanted;
 
@@ -18,12 +16,13 @@ use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::integration as reads;
 use crate::reads::patients::family;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::{Applied, AuditEntry, CommandStatus, Incident};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(command))
         .routes(routes!(audit))
         .routes(routes!(incidents))

@@ -12,8 +12,6 @@ use schemas::{IdentifierKey, Patch, TenantId};
 use serde::Deserialize;
 use time::{Date, Month, OffsetDateTime};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_patient::queries::{self, WARNING};
 
@@ -27,14 +25,15 @@ use crate::if_match::{IfMatch, Seen, tagged};
 use crate::page::Page;
 use crate::problem::{Lookalike, Problem};
 use crate::reads::{patients as reads, registration as previews};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::integration::Applied;
 use crate::views::registration::{MergePreview, NumberSeries};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(register))
         .routes(routes!(change))
         .routes(routes!(restrict))
@@ -198,7 +197,7 @@ impl Demographics {
 }
 
 /// ISO 8601, possibly partial, not before 1850 and not after today.
-fn is_birth_date(text: &str, today: Date) -> bool {
+pub(crate) fn is_birth_date(text: &str, today: Date) -> bool {
     let digits = |part: &str, length: usize| {
         (part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit()))
             .then(|| part.parse::<u16>().ok())
@@ -289,21 +288,10 @@ async fn register(
         .send(aggregate, &command)
         .await;
     let written = match sent {
-        Err(problem) if problem.code == "patients.likely_duplicate" => {
-            let mut tx = state.read(&can.who.tenant).await?;
-            let like = queries::alike(tx.conn(), &command.stated, &command.identifiers).await?;
-            return Err(problem.alike(
-                like.into_iter()
-                    .filter(|one| one.score >= WARNING)
-                    .map(|one| Lookalike {
-                        patient_id: one.patient_id,
-                        score: one.score,
-                        reasons: one.reasons.into_iter().map(str::to_owned).collect(),
-                    })
-                    .collect(),
-            ));
+        Ok(written) => written,
+        Err(problem) => {
+            return Err(naming_lookalikes(&state, &can.who.tenant, &command, problem).await);
         }
-        other => other?,
     };
     Ok(written.respond_placed(|answer| {
         let id = answer
@@ -316,6 +304,40 @@ async fn register(
             view: Applied::with(answer.clone()),
         }
     }))
+}
+
+/// A refusal of a registration; when it was for likeness, with those who look like the new patient.
+pub(crate) async fn naming_lookalikes(
+    state: &ApiState,
+    tenant: &TenantId,
+    command: &RegisterPatient,
+    problem: Problem,
+) -> Problem {
+    if problem.code != "patients.likely_duplicate" {
+        return problem;
+    }
+    match lookalikes(state, tenant, command).await {
+        Ok(like) => problem.alike(like),
+        Err(away) => away,
+    }
+}
+
+async fn lookalikes(
+    state: &ApiState,
+    tenant: &TenantId,
+    command: &RegisterPatient,
+) -> Result<Vec<Lookalike>, Problem> {
+    let mut tx = state.read(tenant).await?;
+    let like = queries::alike(tx.conn(), &command.stated, &command.identifiers).await?;
+    Ok(like
+        .into_iter()
+        .filter(|one| one.score >= WARNING)
+        .map(|one| Lookalike {
+            patient_id: one.patient_id,
+            score: one.score,
+            reasons: one.reasons.into_iter().map(str::to_owned).collect(),
+        })
+        .collect())
 }
 
 /// What changes, and why.

@@ -7,8 +7,6 @@ use axum::response::{IntoResponse as _, Response};
 use schemas::identity::{DefineRole, EndGrant, GiveGrant};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::{queries, roles as built_in};
 
@@ -23,13 +21,14 @@ use crate::extract::{Body, Segment};
 use crate::if_match::{Seen, tagged};
 use crate::page::{Moment, Page};
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::identity::{Grant, Role};
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(read))
         .routes(routes!(define))

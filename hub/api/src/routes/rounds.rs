@@ -8,8 +8,6 @@ use schemas::rounds::{
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_clinical::queries::{self, VitalFilter};
 
@@ -22,14 +20,15 @@ use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::care::Versions;
 use crate::reads::{chart as reads, devices};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::devices::Vital;
 use crate::views::integration::Applied;
 use crate::views::rounds::{OxygenTarget, Score};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(record))
         .routes(routes!(read_one))

@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::scheduling::{DefineSchedule, WeeklyHours};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_scheduling::queries::ScheduleFilter;
 
@@ -21,12 +19,13 @@ use crate::if_match::{IfMatch, tagged};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::scheduling as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::scheduling::{Schedule, ScheduleWritten, told};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(create))
         .routes(routes!(list))
         .routes(routes!(read))

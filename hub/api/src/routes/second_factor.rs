@@ -12,8 +12,6 @@ use schemas::identity::{ConfirmFactor, EnrolFactor, RemoveFactor};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries;
 
@@ -26,13 +24,14 @@ use crate::auth::{secrets, totp};
 use crate::command::{Accepted, Asking, Sender};
 use crate::extract::Body;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::identity::{RecoveryCodes, TotpSecret};
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(sign_in_with))
         .routes(routes!(enrol))
         .routes(routes!(confirm))

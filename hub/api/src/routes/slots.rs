@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::scheduling::{AddException, EndException, ExceptionKind};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_scheduling::queries::{self, SlotFilter};
 
@@ -19,12 +17,13 @@ use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::scheduling as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::scheduling::{ScheduleException, ScheduleWritten, Slot, told};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(add_exception))
         .routes(routes!(exceptions))
         .routes(routes!(end_exception))

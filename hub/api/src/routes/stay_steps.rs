@@ -5,8 +5,6 @@ use axum::response::Response;
 use schemas::stays::{Disposition, Step};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::visit_steps::{StepTime, Walk};
@@ -16,12 +14,13 @@ use crate::extract::{Body, Segment};
 use crate::if_match::IfMatch;
 use crate::page::Moment;
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(reserve))
         .routes(routes!(release))
         .routes(routes!(admit))

@@ -11,8 +11,6 @@ use schemas::patients::Identifier;
 use schemas::stays::{ChangeEncounter, OpenEncounter, Payer, VisitClass};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_clinical::queries;
 
@@ -27,6 +25,7 @@ use crate::if_match::IfMatch;
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::{care, patients, stays as reads};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::canonical;
@@ -34,8 +33,8 @@ use crate::views::care::Encounter;
 use crate::views::integration::Applied;
 use crate::views::stays::Opened;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(open))
         .routes(routes!(queue))
         .routes(routes!(change))

@@ -13,8 +13,6 @@ use schemas::platform::{
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries::{self, TenantRow};
 use worker_identity::tenants::aggregate;
@@ -28,13 +26,14 @@ use crate::extract::{Body, Params, Segment};
 use crate::if_match::{IfMatch, Seen, tagged};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 use crate::views::tenants::{NewTenant, Plan, Tenant};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(create))
         .routes(routes!(read))

@@ -9,8 +9,6 @@ use schemas::commands::{ClaimReport, SecondIdentifier};
 use schemas::patients::{HumanName, Identifier};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_clinical::queries::UnmatchedFilter;
 use worker_patient::queries::PersonOfKey;
@@ -21,15 +19,14 @@ use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::{patients, worklists as reads};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 use crate::views::worklists::Unmatched;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(claim))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(list)).routes(routes!(claim))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -11,8 +11,6 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_identity::queries::{self, UserRow};
 use worker_identity::users::is_username;
@@ -25,13 +23,14 @@ use crate::extract::{Body, Params, Segment};
 use crate::if_match::{IfMatch, tagged};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::identity::{OneTimePassword, Session, User};
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(create))
         .routes(routes!(read))

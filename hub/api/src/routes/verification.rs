@@ -3,8 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use worker_clinical::queries::{VerificationFilter, VerificationState};
 
@@ -14,11 +12,12 @@ use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::patients;
 use crate::reads::verification as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::views::verification::{Verification, VerificationDetail};
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(read))
         .routes(routes!(affected))

@@ -6,8 +6,6 @@ use axum::response::Response;
 use schemas::verification::{CommentResult, DecideResults, Decision, RerunResult, Seen};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::verification::no_item;
 use crate::auth::identity::Identity;
@@ -16,12 +14,13 @@ use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Segment};
 use crate::problem::Problem;
 use crate::reads::verification as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(verify))
         .routes(routes!(reject))
         .routes(routes!(reopen))

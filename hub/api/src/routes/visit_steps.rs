@@ -5,8 +5,6 @@ use axum::response::Response;
 use schemas::stays::{MoveEncounter, Step};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::identity::Identity;
@@ -17,12 +15,13 @@ use crate::if_match::IfMatch;
 use crate::page::Moment;
 use crate::problem::Problem;
 use crate::reads::stays as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(call))
         .routes(routes!(start))
         .routes(routes!(finish))

@@ -7,8 +7,6 @@ use schemas::devices::{ClaimVitals, DiscardVitals};
 use serde::Deserialize;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use worker_clinical::queries::{self, UnmatchedVitalsFilter, UnmatchedVitalsRow, VitalFilter};
 
 use super::care::Listing;
@@ -22,13 +20,14 @@ use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::care::Versions;
 use crate::reads::{devices as reads, patients};
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::devices::{UnmatchedVitals, Vital};
 use crate::views::integration::Applied;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(latest))
         .routes(routes!(waiting))

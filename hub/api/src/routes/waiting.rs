@@ -3,19 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::permission::{Can, WorklistsRead};
 use crate::extract::Params;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::verification as reads;
+use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::views::verification::Waiting;
 
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(list))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

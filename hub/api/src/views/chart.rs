@@ -82,7 +82,8 @@ entries! {
     /// A problem or diagnosis.
     #[schema(example = json!({
         "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "patient_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d", "state": "provisional",
-        "content": { "code": { "code": "E11.9", "system": "I10" }, "text": "Type 2 diabetes mellitus", "since": "2019-04" },
+        "content": { "code": { "code": "E11.9", "system": "I10" }, "text": "Type 2 diabetes mellitus", "since": "2019-04",
+                     "code_check": { "result": "known", "release": "2019" } },
         "version": 1, "recorded_at": "2026-01-31T08:30:00Z", "recorded_by": "dr.rao", "updated_at": "2026-01-31T08:30:00Z",
         "updated_by": "dr.rao"
     }))]

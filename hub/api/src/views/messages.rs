@@ -38,6 +38,9 @@ pub(crate) struct Message {
     /// The other specimens of a message about several; each finds it as `accession` does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub more_accessions: Vec<String>,
+    /// The other orders of a message about several; each finds it as `order_number` does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_orders: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_number: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +66,7 @@ impl Message {
             accession: row.accession,
             more_patients: row.more_patients.unwrap_or_default(),
             more_accessions: row.more_accessions.unwrap_or_default(),
+            more_orders: row.more_orders.unwrap_or_default(),
             order_number: row.order_number,
             visit_number: row.visit_number,
             bill_number: row.bill_number,

@@ -20,7 +20,7 @@ fn clinic(department: &str) -> Value {
 }
 
 /// A schedule and its free slots.
-async fn schedule(house: &House, department: &str) -> (String, Vec<Value>) {
+pub(crate) async fn schedule(house: &House, department: &str) -> (String, Vec<Value>) {
     let made = house.post("/api/v1/schedules", &clinic(department)).await;
     assert_eq!(made.status, 201, "{}", made.json);
     let id = made.json["schedule_id"].as_str().unwrap().to_owned();
@@ -41,7 +41,7 @@ pub(crate) async fn patient(house: &House, number: &str) -> String {
     found.items()[0]["id"].as_str().unwrap().to_owned()
 }
 
-async fn booked(house: &House, slot: &Value, patient: &str) -> Value {
+pub(crate) async fn booked(house: &House, slot: &Value, patient: &str) -> Value {
     let body =
         json!({ "slot_id": slot["id"], "patient_id": patient, "reason": "a private matter" });
     let made = house.post("/api/v1/appointments", &body).await;

@@ -1,8 +1,13 @@
 //! The FHIR façade: the same state by the same rights, in FHIR's words.
 
+mod appointments;
 mod batches;
+mod charts;
+mod documents;
 mod forms;
 mod orders;
+mod patients;
+mod prescriptions;
 mod reading;
 mod rights;
 mod searching;
@@ -15,6 +20,7 @@ use schemas::devices::{TimedBy, VitalObservation, VitalsObserved};
 use schemas::{ChannelId, TenantId};
 use serde_json::{Value, json};
 
+use super::appointments::{booked, schedule};
 use super::house::{Answer, House};
 use super::samples::{code, coded, identifier};
 
@@ -203,4 +209,41 @@ async fn order(house: &House, number: &str, tube: &str) -> String {
     let placed = house.post("/api/v1/orders", &body).await;
     assert_eq!(placed.status.as_u16(), 201, "{}", placed.json);
     placed.json["id"].as_str().unwrap().to_owned()
+}
+
+/// Something on the chart that staff wrote; its id.
+async fn written(house: &House, patient: &str, part: &str, body: &Value) -> String {
+    let path = format!("/api/v1/patients/{patient}/{part}");
+    let made = house.post(&path, body).await;
+    assert_eq!(made.status.as_u16(), 201, "{part}: {}", made.json);
+    let place = made.header("location");
+    place.rsplit('/').next().unwrap().to_owned()
+}
+
+/// Of everything that staff write one on the chart, and an appointment at another department.
+async fn charted(house: &House, patient: &str) {
+    for (part, body) in [
+        (
+            "conditions",
+            json!({ "content": { "code": { "code": "E11.9", "system": "I10" }, "text": "Type 2 diabetes" }, "visit_number": "V-1" }),
+        ),
+        (
+            "allergies",
+            json!({ "content": { "substance": { "text": "Penicillin" }, "category": "drug", "severity": "severe",
+                                 "reactions": ["rash"], "certainty": "confirmed", "since": "1999" } }),
+        ),
+        (
+            "prescriptions",
+            json!({ "lines": [{ "drug": { "text": "Metformin 500 mg tablet" }, "dose": "1 tablet", "route": "oral",
+                                "frequency": "1-0-1", "days": 5 }] }),
+        ),
+        (
+            "notes",
+            json!({ "note_kind": "progress", "title": "Monday", "text": "Better today." }),
+        ),
+    ] {
+        written(house, patient, part, &body).await;
+    }
+    let (_, slots) = schedule(house, "OPD").await;
+    booked(house, &slots[0], patient).await;
 }

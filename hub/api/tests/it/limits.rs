@@ -185,6 +185,20 @@ async fn the_facade_is_under_the_same_rates_sizes_origins_and_keys() {
     assert_eq!(again.bytes, placed.bytes);
     assert_eq!(again.header("location"), placed.header("location"));
     assert_eq!(commands(), sent);
+    // what comes in a bundle has come as often as it has entries
+    let entries = vec![json!({ "request": { "method": "GET", "url": "Patient" } }); 60];
+    let bundle = json!({ "resourceType": "Bundle", "type": "batch", "entry": entries });
+    let crowd = house.user(&house.tenant, &["patients:read"]).await;
+    let answer = house.post_as(&crowd, "/fhir", &bundle).await;
+    assert_eq!(answer.status.as_u16(), 200, "{}", answer.json);
+    let said = |status: &str| {
+        let entries = answer.json["entry"].as_array().unwrap().iter();
+        entries
+            .filter(|entry| entry["response"]["status"].as_str().unwrap() == status)
+            .count()
+    };
+    assert!((10..60).contains(&said("200 OK")), "{}", answer.json);
+    assert_eq!(said("200 OK") + said("429 Too Many Requests"), 60);
     // a search by POST reads anew
     for _ in 0..2 {
         let search = Request::post("/fhir/Patient/_search")

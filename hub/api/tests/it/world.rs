@@ -101,6 +101,7 @@ impl World {
         stays::fill(&mut world).await;
         clinic::fill(&mut world).await;
         charts::fill(&mut world).await;
+        super::codes::import(&world.house, "2.80").await;
         world
     }
 
@@ -288,6 +289,7 @@ impl World {
                 "?patient_identifier=12345"
             }
             "/api/v1/changes" => "?since=0.0",
+            "/api/v1/codes" => "?system=LN",
             _ => "",
         };
         query.to_owned()

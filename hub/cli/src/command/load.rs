@@ -1,4 +1,5 @@
-//! `hub load`: measures a hub from outside, through its sockets, as any sender and any REST client would.
+//! `hub load`: measures a hub from outside, through its sockets, as any sender and any REST client would. With `--seed` it fills a
+//! hub's database instead, so that what is measured has the size of a hospital.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -6,17 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
+use schemas::TenantId;
 
+mod desk;
 mod generator;
 mod instrument;
 mod lab;
 mod message;
 mod observe;
+mod seed;
 mod subject;
 mod table;
 
+use super::ConfigArgument;
 use crate::rest::Rest;
 use generator::{Burst, Outcome};
+use seed::Size;
 
 /// Arguments of `hub load`.
 #[derive(clap::Args, Clone)]
@@ -27,6 +33,16 @@ pub(super) struct Load {
     /// With --table: only scenarios whose name contains this.
     #[arg(long)]
     scenario: Option<String>,
+    /// Measure nothing: fill the database of --config with invented patients and results of the tenant --tenant.
+    #[arg(long, conflicts_with = "table", requires = "tenant")]
+    seed: bool,
+    #[command(flatten)]
+    size: Size,
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// With --seed: whose patients they are. It must have none of its own.
+    #[arg(long)]
+    tenant: Option<TenantId>,
     /// MLLP address of the hub to measure.
     #[arg(long, env = "HUB_MLLP_ADDR", default_value = "127.0.0.1:2575")]
     to: SocketAddr,
@@ -56,7 +72,11 @@ impl Load {
     /// Measures.
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         if self.table {
-            return table::run(self.scenario.as_deref(), self.json).await;
+            return table::run(self.scenario.as_deref(), self.size, self.json).await;
+        }
+        if self.seed {
+            seed::run(&self.config, self.tenant.as_ref(), self.size).await?;
+            return Ok(ExitCode::SUCCESS);
         }
         let burst = Burst {
             to: self.to,

@@ -25,6 +25,17 @@ pub(super) struct OperatorArguments {
     tenant: Option<TenantId>,
 }
 
+/// Who is named in the audit trail for what is done here.
+pub(super) fn actor() -> String {
+    format!(
+        "{} (command line)",
+        std::env::var("USER")
+            .ok()
+            .filter(|user| !user.is_empty())
+            .unwrap_or_else(|| "operator".into())
+    )
+}
+
 /// An operator at work.
 pub(super) struct Operator {
     pub loaded: Loaded,
@@ -65,19 +76,12 @@ impl Operator {
             .resolve()
             .map_err(anyhow::Error::msg)?;
         let pool = db::pool(compose::pg_options(&url)?, 2);
-        let actor = format!(
-            "{} (command line)",
-            std::env::var("USER")
-                .ok()
-                .filter(|user| !user.is_empty())
-                .unwrap_or_else(|| "operator".into())
-        );
         Ok(Self {
             loaded,
             backbone,
             pool,
             tenant,
-            actor,
+            actor: actor(),
         })
     }
 

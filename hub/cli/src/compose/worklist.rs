@@ -1,5 +1,6 @@
 //! Answers instruments that ask what is to be done (`ask.<tenant>.worklist`): from pending orders, in the words of the
-//! tables of the channel that asks. Reads only; what becomes of an order its results tell.
+//! tables of the channel that asks; and bedside devices whose lists are due (`ask.<tenant>.roster`). Reads only; what becomes
+//! of an order its results tell.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use hub_core::backbone::Backbone;
 use hub_core::retry::Pauses;
 use hub_core::{Tx, subject};
 use schemas::TenantId;
+use schemas::rosters::RosterQuestion;
 use schemas::worklist::WorklistQuestion;
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, watch};
@@ -19,11 +21,8 @@ use tokio_util::sync::CancellationToken;
 use super::mapping_files::MappingFiles;
 
 mod answer;
+mod roster;
 
-/// Every tenant's questions.
-const SUBJECT: &str = "ask.*.worklist";
-/// Processes share the questions.
-const GROUP: &str = "worklist";
 /// Questions answered at one time: fewer than the pool has connections, so that people get theirs.
 const AT_ONCE: usize = 4;
 /// Instruments give a host query one to five seconds (specs/lab-devices.md §2.3); a later answer is to nobody.
@@ -31,8 +30,40 @@ const DEADLINE: Duration = Duration::from_millis(2_000);
 /// Numbers in one question: a rack holds ten, a tray a hundred.
 const MOST_NUMBERS: usize = 1_000;
 
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    Worklist,
+    Roster,
+}
+
+impl Asks {
+    /// Every tenant's questions, and the group in which processes share them.
+    fn subject(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Worklist => ("ask.*.worklist", "worklist"),
+            Self::Roster => ("ask.*.roster", "roster"),
+        }
+    }
+
+    fn counter(self) -> &'static str {
+        match self {
+            Self::Worklist => "hub_worklist_questions_total",
+            Self::Roster => "hub_roster_questions_total",
+        }
+    }
+
+    fn histogram(self) -> &'static str {
+        match self {
+            Self::Worklist => "hub_worklist_answer_seconds",
+            Self::Roster => "hub_roster_answer_seconds",
+        }
+    }
+}
+
 /// The task that answers.
 pub(super) struct Responder {
+    pub(super) asks: Asks,
     pub(super) backbone: Backbone,
     pub(super) pool: PgPool,
     pub(super) mappings: Arc<MappingFiles>,
@@ -78,11 +109,12 @@ impl Responder {
     pub(super) async fn run(self) {
         let this = Arc::new(self);
         let mut pauses = Pauses::for_backbone();
+        let (subject, group) = this.asks.subject();
         while !this.stop.is_cancelled() {
             match this
                 .backbone
                 .client()
-                .queue_subscribe(SUBJECT, GROUP.to_owned())
+                .queue_subscribe(subject, group.to_owned())
                 .await
             {
                 Ok(questions) => {
@@ -139,22 +171,26 @@ impl Responder {
             return;
         }
         let began = Instant::now();
-        let answer = match tokio::time::timeout(DEADLINE, self.answer(&tenant, &body)).await {
+        let answer = async {
+            match self.asks {
+                Asks::Worklist => self.answer(&tenant, &body).await,
+                Asks::Roster => self.roster(&tenant, &body).await,
+            }
+        };
+        let answer = match tokio::time::timeout(DEADLINE, answer).await {
             Ok(answer) => answer,
             Err(_) => Err(Silence::Late),
         };
-        metrics::histogram!("hub_worklist_answer_seconds").record(began.elapsed().as_secs_f64());
+        metrics::histogram!(self.asks.histogram()).record(began.elapsed().as_secs_f64());
         match answer {
             Ok(bytes) => {
-                metrics::counter!("hub_worklist_questions_total", "outcome" => "answered")
-                    .increment(1);
+                metrics::counter!(self.asks.counter(), "outcome" => "answered").increment(1);
                 if let Err(error) = self.backbone.client().publish(reply, bytes.into()).await {
                     tracing::warn!(%error, "an answer to an instrument could not be sent");
                 }
             }
             Err(silence) => {
-                metrics::counter!("hub_worklist_questions_total", "outcome" => silence.outcome())
-                    .increment(1);
+                metrics::counter!(self.asks.counter(), "outcome" => silence.outcome()).increment(1);
                 tracing::warn!(%tenant, reason = %silence, "an instrument's question is not answered");
             }
         }
@@ -182,6 +218,20 @@ impl Responder {
                 answer = answer::answer(&mut tx, &maps, &question).await?;
             }
         }
+        tx.rollback().await?;
+        Ok(serde_json::to_vec(&answer)?)
+    }
+
+    async fn roster(&self, tenant: &TenantId, body: &[u8]) -> Result<Vec<u8>, Silence> {
+        let question: RosterQuestion =
+            serde_json::from_slice(body).map_err(|_| Silence::Unreadable)?;
+        // whose certification was ended a moment ago must not be let in for another look
+        if matches!(question, RosterQuestion::Operators { .. }) {
+            self.mappings.refresh().await;
+        }
+        let maps = self.mappings.store().current();
+        let mut tx = Tx::begin(&self.pool, tenant).await?;
+        let answer = roster::answer(&mut tx, &maps, &question).await?;
         tx.rollback().await?;
         Ok(serde_json::to_vec(&answer)?)
     }

@@ -19,6 +19,8 @@ pub(super) struct MappingFile {
     pub(super) assigner: Vec<Spanned<AssignerEntry>>,
     #[serde(default)]
     pub(super) bed: Vec<Spanned<BedEntry>>,
+    #[serde(default)]
+    pub(super) operator: Vec<Spanned<OperatorEntry>>,
     pub(super) loinc: Option<LoincEntry>,
 }
 
@@ -110,6 +112,26 @@ pub(super) struct BedEntry {
     /// In `site/`: the row of this id is not in force here.
     #[serde(default)]
     pub(super) remove: bool,
+}
+
+/// `[[operator]]`, in `site/` only
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OperatorEntry {
+    /// As the device reads it from the badge.
+    pub(super) id: Spanned<String>,
+    pub(super) name: Option<String>,
+    /// What the device calls his level; 1 where none is given.
+    pub(super) level: Option<Spanned<String>>,
+    /// What he is certified for, as the device calls it; `ALL` where none is given.
+    #[serde(default)]
+    pub(super) methods: OneOrMany,
+    /// The devices he is certified for.
+    #[serde(default)]
+    pub(super) channels: Vec<Spanned<String>>,
+    /// First and last day of the certification.
+    pub(super) from: Option<Spanned<String>>,
+    pub(super) until: Option<Spanned<String>>,
 }
 
 /// `[loinc]`

@@ -6,6 +6,7 @@ use schemas::ChannelId;
 use schemas::care::Mapped;
 
 use super::loinc::{is_loinc, is_loinc_system};
+use super::operators::Certified;
 use super::orders::{self, OrderRows};
 use super::rows::MappingRow;
 use super::{Asked, Lookup};
@@ -34,6 +35,7 @@ pub(super) struct Tables {
     pub(super) assigners: HashMap<Box<str>, Vec<Limited>>,
     /// By the place that a device names.
     pub(super) beds: HashMap<Box<str>, Vec<Limited>>,
+    pub(super) operators: Vec<Certified>,
     pub(super) loinc_identity: bool,
     pub(super) no_loinc_identity: Vec<ChannelId>,
 }
@@ -49,6 +51,7 @@ impl Default for Tables {
             units: HashMap::new(),
             assigners: HashMap::new(),
             beds: HashMap::new(),
+            operators: Vec::new(),
             loinc_identity: true,
             no_loinc_identity: Vec::new(),
         }

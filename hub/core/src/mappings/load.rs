@@ -15,6 +15,7 @@ use super::problem::{MappingError, MappingProblem};
 
 mod beds;
 mod codes;
+mod operators;
 mod orders;
 
 /// One file, read and parsed.
@@ -72,6 +73,7 @@ pub(super) fn load_tables(folder: &Path, uses: &[PackUse]) -> Result<Tables, Map
     units(&sources, &mut tables, &mut problems);
     assigners(&sources, &mut tables, &mut problems);
     beds::beds(&sources, &mut tables, &mut problems);
+    operators::operators(&sources, &mut tables, &mut problems);
     codes::codes(&sources, &mut tables, &mut problems);
     orders::orders(&sources, &mut tables, &mut problems);
     if problems.is_empty() {

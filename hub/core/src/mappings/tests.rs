@@ -1,4 +1,5 @@
 mod beds;
+mod operators;
 mod orders;
 mod packs;
 

@@ -2,9 +2,9 @@
 
 use hub_fhir::{
     Allergy, Appointment, AuditEvent, Category, Condition, Document, Dosage, Encounter, Kind,
-    Location, LocationKind, Measured, Meta, Observation, Order, Organization, Participant, Patient,
-    PatientIdentifier, Practitioner, Prescription, Provenance, Range, Reaction, Report, Resource,
-    Specimen, Stay,
+    Location, LocationKind, Measured, Meta, Observation, Order, Organization, Part, Participant,
+    Patient, PatientIdentifier, Practitioner, Prescription, Provenance, Range, Reaction, Report,
+    Resource, Specimen, Stay,
 };
 use schemas::care::{Attachment, Code, Comparator, Value};
 use schemas::patients::{Address, HumanName, Telecom};
@@ -252,7 +252,7 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
                 notes: vec!["seen".to_owned()],
                 results: vec![format!("{}.1", id(5)), format!("{}.2", id(5))],
                 documents: vec![(
-                    attachment.clone(),
+                    attachment,
                     "https://hub.example/api/v1/reports/x/attachments/y".to_owned(),
                 )],
                 channel: "lab".to_owned(),
@@ -356,9 +356,10 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
             Condition {
                 id: id(20),
                 meta: meta(),
-                patient: id(1),
+                patient: Some(id(1)),
                 encounter: Some(id(3)),
-                code: code("E11.9", "Type 2 diabetes mellitus", "I10"),
+                code: Some(code("E11.9", "Type 2 diabetes mellitus", "I10")),
+                text: Some("Sugar disease".to_owned()),
                 clinical_status: Some("active".to_owned()),
                 verification: Some("confirmed".to_owned()),
                 category: Some("problem_list_item".to_owned()),
@@ -375,7 +376,7 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
             Allergy {
                 id: id(21),
                 meta: meta(),
-                patient: id(1),
+                patient: Some(id(1)),
                 encounter: None,
                 code: code("7980", "Penicillin G", "RXNORM"),
                 clinical_status: None,
@@ -397,9 +398,9 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
         (
             "medication-request",
             Prescription {
-                id: id(22),
+                id: format!("{}.1", id(22)),
                 meta: meta(),
-                patient: id(1),
+                patient: Some(id(1)),
                 encounter: Some(id(3)),
                 group: Some("RX-1".to_owned()),
                 status: "stopped".to_owned(),
@@ -407,6 +408,8 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
                 medication: code("", "Metformin 500 mg tablet", ""),
                 dosage: vec![Dosage {
                     text: "1-0-1 after food, 5 days".to_owned(),
+                    frequency: Some("1-0-1".to_owned()),
+                    days: Some(5),
                     route: Some(code("PO", "oral", "HL70162")),
                     as_needed: false,
                     dose: Some(("1.0".to_owned(), Some("tablet".to_owned()))),
@@ -426,6 +429,8 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
                 id: id(23),
                 meta: meta(),
                 status: "no_show".to_owned(),
+                walk_in: true,
+                slot: Some(id(26)),
                 cancel_reason: Some("did not come".to_owned()),
                 service: Some("Cardiology".to_owned()),
                 reason: Some("chest pain".to_owned()),
@@ -438,11 +443,13 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
                 participants: vec![
                     Participant {
                         actor: Some((Kind::Patient, id(1).to_string())),
+                        identifier: None,
                         display: None,
                         status: "accepted".to_owned(),
                     },
                     Participant {
                         actor: None,
+                        identifier: Some("D12".to_owned()),
                         display: Some("R. Rao".to_owned()),
                         status: "accepted".to_owned(),
                     },
@@ -455,17 +462,36 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
             Document {
                 id: id(24),
                 meta: meta(),
-                patient: id(1),
+                patient: Some(id(1)),
                 encounter: Some(id(3)),
                 status: "current".to_owned(),
                 doc_status: Some("final".to_owned()),
-                kind: Some(code("18842-5", "Discharge summary", "LN")),
-                category: None,
+                kinds: vec![
+                    code("discharge_summary", "", "hub-note"),
+                    code("18842-5", "Discharge summary", "LN"),
+                ],
+                kind_words: Some("Discharge summary".to_owned()),
+                category: Some(code("note", "", "hub-document")),
                 written_at: Some(AT),
                 author: Some(doctor()),
                 description: Some("Discharge summary".to_owned()),
-                content: attachment,
-                url: "https://hub.example/api/v1/documents/x".to_owned(),
+                parts: vec![
+                    Part {
+                        media_type: "application/pdf".to_owned(),
+                        size: 1_234,
+                        title: Some("report".to_owned()),
+                        url: Some("https://hub.example/api/v1/documents/x".to_owned()),
+                        ..Part::default()
+                    },
+                    Part {
+                        media_type: "text/plain; charset=utf-8".to_owned(),
+                        size: 3,
+                        title: Some("Addendum".to_owned()),
+                        written_at: Some(AT),
+                        data: Some("YWJj".to_owned()),
+                        ..Part::default()
+                    },
+                ],
                 replaces: Some(id(25)),
             }
             .resource(),

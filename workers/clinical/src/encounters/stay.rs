@@ -1,8 +1,11 @@
 //! Where a patient was during an encounter: at most one place at a time, and every place kept.
 
+use schemas::care::EncounterAction;
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use super::transition::EncounterState;
 
 /// State of one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +163,69 @@ impl Stay {
             });
         }
         self.0.sort_by_key(|place| place.from_at);
+    }
+
+    /// What a message in its order does to the places; `state` is the encounter's after it, `event` its time and id. Whether it
+    /// named a place to go to, or took one back.
+    pub(crate) fn follow(
+        &mut self,
+        action: EncounterAction,
+        named: Option<&Value>,
+        state: EncounterState,
+        (at, event): (OffsetDateTime, Uuid),
+        started: Option<OffsetDateTime>,
+    ) -> bool {
+        match action {
+            EncounterAction::Preadmitted => false,
+            EncounterAction::Admitted
+            | EncounterAction::Registered
+            | EncounterAction::Transferred
+            | EncounterAction::Updated => {
+                let here = matches!(state, EncounterState::InProgress | EncounterState::Unknown);
+                let named = named.filter(|_| here);
+                if let Some(named) = named {
+                    self.move_to(named, at, event);
+                }
+                if state == EncounterState::Finished {
+                    self.end(PlaceState::Completed, at);
+                }
+                named.is_some()
+            }
+            EncounterAction::Discharged => {
+                if let Some(named) = named {
+                    let since = started.filter(|_| self.0.is_empty());
+                    self.move_to(named, since.unwrap_or(at), event);
+                }
+                self.end(PlaceState::Completed, at);
+                named.is_some()
+            }
+            EncounterAction::AdmitCancelled => {
+                self.end(PlaceState::Cancelled, at);
+                true
+            }
+            EncounterAction::TransferCancelled => {
+                let back = named.is_some()
+                    || self
+                        .0
+                        .iter()
+                        .any(|place| place.state == PlaceState::Completed);
+                // back where he is: its transfer is not known yet
+                let is_there = named.is_some() && self.now() == named;
+                let acts = state == EncounterState::InProgress && back && !is_there;
+                if acts {
+                    self.end(PlaceState::Cancelled, at);
+                    self.back(named, at, event);
+                }
+                acts
+            }
+            EncounterAction::DischargeCancelled => {
+                let acts = state == EncounterState::InProgress && self.now().is_none();
+                if acts {
+                    self.back(named, at, event);
+                }
+                acts
+            }
+        }
     }
 
     /// Where the patient is now.

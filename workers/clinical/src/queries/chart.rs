@@ -29,6 +29,8 @@ pub struct ChartRow {
     pub updated_at: OffsetDateTime,
     pub updated_by: String,
     pub reason: Option<String>,
+    /// The command that made this version.
+    pub source_event: Uuid,
 }
 
 /// Which entries; absent = all.
@@ -46,7 +48,7 @@ pub struct ChartFilter {
 }
 
 const COLUMNS: &str = "id, kind, subject_key, state, code_system, code, title, body, visit_number, occurred_at, recorded_at, \
-    recorded_by, version, updated_at, updated_by, reason";
+    recorded_by, version, updated_at, updated_by, reason, source_event";
 
 /// Entries of one kind in a person's chart, newest first.
 ///
@@ -105,6 +107,8 @@ pub struct ChartVersion {
     pub reason: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
+    /// The command that made it.
+    pub source_event: Uuid,
 }
 
 /// All versions of an entry, oldest first.
@@ -116,7 +120,7 @@ pub async fn chart_history(
     id: Uuid,
 ) -> Result<Vec<ChartVersion>, sqlx::Error> {
     sqlx::query_as(
-        "select version, action, state, body, actor, reason, at from clinical.chart_history \
+        "select version, action, state, body, actor, reason, at, source_event from clinical.chart_history \
          where entry_id = $1 order by version",
     )
     .bind(id)

@@ -10,8 +10,8 @@
 //! - A correction whose time was corrected too does not find its key; [`Identity::thread`] then leads to the
 //!   newest report of the same patient, number and code.
 
-use schemas::TenantId;
 use schemas::ids::care_key;
+use schemas::{IdentifierKey, TenantId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -83,6 +83,22 @@ pub(crate) fn identity(
     }
 }
 
+/// The key of a report that has all five, for who writes very many at once (`hub load --seed`).
+#[must_use]
+pub fn report_key(
+    tenant: &TenantId,
+    channel: &str,
+    subject: IdentifierKey,
+    number: &str,
+    code: &str,
+    observed_at: OffsetDateTime,
+) -> Uuid {
+    let mut buffer = Uuid::encode_buffer();
+    let subject = &*subject.0.simple().encode_lower(&mut buffer);
+    let thread = care_key(tenant, "report", &[channel, subject, number, "", code, ""]);
+    timed(thread, observed_at)
+}
+
 /// Joins a thread and a time. The first four bytes are the minute, so that keys of one day are neighbours in the
 /// index and inserts stay in warm pages; the rest is a digest of both.
 fn timed(thread: Uuid, at: OffsetDateTime) -> Uuid {
@@ -141,5 +157,24 @@ mod tests {
                    "specimen": {"number": sample}})
         };
         assert_ne!(key(&of("A"), None, 1).key, key(&of("B"), None, 1).key);
+    }
+
+    #[test]
+    fn a_key_that_is_made_of_its_five_parts_is_the_key_of_the_message_that_says_them() {
+        let at = datetime!(2026-01-02 03:04:05 UTC);
+        let subject = IdentifierKey(Uuid::from_u128(7));
+        let body = json!({"channel": "lab", "filler_number": "F1", "code": {"code": "CBC", "text": "Blood count", "system": "L"},
+                          "specimen": {"number": "S1"}, "results": [], "subject": {"key": subject}});
+        assert_eq!(
+            report_key(
+                &TenantId::new("demo").unwrap(),
+                "lab",
+                subject,
+                "F1",
+                "CBC",
+                at
+            ),
+            key(&body, Some(at), 1).key
+        );
     }
 }

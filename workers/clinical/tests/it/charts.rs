@@ -259,6 +259,7 @@ async fn a_problem_is_provisional_confirmed_resolved_and_may_come_back() {
             since: None,
             until: None,
             remark: None,
+            code_check: None,
         },
         confirmed: false,
         actor: "asha".into(),

@@ -34,10 +34,14 @@ fn adt(action: EncounterAction, ward: Option<&str>) -> EncounterReported {
 }
 
 async fn seen(ward: &Ward) -> (EncounterRow, Vec<EncounterPlace>) {
+    seen_of(ward, "1").await
+}
+
+async fn seen_of(ward: &Ward, who: &str) -> (EncounterRow, Vec<EncounterPlace>) {
     let mut tx = ward.tx().await;
     let rows = encounters_for_subjects(
         tx.conn(),
-        &[key("1").0],
+        &[key(who).0],
         &EncounterFilter::default(),
         Page::first(10),
     )
@@ -384,4 +388,102 @@ async fn without_a_visit_number_patient_and_admit_time_are_the_key() {
     body.action = Discharged;
     ward.apply_one(at(1, &body)).await;
     assert_eq!(seen(&ward).await.0.status, "finished");
+}
+
+/// Every order in which these may arrive.
+fn orders<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
+    if all.len() < 2 {
+        return vec![all.to_vec()];
+    }
+    (0..all.len())
+        .flat_map(|n| {
+            let mut rest = all.to_vec();
+            let first = rest.remove(n);
+            orders(&rest).into_iter().map(move |mut tail| {
+                tail.insert(0, first.clone());
+                tail
+            })
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_cancelled_transfer_leaves_no_past_place_whatever_comes_first() {
+    type Told<'a> = &'a [(i64, EncounterReported)];
+    // what happened, and where the patient was, apart from what was taken back
+    let table: [(Told<'_>, &[&str], &str); 4] = [
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (5, adt(Transferred, Some("B"))),
+                (10, adt(TransferCancelled, Some("A"))),
+            ],
+            &["A 0.. active"],
+            "A",
+        ),
+        // the cancellation does not say where he is
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (5, adt(Transferred, Some("B"))),
+                (10, adt(TransferCancelled, None)),
+            ],
+            &["A 0.. active"],
+            "A",
+        ),
+        // moved again afterwards
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (5, adt(Transferred, Some("B"))),
+                (10, adt(TransferCancelled, Some("A"))),
+                (20, adt(Transferred, Some("C"))),
+            ],
+            &["A 0..20 completed", "C 20.. active"],
+            "C",
+        ),
+        // of two transfers the second was none, and he has left since
+        (
+            &[
+                (0, adt(Admitted, Some("A"))),
+                (5, adt(Transferred, Some("B"))),
+                (7, adt(Transferred, Some("C"))),
+                (10, adt(TransferCancelled, Some("B"))),
+                (30, adt(Discharged, Some("B"))),
+            ],
+            &["A 0..5 completed", "B 5..30 completed"],
+            "B",
+        ),
+    ];
+    // each arrival is another patient's
+    let ward = Ward::new().await;
+    let mut patients = 0;
+    for (told, expected, location) in table {
+        for arrival in orders(told) {
+            let minutes: Vec<i64> = arrival.iter().map(|(minute, _)| *minute).collect();
+            for how in ["one by one", "in one batch"] {
+                patients += 1;
+                let who = patients.to_string();
+                let said = arrival.iter().map(|(minute, body)| {
+                    let mut body = body.clone();
+                    body.subject = patient(&who);
+                    body.visit_number = Some(format!("V{who}"));
+                    at(*minute, &body)
+                });
+                if how == "in one batch" {
+                    ward.apply(&said.collect::<Vec<_>>()).await;
+                } else {
+                    for one in said {
+                        ward.apply_one(one).await;
+                    }
+                }
+                let (row, all) = seen_of(&ward, &who).await;
+                let mut been = stays(&all);
+                been.retain(|place| !place.ends_with("cancelled"));
+                assert_eq!(been, expected, "{minutes:?} {how}");
+                let now = row.location.expect("he is somewhere");
+                assert_eq!(now["point_of_care"], location, "{minutes:?} {how}");
+            }
+        }
+    }
 }

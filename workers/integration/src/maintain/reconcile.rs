@@ -131,12 +131,13 @@ pub async fn newest_in_ledger(
     conn: &mut PgConnection,
     channel: &schemas::ChannelId,
 ) -> Result<Option<i64>, sqlx::Error> {
-    // the newest by arrival stand in the newest partition: a few rows of it are enough
-    sqlx::query_scalar(
-        "select max(stream_seq) from
-             (select stream_seq from integration.messages where channel = $1 order by received_at desc limit 1000) newest",
+    // a ledger from before 0021 is looked through once more, until the channel's next message
+    let newest: Option<Option<i64>> = sqlx::query_scalar(
+        "select coalesce(c.last_seq, (select max(m.stream_seq) from integration.messages m where m.channel = c.channel))
+         from integration.channels c where c.channel = $1",
     )
     .bind(channel.as_str())
-    .fetch_one(conn)
-    .await
+    .fetch_optional(conn)
+    .await?;
+    Ok(newest.flatten())
 }

@@ -33,6 +33,8 @@ pub struct Message {
     pub more_patients: Option<Vec<String>>,
     /// The other specimens of a message about several.
     pub more_accessions: Option<Vec<String>>,
+    /// The other orders of a message about several.
+    pub more_orders: Option<Vec<String>>,
     /// Types of the events made, in order.
     pub events: Vec<String>,
     pub unmapped: Vec<String>,
@@ -50,6 +52,7 @@ pub struct MessageSearch {
     pub patient_number: Option<String>,
     /// Of any specimen that the message is about.
     pub accession: Option<String>,
+    /// Of any order that the message is about.
     pub order_number: Option<String>,
     pub control_id: Option<String>,
     pub visit_number: Option<String>,
@@ -68,7 +71,7 @@ pub struct MessageSearch {
 
 const COLUMNS: &str = "select stream_seq || '.' || record_index as id, raw_id, stream_seq, record_index, received_at, channel,
         peer, size, outcome, message_type, control_id, patient_number, accession, order_number, visit_number, bill_number,
-        more_patients, more_accessions, events, unmapped, notes, parent, recorded_at ";
+        more_patients, more_accessions, more_orders, events, unmapped, notes, parent, recorded_at ";
 const LEDGER: &str = "from integration.messages ";
 
 /// Newest first.
@@ -95,6 +98,7 @@ pub async fn messages(
             "patient_number",
             "more_patients",
         ),
+        (&search.order_number, "order", "order_number", "more_orders"),
     ]
     .into_iter()
     .filter_map(|(number, kind, first, others)| Some((number.as_ref()?, kind, first, others)));
@@ -129,7 +133,6 @@ pub async fn messages(
         query.push(others).push("))");
     }
     let texts = [
-        (" and order_number = ", &search.order_number),
         (" and control_id = ", &search.control_id),
         (" and visit_number = ", &search.visit_number),
         (" and bill_number = ", &search.bill_number),

@@ -22,7 +22,9 @@ fn all() -> MessageSearch {
 async fn every_arrival_is_a_row_with_all_it_was_searched_by() {
     let database = TestDatabase::new().await;
     let mut body = translated("one", 5);
-    body.keys.order_number = Some("O1".into());
+    for number in ["O1", "O2", "O1"] {
+        body.keys.about_order(number);
+    }
     body.keys.visit_number = Some("V1".into());
     body.keys.bill_number = Some("B1".into());
     for number in ["P7", "P8", "P7"] {
@@ -42,6 +44,7 @@ async fn every_arrival_is_a_row_with_all_it_was_searched_by() {
     assert_eq!((row.size, row.outcome.as_str()), (1500, "translated"));
     assert_eq!(row.more_patients.as_deref().unwrap(), ["P7", "P8"]);
     assert_eq!(row.more_accessions.as_deref().unwrap(), ["ACC-6"]);
+    assert_eq!(row.more_orders.as_deref().unwrap(), ["O2"]);
     assert_eq!(
         (&row.events, &row.unmapped, &row.notes),
         (&body.events, &body.unmapped, &body.notes)
@@ -53,13 +56,14 @@ async fn every_arrival_is_a_row_with_all_it_was_searched_by() {
         set(&mut search, value.to_owned());
         search
     };
-    let searches: [(Set, &str); 12] = [
+    let searches: [(Set, &str); 13] = [
         (|search, value| search.patient_number = Some(value), "P2"),
         (|search, value| search.patient_number = Some(value), "P7"),
         (|search, value| search.patient_number = Some(value), "P8"),
         (|search, value| search.accession = Some(value), "ACC-5"),
         (|search, value| search.accession = Some(value), "ACC-6"),
         (|search, value| search.order_number = Some(value), "O1"),
+        (|search, value| search.order_number = Some(value), "O2"),
         (|search, value| search.control_id = Some(value), "C5"),
         (|search, value| search.visit_number = Some(value), "V1"),
         (|search, value| search.bill_number = Some(value), "B1"),

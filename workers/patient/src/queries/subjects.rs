@@ -149,6 +149,37 @@ pub async fn people_of_keys(
     .await
 }
 
+/// The same, each by the number of the person in this system where there is one, else by the number of the key: what a device
+/// must be given so that what it sends back finds the person.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn people_in_system(
+    conn: &mut PgConnection,
+    keys: &[Uuid],
+    system: &str,
+) -> Result<Vec<PersonOfKey>, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(
+        "select i.key, chosen.system, chosen.value, chosen.kind, p.id as patient_id, p.name, p.birth_date, p.sex
+         from patients.identifiers i
+         join patients.patients p on p.id = patients.standing(i.patient_id)
+         cross join lateral (
+             select o.system, o.value, o.kind from patients.family_of(p.id) as family(id)
+             join patients.identifiers o on o.patient_id = family.id
+             where o.key = i.key or (o.system = $2 and o.ended_at is null)
+             order by (o.system = $2 and o.ended_at is null) desc, (o.key = i.key) desc, o.created_at, o.key limit 1
+         ) as chosen
+         where i.key = any($1)",
+    )
+    .bind(keys)
+    .bind(system)
+    .fetch_all(conn)
+    .await
+}
+
 /// `system|value`, `|value` or `value`.
 fn asked(identifier: &str) -> (Option<&str>, &str) {
     match identifier.trim().split_once('|') {

@@ -133,6 +133,14 @@ async fn open(
         (Kind::Observation, category) if category != Some("laboratory") => {
             &["results:read", "vitals:read"]
         }
+        (
+            Kind::Condition
+            | Kind::AllergyIntolerance
+            | Kind::MedicationRequest
+            | Kind::DocumentReference,
+            _,
+        ) => &["charts:read"],
+        (Kind::Appointment, _) => &["appointments:read"],
         _ => &["results:read"],
     };
     let mut refused: Option<Problem> = None;

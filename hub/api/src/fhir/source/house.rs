@@ -35,6 +35,7 @@ pub(super) fn organizations(ground: &Ground<'_, '_>) -> Stretch {
         permission: "patients:read",
         patient: None,
         of_chart: false,
+        clinic: None,
         made: None,
         place: id.to_string(),
     };
@@ -72,6 +73,7 @@ fn location(row: &NamedBed, tenant: &TenantId) -> Found {
         permission: "encounters:read",
         patient: None,
         of_chart: false,
+        clinic: None,
         made: None,
         place: id,
     }
@@ -141,6 +143,7 @@ fn user(row: staff::UserRow) -> Found {
         permission: "users:read",
         patient: None,
         of_chart: false,
+        clinic: None,
         made: None,
         place: row.username,
     }

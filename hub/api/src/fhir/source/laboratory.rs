@@ -103,6 +103,7 @@ async fn of_orders(
                 permission: ORDERS,
                 patient,
                 of_chart: true,
+                clinic: None,
                 made: Some(Made {
                     source: row.source_event,
                     channel: None,
@@ -198,6 +199,7 @@ async fn of_specimens(
                 permission: ORDERS,
                 patient,
                 of_chart: true,
+                clinic: None,
                 made: Some(Made {
                     source: source_event,
                     channel: None,

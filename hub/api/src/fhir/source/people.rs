@@ -12,7 +12,7 @@ use crate::problem::Problem;
 
 const PERMISSION: &str = "patients:read";
 
-/// By id. The hints are kept exactly: who comes back was found by them.
+/// By id, or by name where nothing else is asked. The hints are kept exactly: who comes back was found by them.
 pub(super) async fn walk(
     ground: &mut Ground<'_, '_>,
     scope: &Scope,
@@ -110,6 +110,7 @@ fn of(row: queries::Patient, merged: &[queries::Patient], organization: Uuid) ->
         permission: PERMISSION,
         patient: Some(row.id),
         of_chart: false,
+        clinic: None,
         made: Some(Made {
             source: row.source_event,
             channel: None,

@@ -67,6 +67,7 @@ fn of(row: AuditEntry, tenant: &str) -> Found {
         permission: "audit:read",
         patient: None,
         of_chart: false,
+        clinic: None,
         made: None,
         place: row.id.to_string(),
     }

@@ -121,6 +121,7 @@ fn of(
         permission: "encounters:read",
         patient,
         of_chart: true,
+        clinic: None,
         made: Some(Made {
             source: row.source_event,
             channel: None,

@@ -16,7 +16,7 @@ async fn the_capability_statement_is_true() {
     let rest = &resource(&statement)["rest"][0];
     assert_eq!(statement.json["fhirVersion"], "4.0.1");
     let resources = rest["resource"].as_array().unwrap();
-    assert_eq!(resources.len(), 11);
+    assert_eq!(resources.len(), 16);
     for one in resources {
         let kind = one["type"].as_str().unwrap();
         let does = |code: &str| {
@@ -49,7 +49,8 @@ async fn the_capability_statement_is_true() {
             let scope = match kind {
                 "Patient" if !name.starts_with('_') => "&identifier=1001",
                 "Encounter" | "ServiceRequest" | "Specimen" | "DiagnosticReport"
-                | "Observation" => &format!("&patient={patient}"),
+                | "Observation" | "Condition" | "AllergyIntolerance" | "MedicationRequest"
+                | "Appointment" | "DocumentReference" => &format!("&patient={patient}"),
                 "Provenance" => &format!("&target=Patient/{patient}"),
                 _ => "",
             };
@@ -73,7 +74,14 @@ async fn the_capability_statement_is_true() {
             if does("update") { 400 } else { 405 },
             "{kind}"
         );
-        assert_eq!(one["readHistory"], json!(kind == "Observation"));
+        let keeps = [
+            "Observation",
+            "Condition",
+            "AllergyIntolerance",
+            "MedicationRequest",
+            "DocumentReference",
+        ];
+        assert_eq!(one["readHistory"], json!(keeps.contains(&kind)));
     }
 }
 

@@ -7,14 +7,19 @@ use test_support::tenant;
 
 use super::super::backbone::Mood;
 use super::super::house::House;
-use super::{matches, of_mode, order, outcome, patient_on, pulse, resource};
+use super::{charted, matches, of_mode, order, outcome, patient_on, pulse, resource};
 
-const PARTS: [&str; 5] = [
+const PARTS: [&str; 10] = [
     "Encounter",
     "ServiceRequest",
     "Specimen",
     "DiagnosticReport",
     "Observation",
+    "Condition",
+    "AllergyIntolerance",
+    "MedicationRequest",
+    "Appointment",
+    "DocumentReference",
 ];
 
 async fn nurse(house: &House, name: &str, department: &str) -> String {
@@ -33,6 +38,7 @@ async fn a_chart_opens_by_the_caller_s_places_and_an_emergency_is_on_record() {
     let house = House::new().await;
     let hers = patient_on(&house, "1001", 1, "WARD-A").await;
     let other = patient_on(&house, "1002", 2, "WARD-B").await;
+    charted(&house, &other).await;
     let mut ids = Vec::new();
     for kind in PARTS {
         order(&house, "1002", &format!("T-{kind}")).await;
@@ -127,6 +133,7 @@ async fn a_restricted_chart_is_as_closed_here_as_anywhere() {
     let other = patient_on(&house, "1002", 2, "WARD-A").await;
     order(&house, "1001", "T-1").await;
     pulse(&house, "1001", "72", "2026-03-01T09:00:00Z").await;
+    charted(&house, &patient).await;
     let paths = parts_of(&house, &patient).await;
     let rights = [
         "patients:read",
@@ -134,6 +141,8 @@ async fn a_restricted_chart_is_as_closed_here_as_anywhere() {
         "orders:read",
         "results:read",
         "vitals:read",
+        "charts:read",
+        "appointments:read",
         "glass:break",
     ];
     let token = house.user(&house.tenant, &rights).await;
@@ -181,6 +190,7 @@ async fn where_a_relationship_is_demanded_a_role_alone_opens_no_chart_here_eithe
     let house = House::with(|state| state.with_care_relationship(true)).await;
     let patient = patient_on(&house, "1001", 1, "WARD-A").await;
     order(&house, "1001", "T-1").await;
+    charted(&house, &patient).await;
     let paths = parts_of(&house, &patient).await;
     let (id, tokens) = house.staff("ravi").await;
     house.grant(&id, &json!({ "role": "doctor" })).await;
@@ -237,6 +247,7 @@ async fn another_tenant_s_ids_are_unknown_and_his_lists_are_empty() {
     let house = House::new().await;
     let patient = patient_on(&house, "1001", 1, "ICU").await;
     let order = order(&house, "1001", "T-9").await;
+    charted(&house, &patient).await;
     let other = tenant("other");
     let token = house.user(&other, &["*"]).await;
     let mut paths = vec![
@@ -245,7 +256,7 @@ async fn another_tenant_s_ids_are_unknown_and_his_lists_are_empty() {
         format!("/fhir/Provenance/ServiceRequest.{order}"),
         format!("/fhir/Patient/{patient}/$everything"),
     ];
-    for kind in ["Encounter", "Specimen", "DiagnosticReport", "Observation"] {
+    for kind in PARTS {
         let found = house.get(&format!("/fhir/{kind}?patient={patient}")).await;
         paths.push(format!(
             "/fhir/{kind}/{}",

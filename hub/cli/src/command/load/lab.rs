@@ -334,7 +334,7 @@ async fn connect(subject: &Subject) -> anyhow::Result<TcpStream> {
 }
 
 /// Milliseconds within which `percent` of the waits ended.
-fn percentile(waits: &mut [Duration], percent: usize) -> f64 {
+pub(super) fn percentile(waits: &mut [Duration], percent: usize) -> f64 {
     waits.sort_unstable();
     let rank = (waits.len() * percent).div_ceil(100).max(1);
     waits

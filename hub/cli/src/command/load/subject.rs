@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use schemas::{ChannelId, TenantId};
 use tokio::process::{Child, Command};
 
 use super::generator::{self, Burst, Limit, Outcome};
 use super::observe::{account, until_visible};
 use super::run_name;
-use crate::home::{Home, HomeOptions, project_folder};
+use super::seed::Ground;
+use crate::home::{CHANNEL, Home, HomeOptions, TENANT, project_folder};
 use crate::rest::Rest;
 
 const PASSWORD: &str = "measure-me-once";
@@ -26,9 +28,10 @@ pub(super) struct Subject {
     pub mllp: SocketAddr,
     pub astm: SocketAddr,
     pub api: SocketAddr,
-    pub rest: Rest,
-    pub started: Instant,
+    pub rest: Arc<Rest>,
     pub first_accepted: Duration,
+    /// Memory before anybody used REST; of use only where it was asked for.
+    pub idle_mb: f64,
     folder: PathBuf,
 }
 
@@ -77,11 +80,11 @@ impl Extra {
 }
 
 impl Subject {
-    /// Starts servers and a hub, and waits until it has taken a message.
+    /// Starts servers and a hub, and waits until it has taken a message; with `idle`, also until it has stood still so long.
     ///
     /// # Errors
     /// Something does not start.
-    pub(super) async fn start(extra: &Extra) -> anyhow::Result<Self> {
+    pub(super) async fn start(extra: &Extra, idle: Option<Duration>) -> anyhow::Result<Self> {
         let folder = folder();
         let free = || -> anyhow::Result<SocketAddr> {
             Ok(SocketAddr::from((
@@ -131,9 +134,17 @@ impl Subject {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let first_accepted = started.elapsed();
+        let idle_mb = match (idle, child.id()) {
+            (Some(idle), Some(pid)) => {
+                // judged after the start's own work is over
+                tokio::time::sleep(idle.saturating_sub(started.elapsed())).await;
+                account(pid).rss as f64 / 1e6
+            }
+            _ => f64::NAN,
+        };
         let rest = loop {
             match Rest::sign_in(options.api, PASSWORD).await {
-                Ok(rest) => break rest,
+                Ok(rest) => break Arc::new(rest),
                 Err(error) if started.elapsed() > Duration::from_secs(30) => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
@@ -145,10 +156,31 @@ impl Subject {
             astm: options.astm,
             api: options.api,
             rest,
-            started,
             first_accepted,
+            idle_mb,
             folder,
         })
+    }
+
+    /// Where its database is filled, and whose rows it is filled with.
+    ///
+    /// # Errors
+    /// The home has no owner of the tables.
+    pub(super) fn ground(&self) -> anyhow::Result<Ground> {
+        let url = self.home.loaded.config.postgres.owner_url.as_ref();
+        Ok(Ground {
+            owner_url: url
+                .context("the home has no owner_url")?
+                .resolve()
+                .map_err(anyhow::Error::msg)?,
+            tenant: TenantId::new(TENANT)?,
+            channel: ChannelId::new(CHANNEL)?,
+        })
+    }
+
+    /// Where Postgres has its data.
+    pub(super) fn data_folder(&self) -> &Path {
+        self.home.postgres.data_dir()
     }
 
     fn hub_pid(&self) -> u32 {

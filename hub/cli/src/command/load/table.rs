@@ -1,4 +1,5 @@
-//! The whole table of figures. The laboratory's have a hub of their own, with their channels.
+//! The whole table of figures. The laboratory's have a hub of their own, with their channels, and so has the desk, whose hub is
+//! filled first.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -7,10 +8,11 @@ use anyhow::bail;
 
 use super::super::signal::StopSignal;
 use super::generator::Limit;
+use super::seed::Size;
 use super::subject::{Extra, Subject};
-use super::{ensure_release, lab};
+use super::{desk, ensure_release, lab};
 
-/// Scenarios of [`scenarios`]; those of the laboratory are in `lab.rs`.
+/// Scenarios of [`scenarios`]; those of the laboratory are in `lab.rs`, that of the REST API in `desk.rs`.
 const NAMES: [&str; 7] = [
     "start",
     "single",
@@ -42,28 +44,46 @@ impl Figure {
     }
 }
 
+/// How long a hub stands still before its memory is judged.
+const IDLE: Duration = Duration::from_secs(20);
+
 /// Measures all scenarios whose name contains `only`.
 ///
 /// # Errors
 /// This is no release build, or a scenario could not be measured.
-pub(super) async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(only: Option<&str>, size: Size, json: bool) -> anyhow::Result<ExitCode> {
     ensure_release()?;
     let wanted = |name: &str| only.is_none_or(|only| name.contains(only));
+    if wanted("rest") {
+        // it comes last: not to be told so after a quarter of an hour
+        size.fits(&std::env::temp_dir())?;
+    }
     let mut stop = StopSignal::install()?;
     let mut figures = Vec::new();
     if NAMES.into_iter().any(wanted) {
         figures.extend(
-            measured(Extra::default(), &mut stop, async |subject| {
-                scenarios(subject, &wanted).await
-            })
+            measured(
+                Extra::default(),
+                wanted("start").then_some(IDLE),
+                &mut stop,
+                async |subject| scenarios(subject, &wanted).await,
+            )
             .await?,
         );
     }
     if wanted("lab") {
         let lab = lab::Lab::new();
         figures.extend(
-            measured(lab.extra(), &mut stop, async |subject| {
+            measured(lab.extra(), None, &mut stop, async |subject| {
                 lab.scenarios(subject).await
+            })
+            .await?,
+        );
+    }
+    if wanted("rest") {
+        figures.extend(
+            measured(Extra::default(), None, &mut stop, async |subject| {
+                desk::scenario(subject, size).await
             })
             .await?,
         );
@@ -80,10 +100,11 @@ pub(super) async fn run(only: Option<&str>, json: bool) -> anyhow::Result<ExitCo
 /// Measures one hub, and stops it whatever comes of that.
 async fn measured(
     extra: Extra,
+    idle: Option<Duration>,
     stop: &mut StopSignal,
     scenarios: impl AsyncFnOnce(&Subject) -> anyhow::Result<Vec<Figure>>,
 ) -> anyhow::Result<Vec<Figure>> {
-    let subject = Subject::start(&extra).await?;
+    let subject = Subject::start(&extra, idle).await?;
     eprintln!("measuring a hub on {} (REST {})", subject.mllp, subject.api);
     let outcome = tokio::select! {
         outcome = scenarios(&subject) => outcome,
@@ -115,13 +136,18 @@ async fn scenarios(
             "s",
             Some((1.0, false)),
         );
-        // idle is judged after the start's own work is over
-        tokio::time::sleep(Duration::from_secs(20).saturating_sub(subject.started.elapsed())).await;
         add(
             "hub memory, idle",
-            subject.rss_mb(),
+            subject.idle_mb,
             "MB",
             Some((40.0, false)),
+        );
+        tokio::time::sleep(IDLE).await;
+        add(
+            "hub memory, idle, after somebody signed in over REST",
+            subject.rss_mb(),
+            "MB",
+            None,
         );
     }
     if wanted("single") {

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::index::Index;
-use crate::similarity::{Candidates, Likeness, MOST_ALIKE, match_keys};
+use crate::similarity::{Candidates, Likeness, MOST_ALIKE, kind, match_keys, name_words};
 
 pub(super) async fn save(
     conn: &mut PgConnection,
@@ -43,13 +43,17 @@ async fn write_keys(
         identifiers.entry(*owner).or_default().push(identifier);
     }
     let (mut kinds, mut keys, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+    let mut words: Vec<Option<String>> = Vec::new();
     let mut rewritten = Vec::new();
     for record in index.records.values().filter(|record| record.keys_changed) {
         if !record.is_new() {
             rewritten.push(record.id);
         }
         let own = identifiers.get(&record.id).into_iter().flatten().copied();
-        for (kind, key) in match_keys(&record.demographics, own) {
+        let found_by = match_keys(&record.demographics, own);
+        let names = name_words(&found_by);
+        for (kind, key) in found_by {
+            words.push(names.clone().filter(|_| kind == kind::NAME));
             kinds.push(kind);
             keys.push(key);
             owners.push(record.id);
@@ -66,15 +70,16 @@ async fn write_keys(
     }
     if !owners.is_empty() {
         sqlx::query(
-            "insert into patients.match_keys (tenant_id, kind, key, patient_id)
-             select $1, r.kind, r.key, r.patient_id
-             from unnest($2::text[], $3::text[], $4::uuid[]) as r(kind, key, patient_id)
+            "insert into patients.match_keys (tenant_id, kind, key, patient_id, words)
+             select $1, r.kind, r.key, r.patient_id, r.words
+             from unnest($2::text[], $3::text[], $4::uuid[], $5::text[]) as r(kind, key, patient_id, words)
              on conflict do nothing",
         )
         .bind(tenant.as_str())
         .bind(&kinds)
         .bind(&keys)
         .bind(&owners)
+        .bind(&words)
         .execute(&mut *conn)
         .await?;
     }

@@ -218,6 +218,23 @@ async fn a_law_query_is_stored_answered_and_followed_by_the_work_which_is_acknow
 }
 
 #[tokio::test]
+async fn a_padded_number_is_asked_for_as_it_was_ordered_and_answered_as_it_was_asked() {
+    let site = Site::new(OrderDialect::Law, |s| {
+        s.translate.tube.leading_zeros = adapter_link::LeadingZeros::Drop;
+    })
+    .await;
+    let mut analyzer = site.connect().await;
+    let tests = vec![test(1, &["GLU"], TestAction::Perform)];
+    site.knows(Ok(worklist(vec![specimen("4711", tests)])));
+    analyzer.says(&law("0004711")).await;
+    assert_eq!(analyzer.hears().await[1], "MSA|AA|105c0474-b00b");
+    let oml = analyzer.hears().await.join("\r");
+    assert!(oml.contains("0004711"), "{oml}");
+    assert_eq!(site.store.questions.lock().unwrap()[0].specimens, ["4711"]);
+    analyzer.hang_up().await;
+}
+
+#[tokio::test]
 async fn results_that_come_while_an_orl_is_awaited_are_acknowledged_at_once() {
     let site = Site::new(OrderDialect::Law, |_| {}).await;
     let mut analyzer = site.connect().await;

@@ -254,6 +254,7 @@ fn of_result(row: ResultRow, begun: OffsetDateTime, visit: Option<&str>, links: 
         permission: "results:read",
         patient,
         of_chart: true,
+        clinic: None,
         made: Some(Made {
             source: row.source_event,
             channel: Some(row.channel),
@@ -336,6 +337,7 @@ fn of_vital(row: VitalRow, patient: Option<Uuid>, place: String) -> Found {
         permission: "vitals:read",
         patient,
         of_chart: true,
+        clinic: None,
         made: Some(Made {
             source: row.source_event,
             channel: Some(row.channel),

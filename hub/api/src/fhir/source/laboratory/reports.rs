@@ -144,6 +144,7 @@ fn of(row: ReportRow, items: Vec<ReportItem>, links: &Links, origin: &str) -> Fo
         permission: "results:read",
         patient,
         of_chart: true,
+        clinic: None,
         made: Some(Made {
             source: row.source_event,
             channel: Some(row.channel),
