@@ -42,6 +42,7 @@ mod dead;
 pub(crate) mod desk;
 mod differences;
 pub(crate) mod documents;
+mod federated;
 mod feed;
 mod gates;
 mod glass;
@@ -190,6 +191,10 @@ fn api(limits: &ApiLimits) -> Routes {
     Routes::new()
         .merge(auth::routes())
         .merge(second_factor::routes())
+        .merge(passkeys::routes())
+        .merge(my_passkeys::routes())
+        .merge(federated::routes())
+        .merge(identities::routes())
         .merge(me::routes())
         .merge(users::routes())
         .merge(roles::routes())
