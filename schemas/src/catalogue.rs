@@ -4,8 +4,8 @@ use schemars::{Schema, generate::SchemaSettings};
 
 use crate::{
     Body, care, chart, commands, controls, criticals, devices, house, identity, incidents,
-    integration, patients, platform, privacy, registration, rounds, scheduling, sending, stays,
-    verification,
+    integration, patients, platform, privacy, registration, rounds, scheduling, sending, sign_in,
+    stays, verification,
 };
 
 /// Fact or request.
@@ -254,6 +254,14 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<identity::RotateClientSecret>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<identity::BreakGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<identity::ReviewGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<sign_in::AddPasskey>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<sign_in::RenamePasskey>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<sign_in::RemovePasskeys>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<sign_in::UsePasskey>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<sign_in::InviteSubject>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<sign_in::LinkSubject>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<sign_in::UseSubject>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<sign_in::UnlinkSubjects>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<scheduling::DefineSchedule>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
     row::<scheduling::AddException>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),
     row::<scheduling::EndException>(Command, Some(Owner::Scheduling), OrderGroup::Scheduling),

@@ -167,7 +167,7 @@ pub struct EndGrant {
 pub struct OpenSession {
     pub session_id: Uuid,
     pub user_id: Uuid,
-    /// RFC 8176: `pwd`, `otp`, `kba` (a recovery code).
+    /// RFC 8176: `pwd`, `otp`, `kba` (a recovery code), `pop` and `mfa` (a passkey); `federated`: an identity provider.
     pub amr: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,

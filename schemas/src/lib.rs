@@ -24,6 +24,7 @@ pub mod rosters;
 pub mod rounds;
 pub mod scheduling;
 pub mod sending;
+pub mod sign_in;
 pub mod sql;
 pub mod stays;
 pub mod verification;

@@ -125,6 +125,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "unmatched_discard",
         sql: include_str!("../sql/0023_unmatched_discard.sql"),
     },
+    Migration {
+        version: 24,
+        name: "sign_in",
+        sql: include_str!("../sql/0024_sign_in.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -4,10 +4,13 @@
 
 mod access;
 pub mod bootstrap;
+pub(crate) mod ceremony;
 pub(crate) mod chart;
 pub(crate) mod clinic;
 pub(crate) mod identity;
 pub(crate) mod keyring;
+pub(crate) mod oidc;
+pub(crate) mod passkey;
 pub(crate) mod password;
 pub mod permission;
 pub(crate) mod policy;
@@ -21,5 +24,6 @@ pub(crate) mod totp;
 pub(crate) use access::Access;
 pub use bootstrap::{BootstrapError, bootstrap_admin, one_time_password};
 pub use keyring::{TokenKeys, WeakSecret};
+pub use oidc::Provider;
 pub use permission::PERMISSIONS;
 pub use tokens::TOKEN_LIFETIME;

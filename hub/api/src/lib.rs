@@ -33,7 +33,7 @@ mod trace;
 mod views;
 
 pub use auth::{
-    BootstrapError, PERMISSIONS, TOKEN_LIFETIME, TokenKeys, WeakSecret, bootstrap_admin,
+    BootstrapError, PERMISSIONS, Provider, TOKEN_LIFETIME, TokenKeys, WeakSecret, bootstrap_admin,
     one_time_password,
 };
 pub use backbone::{

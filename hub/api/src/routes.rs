@@ -42,17 +42,21 @@ mod dead;
 pub(crate) mod desk;
 mod differences;
 pub(crate) mod documents;
+mod federated;
 mod feed;
 mod gates;
 mod glass;
 mod health;
 mod held;
 mod house;
+mod identities;
 mod me;
 mod messages;
+mod my_passkeys;
 mod notes;
 mod oauth;
 pub(crate) mod orders;
+mod passkeys;
 mod patients;
 mod prescriptions;
 mod privacy;
@@ -187,6 +191,10 @@ fn api(limits: &ApiLimits) -> Routes {
     Routes::new()
         .merge(auth::routes())
         .merge(second_factor::routes())
+        .merge(passkeys::routes())
+        .merge(my_passkeys::routes())
+        .merge(federated::routes())
+        .merge(identities::routes())
         .merge(me::routes())
         .merge(users::routes())
         .merge(roles::routes())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hub_core::Tx;
+use hub_core::config::PasskeySettings;
 use schemas::TenantId;
 use sqlx::PgPool;
 use worker_identity::network::Network;
@@ -11,9 +12,10 @@ use worker_identity::sealing::Sealer;
 
 use crate::Backbone;
 use crate::auth::identity::Identity;
+use crate::auth::oidc::Providers;
 use crate::auth::permission::{ChartsAll, Permission as _};
 use crate::auth::throttle::Throttle;
-use crate::auth::{Access, TokenKeys, password};
+use crate::auth::{Access, Provider, TokenKeys, password};
 use crate::feed::Feed;
 use crate::limits::{Limits, Rates};
 use crate::looks::Recorder;
@@ -77,6 +79,9 @@ pub struct ApiState {
     pub(crate) feed: Arc<Feed>,
     pub(crate) access: Arc<Access>,
     pub(crate) recorder: Recorder,
+    /// `None`: nobody signs in with a passkey.
+    pub(crate) passkeys: Option<Arc<PasskeySettings>>,
+    pub(crate) providers: Arc<Providers>,
     care_relationship: bool,
 }
 
@@ -113,6 +118,8 @@ impl ApiState {
             answers,
             feed: Arc::new(Feed::default()),
             access: Arc::new(Access::default()),
+            passkeys: None,
+            providers: Arc::default(),
             care_relationship: false,
         }
     }
@@ -138,6 +145,27 @@ impl ApiState {
             .iter()
             .filter_map(|text| Network::parse(text))
             .collect();
+        self
+    }
+
+    /// Where passkeys are used (`[api.passkeys]`).
+    #[must_use]
+    pub fn with_passkeys(mut self, settings: Option<PasskeySettings>) -> Self {
+        self.passkeys = settings.map(Arc::new);
+        self
+    }
+
+    /// Who vouches for people of which tenant (`[[tenant.oidc]]`).
+    #[must_use]
+    pub fn with_providers(mut self, all: impl IntoIterator<Item = (TenantId, Provider)>) -> Self {
+        let mut providers = Providers::new();
+        for (tenant, provider) in all {
+            providers
+                .entry(tenant)
+                .or_default()
+                .push(Arc::new(provider));
+        }
+        self.providers = Arc::new(providers);
         self
     }
 

@@ -18,6 +18,7 @@ pub(crate) mod queues;
 pub(crate) mod registration;
 pub(crate) mod rounds;
 pub(crate) mod scheduling;
+pub(crate) mod sign_in;
 pub(crate) mod stays;
 pub(crate) mod tenants;
 pub(crate) mod verification;

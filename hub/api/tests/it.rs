@@ -9,6 +9,7 @@
 
 mod it {
     mod appointments;
+    mod authenticator;
     mod backbone;
     mod calls;
     mod care;
@@ -30,8 +31,10 @@ mod it {
     mod messages;
     mod operations;
     mod orders;
+    mod passkeys;
     mod privacy;
     mod problems;
+    mod provider;
     mod quiet;
     mod roles;
     mod samples;
@@ -40,6 +43,7 @@ mod it {
     mod serving;
     mod shape;
     mod sign_in;
+    mod sso;
     mod stays;
     mod unmatched;
     mod users;

@@ -420,7 +420,9 @@ impl Hub {
             per_tenant: api.rate_per_tenant,
         })
         .behind_proxies(&api.trusted_proxies)
-        .with_cors_origins(&api.cors_origins);
+        .with_cors_origins(&api.cors_origins)
+        .with_passkeys(api.passkeys.clone())
+        .with_providers(identity::providers(loaded)?);
         {
             let state = state.clone();
             tokio::task::spawn_blocking(move || state.prepare());

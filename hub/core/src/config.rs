@@ -12,7 +12,9 @@ use crate::subject::StreamName;
 use crate::telemetry::settings::TelemetrySettings;
 
 mod api;
+mod sign_in;
 pub use api::{ApiSettings, ApiTls};
+pub use sign_in::{GroupRole, OidcSettings, PasskeySettings, is_safe_url};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -186,6 +188,9 @@ pub struct TenantSettings {
     /// Name for people.
     #[serde(default)]
     pub name: String,
+    /// Who vouches for its people at sign-in.
+    #[serde(default)]
+    pub oidc: Vec<OidcSettings>,
 }
 
 /// `[[channel]]`
@@ -434,6 +439,27 @@ impl Loaded {
                 "[postgres] max_connections is {}: the workers keep six, and half are the API's; use {FEWEST_CONNECTIONS} or more",
                 config.postgres.max_connections
             )));
+        }
+        for tenant in &config.tenants {
+            let id = tenant.id.get_ref();
+            for (place, provider) in tenant.oidc.iter().enumerate() {
+                let mut faults = provider.faults();
+                if config.api.token_secret.is_none() {
+                    faults.push("needs [api] token_secret: what is remembered while somebody is there is sealed under it".to_owned());
+                }
+                if tenant.oidc[..place].iter().any(|one| one.id == provider.id) {
+                    faults.push("stands twice".to_owned());
+                }
+                for fault in faults {
+                    found.push(self.problem_at(
+                        tenant.id.span().start,
+                        format!(
+                            "[[tenant.oidc]] `{}` of tenant `{id}`: {fault}",
+                            provider.id
+                        ),
+                    ));
+                }
+            }
         }
         for fault in config.api.faults() {
             found.push(self.problem_of_file(format!("[api] {fault}")));

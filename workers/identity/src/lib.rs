@@ -4,6 +4,7 @@
 //! already proved by `hub/api`, and carries digests only. What must hold under races (one use of a code, of a refresh
 //! token, of a password change) holds by guarded updates here.
 
+mod challenge;
 mod clients;
 mod factors;
 mod glass;
@@ -11,11 +12,13 @@ mod grants;
 pub mod keys;
 pub mod maintain;
 pub mod network;
+mod passkeys;
 pub mod queries;
 pub mod roles;
 pub mod root_key;
 pub mod sealing;
 mod sessions;
+mod subjects;
 pub mod tenants;
 mod trail;
 pub mod users;

@@ -10,11 +10,15 @@ use schemas::identity::{
 use schemas::platform::{
     ChangeTenant, CreateTenant, DefinePlan, RecordTenantExport, SetTenantState,
 };
+use schemas::sign_in::{
+    AddPasskey, InviteSubject, LinkSubject, RemovePasskeys, RenamePasskey, UnlinkSubjects,
+    UsePasskey, UseSubject,
+};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{clients, factors, glass, grants, roles, sessions, tenants, users};
+use crate::{clients, factors, glass, grants, passkeys, roles, sessions, subjects, tenants, users};
 
 /// Owns the schema `users`.
 #[derive(Debug, Default, Clone, Copy)]
@@ -73,6 +77,14 @@ impl Worker for IdentityWorker {
         SetTenantState::NAME,
         RecordTenantExport::NAME,
         DefinePlan::NAME,
+        AddPasskey::NAME,
+        RenamePasskey::NAME,
+        RemovePasskeys::NAME,
+        UsePasskey::NAME,
+        InviteSubject::NAME,
+        LinkSubject::NAME,
+        UseSubject::NAME,
+        UnlinkSubjects::NAME,
     ];
 
     async fn apply(
@@ -118,6 +130,14 @@ async fn decide(tx: &mut Tx<'_>, envelope: &Envelope) -> Done {
         SetTenantState::NAME => tenants::set_state(tx, asked(envelope)?).await,
         RecordTenantExport::NAME => tenants::exported(tx, asked(envelope)?).await,
         DefinePlan::NAME => tenants::define_plan(tx, asked(envelope)?).await,
+        AddPasskey::NAME => passkeys::add(tx, asked(envelope)?).await,
+        RenamePasskey::NAME => passkeys::rename(tx, asked(envelope)?).await,
+        RemovePasskeys::NAME => passkeys::remove(tx, asked(envelope)?).await,
+        UsePasskey::NAME => passkeys::use_it(tx, asked(envelope)?).await,
+        InviteSubject::NAME => subjects::invite(tx, asked(envelope)?).await,
+        LinkSubject::NAME => subjects::link(tx, asked(envelope)?).await,
+        UseSubject::NAME => subjects::use_it(tx, asked(envelope)?).await,
+        UnlinkSubjects::NAME => subjects::unlink(tx, asked(envelope)?).await,
         other => Err(Refusal::new(
             "envelope.type",
             format!("{other} is none of the identity worker's messages"),

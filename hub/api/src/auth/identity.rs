@@ -13,6 +13,7 @@ use worker_identity::queries::{ClientRow, HeldGrant, Standing};
 
 use super::access::Access;
 use super::permission::ALL;
+use super::sign_in::by_password;
 use super::tokens::{self, Bearer, Kind, Purpose};
 use crate::observe::ActorSlot;
 use crate::problem::Problem;
@@ -154,9 +155,10 @@ impl Identity {
         matches!(self.rights, Rights::User(_)).then_some(self.id)
     }
 
-    /// A one-time password was used: nothing but changing it is allowed.
+    /// A one-time password was used: nothing but changing it is allowed. Whoever came in without a password has none to change.
     pub(crate) fn must_change_password(&self) -> bool {
         matches!(&self.rights, Rights::User(standing) if standing.must_change)
+            && by_password(&self.amr)
     }
 
     /// True when the caller has the permission in the whole tenant.

@@ -1,13 +1,15 @@
 //! RSASSA-PKCS1-v1_5 with SHA-256 of `ring` for `jsonwebtoken`, so that no second family of cryptography signs anything (and
-//! none of its open advisories: the crate's own choice brings `rsa`, RUSTSEC-2023-0071, for signing too). Any algorithm
-//! but RS256 is refused here already, whatever a token's header says.
+//! none of its open advisories: the crate's own choice brings `rsa`, RUSTSEC-2023-0071, for signing too). Nothing but RS256
+//! is signed. Nothing but RS256 and ES256 (which identity providers may use; our own tokens may not, see `tokens`) is
+//! verified, whatever a token's header says: there is no HMAC here at all, so no public key can be taken for a secret.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::rand::SystemRandom;
 use ring::signature::{
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
+    RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
 static PROVIDER: CryptoProvider = CryptoProvider {
@@ -37,7 +39,13 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
         .map_err(|error| ErrorKind::InvalidRsaKey(error.to_string()).into())
 }
 
+/// An uncompressed point.
+struct Point(Vec<u8>);
+
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
+    if *algorithm == Algorithm::ES256 && key.family() == AlgorithmFamily::Ec {
+        return Ok(Box::new(Point(key.try_get_as_bytes()?.to_vec())));
+    }
     if *algorithm != Algorithm::RS256 || key.family() != AlgorithmFamily::Rsa {
         return Err(ErrorKind::InvalidAlgorithm.into());
     }
@@ -80,5 +88,19 @@ impl signature::Verifier<Vec<u8>> for Public {
 impl JwtVerifier for Public {
     fn algorithm(&self) -> Algorithm {
         Algorithm::RS256
+    }
+}
+
+impl signature::Verifier<Vec<u8>> for Point {
+    fn verify(&self, message: &[u8], made: &Vec<u8>) -> std::result::Result<(), signature::Error> {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.0)
+            .verify(message, made)
+            .map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Point {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::ES256
     }
 }

@@ -14,7 +14,7 @@ const SIGNS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 const RECOVERY_CODES: usize = 10;
 
 /// 256 random bits as text.
-fn random_text() -> String {
+pub(crate) fn random_text() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
 }
 
@@ -28,6 +28,19 @@ pub(crate) fn digest_of(text: &str) -> Vec<u8> {
 /// In hex, as commands carry it.
 pub(crate) fn hex_digest_of(text: &str) -> String {
     worker_identity::hex_digest(text.as_bytes())
+}
+
+/// The bytes of such a digest; nothing of what is none.
+pub(crate) fn bytes_of_hex(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    text.as_bytes()
+        .chunks_exact(2)
+        .map_while(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect()
 }
 
 /// A refresh token; it names its tenant, because rows are found inside a tenant only.
@@ -57,6 +70,11 @@ pub(crate) fn client_name(tenant: &TenantId, id: Uuid) -> String {
 pub(crate) fn client_of_name(name: &str) -> Option<(TenantId, Uuid)> {
     let (tenant, id) = name.split_once('.')?;
     Some((TenantId::new(tenant).ok()?, Uuid::try_parse(id).ok()?))
+}
+
+/// What somebody shows once to be known at an identity provider as a user of this hub.
+pub(crate) fn invitation() -> String {
+    format!("hi.{}", random_text())
 }
 
 /// 20 letters and digits: 116 bits.

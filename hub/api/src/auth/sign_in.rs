@@ -226,15 +226,16 @@ pub(crate) async fn carry_on(
         }
         CommandOutcome::Refused { .. } => return Err(no_refresh()),
     }
+    let must_change = found.must_change && by_password(&found.amr);
     let proved = Proved {
         tenant,
         user: found.user_id,
         username: found.username,
         amr: found.amr,
-        must_change: found.must_change,
+        must_change,
     };
     let token = access_token(state, proved, Some(found.session_id)).await?;
-    Ok(pair(token, Some(next), found.must_change))
+    Ok(pair(token, Some(next), must_change))
 }
 
 fn no_refresh() -> Problem {
@@ -251,6 +252,16 @@ pub(crate) fn may_come_in(account: &Account) -> bool {
         && account
             .one_time_until
             .is_none_or(|until| until > OffsetDateTime::now_utc())
+}
+
+/// He came in with a password: one that somebody else made must be changed.
+pub(crate) fn by_password(amr: &[String]) -> bool {
+    amr.iter().any(|way| way == "pwd")
+}
+
+/// The same for who proves himself in another way: the age of a password that he does not use says nothing.
+pub(crate) fn may_come_in_by(account: &Account, amr: &[String]) -> bool {
+    account.state == "active" && (!by_password(amr) || may_come_in(account))
 }
 
 /// User name and password do not fit, or the user may not come in: nobody is told which.

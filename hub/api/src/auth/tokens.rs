@@ -28,7 +28,7 @@ const LEEWAY_SECONDS: u64 = 30;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Access,
-    /// The password was right; the second factor is to come.
+    /// The password was right, or a provider vouched for him; the second factor is to come.
     SecondFactor,
 }
 

@@ -70,12 +70,14 @@ pub(crate) enum SignIn {
 
 /// The password was right, and a second factor is enrolled.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "mfa_required": true, "mfa_ticket": "eyJ0eXAiOiJKV1Qi…", "expires_in": 300 }))]
+#[schema(example = json!({ "mfa_required": true, "mfa_ticket": "eyJ0eXAiOiJKV1Qi…", "methods": ["otp", "passkey"], "expires_in": 300 }))]
 pub(crate) struct Ticket {
     /// `true`
     mfa_required: bool,
-    /// For `POST /auth/mfa`; no access token.
+    /// For `POST /auth/mfa` or `POST /auth/passkey`; no access token.
     mfa_ticket: String,
+    /// `otp`: a code of the app, or a recovery code; `passkey`.
+    methods: Vec<&'static str>,
     /// Seconds.
     expires_in: u64,
 }
@@ -153,14 +155,15 @@ async fn login(
         return Err(not_admitted());
     };
     state.throttle.succeeded(who);
-    if account.factor_id.is_some() {
-        return ticket(&state, tenant, &account).await.map(Json);
+    let amr = vec!["pwd".to_owned()];
+    if account.needs_second_factor() {
+        return ticket(&state, tenant, &account, amr).await.map(Json);
     }
     let proved = Proved {
         tenant,
         user: account.id,
         username: account.username,
-        amr: vec!["pwd".to_owned()],
+        amr,
         must_change: account.must_change,
     };
     sign_in::admit(&state, &trace, &origin, proved)
@@ -196,21 +199,35 @@ async fn known_session(
     )
 }
 
-async fn ticket(state: &ApiState, tenant: TenantId, account: &Account) -> Result<SignIn, Problem> {
+/// The second factor is to come, after what was proved in these ways.
+pub(super) async fn ticket(
+    state: &ApiState,
+    tenant: TenantId,
+    account: &Account,
+    amr: Vec<String>,
+) -> Result<SignIn, Problem> {
     let bearer = Bearer {
         tenant,
         kind: Kind::User,
         id: account.id,
         name: account.username.clone(),
         session: None,
-        amr: vec!["pwd".to_owned()],
+        amr,
         scope: Vec::new(),
     };
+    let mut methods = Vec::new();
+    if account.factor_id.is_some() {
+        methods.push("otp");
+    }
+    if account.has_passkey {
+        methods.push("passkey");
+    }
     let mfa_ticket =
         tokens::issue(&state.keys, &state.pool, &bearer, Purpose::SecondFactor).await?;
     Ok(SignIn::SecondFactor(Ticket {
         mfa_required: true,
         mfa_ticket,
+        methods,
         expires_in: TICKET_LIFETIME.as_secs(),
     }))
 }

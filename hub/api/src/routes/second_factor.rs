@@ -17,7 +17,7 @@ use worker_identity::queries;
 
 use super::me::{guessing, user_of};
 use crate::auth::permission::SignedIn;
-use crate::auth::sign_in::{self, Origin, Proved, Shown, Tokens, may_come_in};
+use crate::auth::sign_in::{self, Origin, Proved, Shown, Tokens, by_password, may_come_in_by};
 use crate::auth::throttle::{Try, throttled};
 use crate::auth::tokens::{self, Kind, Purpose};
 use crate::auth::{secrets, totp};
@@ -100,7 +100,7 @@ async fn sign_in_with(
         let mut tx = state.read(&bearer.tenant).await?;
         let account = queries::account(tx.conn(), &bearer.name).await?;
         (
-            account.filter(may_come_in),
+            account.filter(|account| may_come_in_by(account, &bearer.amr)),
             queries::factor_of(tx.conn(), bearer.id, "active").await?,
         )
     };
@@ -126,15 +126,15 @@ async fn sign_in_with(
         tenant: bearer.tenant.clone(),
         user: account.id,
         username: account.username,
-        amr: vec!["pwd".to_owned(), amr.to_owned()],
-        must_change: account.must_change,
+        must_change: account.must_change && by_password(&bearer.amr),
+        amr: bearer.amr.into_iter().chain([amr.to_owned()]).collect(),
     };
     sign_in::admit(&state, &trace, &origin, proved)
         .await
         .map(Json)
 }
 
-fn no_ticket() -> Problem {
+pub(super) fn no_ticket() -> Problem {
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "auth.ticket",

@@ -73,7 +73,11 @@ pub(super) async fn known(state: &ApiState, who: &Identity, id: Uuid) -> Result<
 }
 
 /// Whoever makes a password for somebody can sign in as him: so nobody does it for one who may do more.
-async fn outranks(state: &ApiState, who: &Identity, target: Uuid) -> Result<(), Problem> {
+pub(super) async fn outranks(
+    state: &ApiState,
+    who: &Identity,
+    target: Uuid,
+) -> Result<(), Problem> {
     let standing = {
         let mut tx = state.read(&who.tenant).await?;
         queries::standing(tx.conn(), target)

@@ -190,7 +190,8 @@ impl Grant {
 }))]
 pub(crate) struct Session {
     pub id: Uuid,
-    /// How it was proved (RFC 8176): `pwd`, `otp`, `kba` (a recovery code).
+    /// How it was proved (RFC 8176): `pwd`, `otp`, `kba` (a recovery code), `pop` and `mfa` (a passkey); `federated`: an
+    /// identity provider vouched for him.
     pub amr: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,

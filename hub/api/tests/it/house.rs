@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use bytes::Bytes;
 use hub_api::{ApiLimits, ApiState, TokenKeys};
 use hub_core::Envelope;
+use hub_core::config::PasskeySettings;
 use schemas::care::{Observation, ResultReceived};
 use schemas::integration::{ChannelStateChanged, LinkState};
 use schemas::patients::PatientReported;
@@ -24,6 +25,9 @@ use super::backbone::FakeBackbone;
 use super::samples::{code, identifier, person, translated};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
+/// Where passkeys are used.
+pub(crate) const RP_ID: &str = "hospital.example";
+pub(crate) const ORIGIN: &str = "https://app.hospital.example";
 /// `[api] token_secret`
 pub(crate) const SECRET: [u8; 32] = [7; 32];
 
@@ -113,7 +117,11 @@ impl House {
                 resend_bytes: 16_384,
                 ..ApiLimits::default()
             },
-        );
+        )
+        .with_passkeys(Some(PasskeySettings {
+            rp_id: RP_ID.to_owned(),
+            origins: vec![ORIGIN.to_owned()],
+        }));
         let mut house = Self {
             router: hub_api::router(settings(state)),
             database,

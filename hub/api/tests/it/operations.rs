@@ -47,11 +47,16 @@ impl Operation {
 }
 
 /// What nobody needs a token for.
-pub(crate) const PUBLIC: [&str; 5] = [
+pub(crate) const PUBLIC: [&str; 10] = [
     "/api/v1/auth/login",
     "/api/v1/auth/mfa",
     "/api/v1/auth/refresh",
     "/api/v1/auth/jwks.json",
+    "/api/v1/auth/passkey/options",
+    "/api/v1/auth/passkey",
+    "/api/v1/auth/oidc/providers",
+    "/api/v1/auth/oidc/start",
+    "/api/v1/auth/oidc/finish",
     "/api/v1/oauth/token",
 ];
 

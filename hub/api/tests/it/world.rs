@@ -165,6 +165,9 @@ impl World {
         self.other_patient = other;
         self.known("/orders/{id}", &text(&placed.json["id"]));
         self.known("/users/{id}", &user);
+        // nobody here has any: what is done to them is shown by tests of their own
+        self.known("/me/passkeys/{id}", &user);
+        self.known("/me/identities/{id}", &user);
         self.known("/grants/{id}", &grant);
         self.known("/clients/{id}", &text(&client.json["id"]));
         self.known("/roles/{id}", "night");

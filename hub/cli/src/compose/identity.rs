@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use hub_api::TokenKeys;
+use hub_api::{Provider, TokenKeys};
 use hub_core::config::Loaded;
 use hub_core::retry::Pauses;
+use schemas::TenantId;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,6 +48,22 @@ pub(crate) fn sealer(loaded: &Loaded) -> anyhow::Result<Option<Sealer>> {
             Ok(Sealer::new(secret.as_bytes()))
         })
         .transpose()
+}
+
+/// Who vouches for people of which tenant.
+///
+/// # Errors
+/// A secret or a certificate can't be had.
+pub(super) fn providers(loaded: &Loaded) -> anyhow::Result<Vec<(TenantId, Provider)>> {
+    let mut providers = Vec::new();
+    for tenant in &loaded.config.tenants {
+        for settings in &tenant.oidc {
+            let provider = Provider::new(settings.clone())
+                .map_err(|error| anyhow::anyhow!("[[tenant.oidc]] {}: {error}", settings.id))?;
+            providers.push((tenant.id.get_ref().clone(), provider));
+        }
+    }
+    Ok(providers)
 }
 
 /// Makes the first key, and the next one every month, until `stop`. Returns when there is one, or none can be had now.

@@ -35,6 +35,8 @@ const SLICE: usize = 2_500;
 const OUTBOX_AGE: time::Duration = time::Duration::days(30);
 /// How a query was answered is asked about when a tube is missing its tests: that is found within weeks.
 const QUERY_ANSWER_AGE: time::Duration = time::Duration::days(90);
+/// A challenge is good for minutes; a clock that is wrong by hours must not make it good again.
+const CHALLENGE_AGE: time::Duration = time::Duration::days(1);
 /// Refresh tokens out of date are kept this long: a stolen one that is shown late is still known for what it is.
 const TOKEN_AGE: time::Duration = time::Duration::days(30);
 /// A day is signed when what was sealed at its end is there.
@@ -134,9 +136,10 @@ pub(super) async fn run(upkeep: Upkeep) {
                     let pruned = async {
                         let inbox = maintain::prune_inbox(&pool, tenant, inbox_age).await?;
                         let tokens = worker_identity::maintain::prune_refresh_tokens(&pool, tenant, TOKEN_AGE).await?;
+                        let challenges = worker_identity::maintain::prune_used_challenges(&pool, tenant, CHALLENGE_AGE).await?;
                         let answers = maintain::prune_query_answers(&pool, tenant, QUERY_ANSWER_AGE).await?;
                         let outbox = maintain::prune_outbox(&pool, tenant, OUTBOX_AGE).await?;
-                        Ok::<_, sqlx::Error>(inbox + tokens + answers + outbox)
+                        Ok::<_, sqlx::Error>(inbox + tokens + challenges + answers + outbox)
                     };
                     match pruned.await {
                         Ok(0) => {}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::Secret;
+use super::{PasskeySettings, Secret};
 
 /// `[api]`
 #[derive(Debug, Clone, Deserialize)]
@@ -32,6 +32,8 @@ pub struct ApiSettings {
     pub body_kib: usize,
     /// HTTPS instead of HTTP.
     pub tls: Option<ApiTls>,
+    /// Sign-in with passkeys. Absent: there is none.
+    pub passkeys: Option<PasskeySettings>,
 }
 
 impl Default for ApiSettings {
@@ -48,6 +50,7 @@ impl Default for ApiSettings {
             request_seconds: 15,
             body_kib: 256,
             tls: None,
+            passkeys: None,
         }
     }
 }
@@ -91,6 +94,13 @@ impl ApiSettings {
                 ));
             }
         }
+        faults.extend(self.passkeys.iter().flat_map(PasskeySettings::faults));
+        if self.passkeys.is_some() && self.token_secret.is_none() {
+            faults.push(
+                "passkeys need token_secret: what is remembered between challenge and answer is sealed under it"
+                    .to_owned(),
+            );
+        }
         faults
     }
 }
@@ -107,7 +117,7 @@ fn is_network(text: &str) -> bool {
 }
 
 /// As a browser sends it: scheme, host, port that is not the scheme's. `*` is none: it would be everybody.
-fn is_origin(text: &str) -> bool {
+pub(super) fn is_origin(text: &str) -> bool {
     let host = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
@@ -144,6 +154,7 @@ mod tests {
             "cors_origins = [\"app.example\"]",
             "request_seconds = 4",
             "body_kib = 0",
+            "[passkeys]\nrp_id = \"hospital.example\"\norigins = [\"https://hospital.example\"]",
         ] {
             assert_eq!(settings(bad).faults().len(), 1, "{bad}");
         }

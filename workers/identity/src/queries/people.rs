@@ -15,7 +15,20 @@ pub struct Account {
     pub one_time_until: Option<OffsetDateTime>,
     /// The active second factor.
     pub factor_id: Option<Uuid>,
+    pub has_passkey: bool,
 }
+
+impl Account {
+    /// A password alone does not let him in.
+    #[must_use]
+    pub fn needs_second_factor(&self) -> bool {
+        self.factor_id.is_some() || self.has_passkey
+    }
+}
+
+const ACCOUNT: &str = "select u.id, u.username, u.password_hash, u.state, u.must_change, u.one_time_until, f.id as factor_id,
+    exists (select from users.passkeys p where p.user_id = u.id and p.ended_at is null) as has_passkey
+    from users.users u left join users.factors f on f.user_id = u.id and f.state = 'active'";
 
 /// The account of that name, in whatever state.
 ///
@@ -25,14 +38,23 @@ pub async fn account(
     conn: &mut PgConnection,
     username: &str,
 ) -> Result<Option<Account>, sqlx::Error> {
-    sqlx::query_as(
-        "select u.id, u.username, u.password_hash, u.state, u.must_change, u.one_time_until, f.id as factor_id
-         from users.users u left join users.factors f on f.user_id = u.id and f.state = 'active'
-         where u.username = $1",
-    )
+    sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "{ACCOUNT} where u.username = $1"
+    )))
     .bind(username)
     .fetch_optional(conn)
     .await
+}
+
+/// The account of that user, in whatever state.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn account_of(conn: &mut PgConnection, id: Uuid) -> Result<Option<Account>, sqlx::Error> {
+    sqlx::query_as(sqlx::AssertSqlSafe(format!("{ACCOUNT} where u.id = $1")))
+        .bind(id)
+        .fetch_optional(conn)
+        .await
 }
 
 /// A user as administrators see him; never with the hash.
@@ -55,7 +77,8 @@ pub struct UserRow {
 }
 
 const USER: &str = "select u.id, u.username, u.display_name, u.state, u.state_reason, u.must_change,
-    exists (select from users.factors f where f.user_id = u.id and f.state = 'active') as has_factor,
+    exists (select from users.factors f where f.user_id = u.id and f.state = 'active')
+        or exists (select from users.passkeys p where p.user_id = u.id and p.ended_at is null) as has_factor,
     u.permissions, u.version, u.created_by, u.created_at, u.updated_at,
     (select max(s.created_at) from users.sessions s where s.user_id = u.id) as last_sign_in
     from users.users u";

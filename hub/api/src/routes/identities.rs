@@ -1,0 +1,310 @@
+//! Who a user is at identity providers: linked by himself while he is signed in, invited and unlinked by an administrator.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use schemas::sign_in::{InviteSubject, LinkSubject, Linked, UnlinkSubjects};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use worker_identity::queries;
+
+use super::federated::{ProviderReturn, begin, no_flow, vouched};
+use super::me::user_of;
+use super::passkeys::while_signed_in;
+use super::users;
+use crate::auth::identity::Identity;
+use crate::auth::permission::{Can, SignedIn, UsersManage, UsersRead};
+use crate::auth::{oidc, secrets, sign_in};
+use crate::command::{Accepted, Placed, Sender};
+use crate::extract::{Body, Segment};
+use crate::page::Page;
+use crate::problem::Problem;
+use crate::routing::{Routes, routes};
+use crate::state::ApiState;
+use crate::trace::Trace;
+use crate::views::integration::Applied;
+use crate::views::sign_in::{IdentityInvitation, LinkedIdentity, NewLink, ProviderFlow};
+
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .routes(routes!(link_start))
+        .routes(routes!(link))
+        .routes(routes!(list))
+        .routes(routes!(unlink))
+        .routes(routes!(of_user))
+        .routes(routes!(invite))
+        .routes(routes!(unlink_of_user))
+}
+
+/// An invitation is good for this long, as a one-time password is.
+const INVITATION: time::Duration = time::Duration::hours(72);
+
+/// Whoever came in with a password that somebody else made changes it first: else who made it could link himself.
+fn may_link(who: &Identity) -> Result<Uuid, Problem> {
+    let user = user_of(who)?;
+    if who.must_change_password() {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "auth.password_change",
+            "the password was made by somebody else: change it first at POST /api/v1/me/password",
+        ));
+    }
+    Ok(user)
+}
+
+/// With which provider, and back to which page.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "provider": "staff" }))]
+struct LinkStart {
+    #[schema(max_length = 32)]
+    provider: String,
+    /// One of the pages that the configuration names; the first when absent.
+    #[serde(default)]
+    #[schema(max_length = 2048)]
+    redirect_uri: Option<String>,
+}
+
+/// Link myself to an identity provider: begin
+///
+/// Where the page goes, and what it keeps until it is back; good once, for five minutes, for this user alone.
+#[utoipa::path(post, path = "/me/identities/start", tag = "sign-in", request_body = LinkStart, security(("bearer" = [])),
+    responses(
+        (status = 200, description = "where to go", body = ProviderFlow),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
+        (status = 404, description = "no provider has this name here (`oidc.unknown_provider`)"),
+        (status = 503, description = "the provider does not answer (`oidc.unavailable`)")))]
+async fn link_start(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+    Body(given): Body<LinkStart>,
+) -> Result<Json<ProviderFlow>, Problem> {
+    let user = may_link(&who)?;
+    let provider = oidc::find(&state.providers, &who.tenant, &given.provider)?;
+    begin(
+        &state,
+        &provider,
+        &who.tenant,
+        given.redirect_uri.as_deref(),
+        Some(user),
+        None,
+    )
+    .await
+    .map(Json)
+}
+
+/// Link myself to an identity provider
+///
+/// From now on the person whom the provider vouches for comes in as this user.
+#[utoipa::path(post, path = "/me/identities", tag = "sign-in", request_body = ProviderReturn, security(("bearer" = [])),
+    responses(
+        (status = 201, description = "linked", body = NewLink),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
+        (status = 404, description = "no provider has this name here (`oidc.unknown_provider`)"),
+        (status = 409, description = "the flow was used (`challenges.already_used`); the person is linked to a user, or you to another person of the provider (`subjects.exists`)"),
+        (status = 422, description = "the flow is none any more (`auth.ceremony`), or what came back does not hold (`oidc.refused`)"),
+        (status = 503, description = "the provider does not answer (`oidc.unavailable`)")))]
+async fn link(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Body(given): Body<ProviderReturn>,
+) -> Result<Response, Problem> {
+    let user = may_link(&who)?;
+    let vouched = vouched(&state, &given).await.map_err(while_signed_in)?;
+    if vouched.flow.user != Some(user) || vouched.flow.tenant != who.tenant {
+        return Err(while_signed_in(no_flow()));
+    }
+    let id = Uuid::now_v7();
+    let provider = vouched.provider.id().to_owned();
+    let command = LinkSubject {
+        link_id: id,
+        user_id: user,
+        provider: provider.clone(),
+        issuer: vouched.provider.issuer().to_owned(),
+        subject: vouched.person.subject.clone(),
+        challenge: vouched.challenge,
+        linked: Linked::Himself,
+        invitation: None,
+        actor: who.username.clone(),
+    };
+    let written = Sender::new(&state, &who, &trace)
+        .send(sign_in::aggregate(user), &command)
+        .await?;
+    Ok(written.respond_placed(|_| Placed {
+        location: "/api/v1/me/identities".to_owned(),
+        created: true,
+        view: NewLink { id, provider },
+    }))
+}
+
+/// List my identities
+#[utoipa::path(get, path = "/me/identities", tag = "sign-in", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "who I am at identity providers, oldest first; the list is whole", body = Page<LinkedIdentity>),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "a program asks (`auth.person`)")))]
+async fn list(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+) -> Result<Json<Page<LinkedIdentity>>, Problem> {
+    let user = user_of(&who)?;
+    whole(&state, &who, user).await
+}
+
+async fn whole(
+    state: &ApiState,
+    who: &Identity,
+    user: Uuid,
+) -> Result<Json<Page<LinkedIdentity>>, Problem> {
+    let mut tx = state.read(&who.tenant).await?;
+    let rows = queries::subjects(tx.conn(), user).await?;
+    Ok(Json(Page::whole(
+        rows.into_iter().map(LinkedIdentity::of).collect(),
+    )))
+}
+
+/// Unlink one of my identities
+///
+/// Sessions that a provider vouched for end.
+#[utoipa::path(post, path = "/me/identities/{id}/remove", tag = "sign-in", params(("id" = Uuid, Path, description = "the link")),
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "it is gone", body = Applied),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "a program asks (`auth.person`)"),
+        (status = 404, description = "no link of yours has this id (`subjects.unknown`)")))]
+async fn unlink(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+) -> Result<Response, Problem> {
+    let user = user_of(&who)?;
+    let command = UnlinkSubjects {
+        user_id: user,
+        link_id: Some(id),
+        reason: "removed_by_user".to_owned(),
+        actor: who.username.clone(),
+    };
+    let written = Sender::new(&state, &who, &trace)
+        .send_access(sign_in::aggregate(user), &command)
+        .await?;
+    Ok(written.respond(Applied::with))
+}
+
+/// List a user's identities
+#[utoipa::path(get, path = "/users/{id}/identities", tag = "users", params(("id" = Uuid, Path, description = "the user")),
+    security(("bearer" = ["users:read"])),
+    responses(
+        (status = 200, description = "who he is at identity providers, oldest first; the list is whole", body = Page<LinkedIdentity>),
+        (status = 404, description = "no user has this id (`users.unknown`)")))]
+async fn of_user(
+    can: Can<UsersRead>,
+    State(state): State<ApiState>,
+    Segment(id): Segment<Uuid>,
+) -> Result<Json<Page<LinkedIdentity>>, Problem> {
+    users::known(&state, &can.who, id).await?;
+    whole(&state, &can.who, id).await
+}
+
+/// To which provider.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "provider": "staff" }))]
+struct IdentityInvite {
+    #[schema(max_length = 32)]
+    provider: String,
+}
+
+/// Invite a user to come in by an identity provider
+///
+/// Whoever shows the invitation and is known to the provider is linked to the user: hand it to him in person. It is shown this once,
+/// good once, and takes the place of one before it.
+#[utoipa::path(post, path = "/users/{id}/identity-invitations", tag = "users", params(("id" = Uuid, Path, description = "the user")),
+    request_body = IdentityInvite, security(("bearer" = ["users:manage"])),
+    responses(
+        (status = 201, description = "the invitation, this once", body = IdentityInvitation),
+        (status = 202, description = "accepted, no outcome yet; invite again", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
+        (status = 404, description = "no user has this id, or he is shut out (`users.unknown`); no provider has this name here (`oidc.unknown_provider`)")))]
+async fn invite(
+    can: Can<UsersManage>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    Body(given): Body<IdentityInvite>,
+) -> Result<Response, Problem> {
+    users::outranks(&state, &can.who, id).await?;
+    let provider = oidc::find(&state.providers, &can.who.tenant, &given.provider)?;
+    let invitation = secrets::invitation();
+    let expires_at = OffsetDateTime::now_utc() + INVITATION;
+    let command = InviteSubject {
+        digest: secrets::hex_digest_of(&invitation),
+        user_id: id,
+        provider: provider.id().to_owned(),
+        expires_at: expires_at
+            .format(&Rfc3339)
+            .map_err(|_| Problem::internal())?,
+        actor: can.who.username.clone(),
+    };
+    let written = Sender::new(&state, &can.who, &trace)
+        .send(sign_in::aggregate(id), &command)
+        .await?;
+    Ok(written.respond_placed(|_| Placed {
+        location: format!("/api/v1/users/{id}/identities"),
+        created: true,
+        view: IdentityInvitation {
+            id,
+            invitation,
+            expires_at,
+        },
+    }))
+}
+
+/// Why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason": "left the hospital" }))]
+struct IdentityRemoval {
+    #[schema(max_length = 500)]
+    reason: String,
+}
+
+/// Unlink a user from identity providers
+///
+/// Sessions that a provider vouched for end.
+#[utoipa::path(post, path = "/users/{id}/remove-identities", tag = "users", params(("id" = Uuid, Path, description = "the user")),
+    request_body = IdentityRemoval, security(("bearer" = ["users:manage"])),
+    responses(
+        (status = 200, description = "they are gone", body = Applied),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
+        (status = 404, description = "no user has this id (`users.unknown`), or he is not linked (`subjects.unknown`)")))]
+async fn unlink_of_user(
+    can: Can<UsersManage>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    Body(why): Body<IdentityRemoval>,
+) -> Result<Response, Problem> {
+    users::outranks(&state, &can.who, id).await?;
+    let command = UnlinkSubjects {
+        user_id: id,
+        link_id: None,
+        reason: super::reason(why.reason)?,
+        actor: can.who.username.clone(),
+    };
+    let written = Sender::new(&state, &can.who, &trace)
+        .send_access(sign_in::aggregate(id), &command)
+        .await?;
+    Ok(written.respond(Applied::with))
+}

@@ -1,0 +1,327 @@
+//! Passkeys in their owner's hands: added, listed, renamed, removed; and by an administrator, when they are lost.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use schemas::sign_in::{AddPasskey, RemovePasskeys, RenamePasskey};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use worker_identity::queries;
+
+use super::me::user_of;
+use super::passkeys::{no_ceremony, recall, remember, settings, while_signed_in};
+use super::users;
+use crate::auth::ceremony::Step;
+use crate::auth::identity::Identity;
+use crate::auth::passkey::{self, DoesNotHold};
+use crate::auth::permission::{Can, SignedIn, UsersManage, UsersRead};
+use crate::auth::sign_in;
+use crate::command::{Accepted, Placed, Sender};
+use crate::extract::{Body, Segment};
+use crate::page::Page;
+use crate::problem::Problem;
+use crate::routing::{Routes, routes};
+use crate::state::ApiState;
+use crate::trace::Trace;
+use crate::views::integration::Applied;
+use crate::views::sign_in::{NewPasskey, Passkey, PasskeyCeremony};
+
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .routes(routes!(add_options))
+        .routes(routes!(add))
+        .routes(routes!(list))
+        .routes(routes!(rename))
+        .routes(routes!(remove))
+        .routes(routes!(of_user))
+        .routes(routes!(remove_of_user))
+}
+
+/// Whoever came in with a password that somebody else made changes it first: else who made it could leave a key behind.
+fn may_keep(who: &Identity) -> Result<Uuid, Problem> {
+    let user = user_of(who)?;
+    if who.must_change_password() {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "auth.password_change",
+            "the password was made by somebody else: change it first at POST /api/v1/me/password",
+        ));
+    }
+    Ok(user)
+}
+
+/// A name for a key: 1 to 100 characters, none of them a control character.
+fn name_of(text: &str) -> Result<String, Problem> {
+    let text = text.trim().to_owned();
+    if text.is_empty() || text.chars().count() > 100 || text.chars().any(char::is_control) {
+        return Err(Problem::invalid(
+            "name",
+            "must have from 1 to 100 characters, none of them a control character",
+        ));
+    }
+    Ok(text)
+}
+
+/// Begin to add a passkey
+///
+/// A challenge for `navigator.credentials.create()`, good once, for five minutes. Keys that the user has already are left out.
+#[utoipa::path(post, path = "/me/passkeys/options", tag = "sign-in", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "for the browser", body = PasskeyCeremony),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
+        (status = 409, description = "there are no passkeys here (`auth.passkeys_off`)")))]
+async fn add_options(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+) -> Result<Json<PasskeyCeremony>, Problem> {
+    let user = may_keep(&who)?;
+    let settings = settings(&state)?;
+    let (row, held) = {
+        let mut tx = state.read(&who.tenant).await?;
+        let row = queries::user(tx.conn(), user).await?;
+        (
+            row.ok_or_else(Problem::internal)?,
+            queries::passkeys(tx.conn(), user).await?,
+        )
+    };
+    let begun = passkey::begin_to_add(&settings, user, &row.username, &row.display_name, &held)?;
+    remember(
+        &state,
+        Step::AddPasskey,
+        who.tenant.clone(),
+        Some(user),
+        begun,
+    )
+    .map(Json)
+}
+
+/// What the browser made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "ceremony": "AWx0c2…", "name": "Telephone",
+    "credential": { "id": "kW7pZ2mXq9RtB4vNcY6dHw", "type": "public-key", "response": {} }
+}))]
+struct PasskeyMade {
+    #[schema(max_length = 8192)]
+    ceremony: String,
+    /// How its owner calls it.
+    #[schema(max_length = 100)]
+    name: String,
+    /// `PublicKeyCredential.toJSON()` of `navigator.credentials.create()`.
+    #[schema(value_type = Object)]
+    credential: serde_json::Value,
+}
+
+/// Add a passkey
+///
+/// From now on a password alone does not let its owner in, and his other sessions end.
+#[utoipa::path(post, path = "/me/passkeys", tag = "sign-in", request_body = PasskeyMade, security(("bearer" = [])),
+    responses(
+        (status = 201, description = "it counts", body = NewPasskey),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
+        (status = 409, description = "there are no passkeys here (`auth.passkeys_off`), it was registered before (`passkeys.exists`), or the challenge was answered (`challenges.already_used`)"),
+        (status = 422, description = "the ceremony is none any more (`auth.ceremony`), what the authenticator says does not hold (`passkeys.refused`), or there are too many (`passkeys.too_many`)")))]
+async fn add(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Body(given): Body<PasskeyMade>,
+) -> Result<Response, Problem> {
+    let user = may_keep(&who)?;
+    let settings = settings(&state)?;
+    let name = name_of(&given.name)?;
+    let (opened, remembered) =
+        recall(&state, Step::AddPasskey, &given.ceremony).map_err(while_signed_in)?;
+    if opened.what.user != Some(user) || opened.what.tenant != who.tenant {
+        return Err(while_signed_in(no_ceremony()));
+    }
+    let made = match passkey::add(&settings, &remembered, &given.credential)? {
+        Ok(made) => made,
+        Err(DoesNotHold(why)) => {
+            tracing::info!(why, "the registration of a passkey does not hold");
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "passkeys.refused",
+                "what the authenticator says does not hold; begin again, on a page of this hospital",
+            ));
+        }
+    };
+    let id = Uuid::now_v7();
+    let command = AddPasskey {
+        passkey_id: id,
+        user_id: user,
+        challenge: opened.challenge,
+        name: name.clone(),
+        credential_id: made.credential_id,
+        public_key: made.public_key,
+        state: made.state,
+        sign_count: made.sign_count,
+        transports: made.transports,
+        synced: made.synced,
+        keep_session: who.session,
+        actor: who.username.clone(),
+    };
+    let written = Sender::new(&state, &who, &trace)
+        .send_access(sign_in::aggregate(user), &command)
+        .await?;
+    Ok(written.respond_placed(|_| Placed {
+        location: "/api/v1/me/passkeys".to_owned(),
+        created: true,
+        view: NewPasskey { id, name },
+    }))
+}
+
+/// List my passkeys
+#[utoipa::path(get, path = "/me/passkeys", tag = "sign-in", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "oldest first; the list is whole", body = Page<Passkey>),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "a program asks (`auth.person`)")))]
+async fn list(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+) -> Result<Json<Page<Passkey>>, Problem> {
+    let user = user_of(&who)?;
+    whole(&state, &who, user).await
+}
+
+async fn whole(
+    state: &ApiState,
+    who: &Identity,
+    user: Uuid,
+) -> Result<Json<Page<Passkey>>, Problem> {
+    let mut tx = state.read(&who.tenant).await?;
+    let rows = queries::passkeys(tx.conn(), user).await?;
+    Ok(Json(Page::whole(
+        rows.into_iter().map(Passkey::of).collect(),
+    )))
+}
+
+/// How its owner calls it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Old telephone" }))]
+struct PasskeyName {
+    #[schema(max_length = 100)]
+    name: String,
+}
+
+/// Rename one of my passkeys
+#[utoipa::path(post, path = "/me/passkeys/{id}/rename", tag = "sign-in", params(("id" = Uuid, Path, description = "the passkey")),
+    request_body = PasskeyName, security(("bearer" = [])),
+    responses(
+        (status = 200, description = "it is called so", body = Applied),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "a program asks (`auth.person`)"),
+        (status = 404, description = "no passkey of yours has this id (`passkeys.unknown`)")))]
+async fn rename(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    Body(given): Body<PasskeyName>,
+) -> Result<Response, Problem> {
+    let user = user_of(&who)?;
+    let command = RenamePasskey {
+        passkey_id: id,
+        user_id: user,
+        name: name_of(&given.name)?,
+        actor: who.username.clone(),
+    };
+    let written = Sender::new(&state, &who, &trace)
+        .send(sign_in::aggregate(user), &command)
+        .await?;
+    Ok(written.respond(Applied::with))
+}
+
+/// Remove one of my passkeys
+///
+/// The authenticator keeps it, but it opens nothing here any more. A session that was opened with it goes on: end it at
+/// `/me/sessions` when the key was stolen.
+#[utoipa::path(post, path = "/me/passkeys/{id}/remove", tag = "sign-in", params(("id" = Uuid, Path, description = "the passkey")),
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "it is gone", body = Applied),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
+        (status = 403, description = "a program asks (`auth.person`)"),
+        (status = 404, description = "no passkey of yours has this id (`passkeys.unknown`)")))]
+async fn remove(
+    SignedIn(who): SignedIn,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+) -> Result<Response, Problem> {
+    let user = user_of(&who)?;
+    let command = RemovePasskeys {
+        user_id: user,
+        passkey_id: Some(id),
+        reason: "removed_by_user".to_owned(),
+        actor: who.username.clone(),
+    };
+    let written = Sender::new(&state, &who, &trace)
+        .send(sign_in::aggregate(user), &command)
+        .await?;
+    Ok(written.respond(Applied::with))
+}
+
+/// List a user's passkeys
+#[utoipa::path(get, path = "/users/{id}/passkeys", tag = "users", params(("id" = Uuid, Path, description = "the user")),
+    security(("bearer" = ["users:read"])),
+    responses(
+        (status = 200, description = "oldest first; the list is whole", body = Page<Passkey>),
+        (status = 404, description = "no user has this id (`users.unknown`)")))]
+async fn of_user(
+    can: Can<UsersRead>,
+    State(state): State<ApiState>,
+    Segment(id): Segment<Uuid>,
+) -> Result<Json<Page<Passkey>>, Problem> {
+    users::known(&state, &can.who, id).await?;
+    whole(&state, &can.who, id).await
+}
+
+/// Why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason": "telephone lost, identity checked in person" }))]
+struct PasskeyRemoval {
+    #[schema(max_length = 500)]
+    reason: String,
+}
+
+/// Remove all passkeys of a user
+///
+/// For keys that are lost: without them he comes in with his password again.
+#[utoipa::path(post, path = "/users/{id}/remove-passkeys", tag = "users", params(("id" = Uuid, Path, description = "the user")),
+    request_body = PasskeyRemoval, security(("bearer" = ["users:manage"])),
+    responses(
+        (status = 200, description = "they are gone", body = Applied),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
+        (status = 404, description = "no user has this id (`users.unknown`), or he has none (`passkeys.unknown`)")))]
+async fn remove_of_user(
+    can: Can<UsersManage>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<Uuid>,
+    Body(why): Body<PasskeyRemoval>,
+) -> Result<Response, Problem> {
+    users::outranks(&state, &can.who, id).await?;
+    let command = RemovePasskeys {
+        user_id: id,
+        passkey_id: None,
+        reason: super::reason(why.reason)?,
+        actor: can.who.username.clone(),
+    };
+    let written = Sender::new(&state, &can.who, &trace)
+        .send_access(sign_in::aggregate(id), &command)
+        .await?;
+    Ok(written.respond(Applied::with))
+}
