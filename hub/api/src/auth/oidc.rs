@@ -249,6 +249,27 @@ impl Provider {
         flow: &Flow,
         code: &str,
     ) -> Result<TokenAnswer, Problem> {
+        let (form, authorization) = self.token_request(metadata, flow, code);
+        let sent = self
+            .wire
+            .send_form(&metadata.token_endpoint, form, authorization.as_deref())
+            .await;
+        sent.map_err(|error| match error {
+            // RFC 6749 §5.2: the code is none, was used, or belongs to another
+            WireError::Status(StatusCode::BAD_REQUEST) => {
+                self.refused("the provider does not take the code")
+            }
+            other => self.away("its token endpoint", &other),
+        })
+    }
+
+    /// The form, and the header that goes with it where the client authenticates by one.
+    fn token_request(
+        &self,
+        metadata: &Metadata,
+        flow: &Flow,
+        code: &str,
+    ) -> (String, Option<String>) {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code")
             .append_pair("code", code)
@@ -277,21 +298,7 @@ impl Provider {
                 form.append_pair("client_id", &self.settings.client_id);
             }
         }
-        let sent = self
-            .wire
-            .send_form(
-                &metadata.token_endpoint,
-                form.finish(),
-                authorization.as_deref(),
-            )
-            .await;
-        sent.map_err(|error| match error {
-            // RFC 6749 §5.2: the code is none, was used, or belongs to another
-            WireError::Status(StatusCode::BAD_REQUEST) => {
-                self.refused("the provider does not take the code")
-            }
-            other => self.away("its token endpoint", &other),
-        })
+        (form.finish(), authorization)
     }
 
     fn away(&self, what: &str, error: &WireError) -> Problem {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use schemas::TenantId;
 use schemas::sign_in::{Challenge, LinkSubject, Linked, UseSubject};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_identity::queries::{self, Account};
 
@@ -37,7 +37,7 @@ pub(crate) fn routes() -> Routes {
 const FEDERATED: &str = "federated";
 
 /// The hospital that is asked about.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct OfTenant {
