@@ -85,7 +85,11 @@ async fn an_order_is_placed_read_back_and_revoked() {
     let done = send(&house, "PUT", &path, &[("if-match", &tag)], &revoked).await;
     assert_eq!(resource(&done)["status"], "revoked");
     assert_ne!(done.header("etag"), tag);
-    let again = send(&house, "PUT", &path, &[], &stands).await;
+    let old = send(&house, "PUT", &path, &[], &stands).await;
+    assert_eq!(outcome(&old, 412), "fhir.stale");
+    let mut again = house.get(&path).await.json;
+    again["status"] = json!("active");
+    let again = send(&house, "PUT", &path, &[], &again).await;
     assert_eq!(outcome(&again, 409), "fhir.status_conflict");
 }
 
