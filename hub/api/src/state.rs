@@ -1,5 +1,6 @@
 //! What every handler has: the pool for reads, the backbone for writes, the keys, the limits.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,9 +59,13 @@ impl ApiLimits {
     }
 }
 
-/// What the API stands on; cheap to clone.
+/// What the API stands on: one pointer, because every route and each layer around it keeps one.
 #[derive(Clone)]
-pub struct ApiState {
+pub struct ApiState(Arc<Ground>);
+
+/// See [`ApiState`].
+#[derive(Clone)]
+pub struct Ground {
     pub(crate) pool: PgPool,
     pub(crate) backbone: Arc<dyn Backbone>,
     pub(crate) keys: TokenKeys,
@@ -85,6 +90,14 @@ pub struct ApiState {
     care_relationship: bool,
 }
 
+impl Deref for ApiState {
+    type Target = Ground;
+
+    fn deref(&self) -> &Ground {
+        &self.0
+    }
+}
+
 impl ApiState {
     /// Wires the API. `default_tenant` is where a sign-in without tenant leads. Wants a runtime: records of looks are written by a
     /// task of its own, which ends with the last clone.
@@ -102,7 +115,7 @@ impl ApiState {
             .sealer()
             .cloned()
             .unwrap_or_else(|| Sealer::new(&TokenKeys::generate_secret()));
-        Self {
+        Self(Arc::new(Ground {
             recorder: Recorder::start(pool.clone()),
             pool,
             backbone,
@@ -121,27 +134,32 @@ impl ApiState {
             passkeys: None,
             providers: Arc::default(),
             care_relationship: false,
-        }
+        }))
+    }
+
+    /// While it is put together there is one of it, so nothing is copied.
+    fn ground(&mut self) -> &mut Ground {
+        Arc::make_mut(&mut self.0)
     }
 
     /// Charts open only to who has a relationship with the patient (`[api] care_relationship`).
     #[must_use]
     pub fn with_care_relationship(mut self, demanded: bool) -> Self {
-        self.care_relationship = demanded;
+        self.ground().care_relationship = demanded;
         self
     }
 
     /// How often one may ask (`[api] rate_per_…`).
     #[must_use]
     pub fn with_rates(mut self, rates: Rates) -> Self {
-        self.rates = rates;
+        self.ground().rates = rates;
         self
     }
 
     /// Networks of reverse proxies (`[api] trusted_proxies`); what is no network is left out, `hub check` says so.
     #[must_use]
     pub fn behind_proxies(mut self, networks: &[String]) -> Self {
-        self.trusted_proxies = networks
+        self.ground().trusted_proxies = networks
             .iter()
             .filter_map(|text| Network::parse(text))
             .collect();
@@ -151,7 +169,7 @@ impl ApiState {
     /// Where passkeys are used (`[api.passkeys]`).
     #[must_use]
     pub fn with_passkeys(mut self, settings: Option<PasskeySettings>) -> Self {
-        self.passkeys = settings.map(Arc::new);
+        self.ground().passkeys = settings.map(Arc::new);
         self
     }
 
@@ -165,14 +183,14 @@ impl ApiState {
                 .or_default()
                 .push(Arc::new(provider));
         }
-        self.providers = Arc::new(providers);
+        self.ground().providers = Arc::new(providers);
         self
     }
 
     /// Origins whose pages may call the API (`[api] cors_origins`).
     #[must_use]
     pub fn with_cors_origins(mut self, origins: &[String]) -> Self {
-        self.cors_origins = origins.into();
+        self.ground().cors_origins = origins.into();
         self
     }
 
