@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
-use tower::Service as _;
+use tower::{Service as _, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
@@ -108,14 +108,17 @@ fn staff(state: &ApiState) -> Router<ApiState> {
         // where programs look for them
         .route("/oauth/token", post(oauth::token))
         .route("/.well-known/jwks.json", get(auth::jwks))
-        // innermost: whose data an answer shows is read from all of it, before `fields` narrows it, and what could not be put
-        // on record is no answer that is kept for its key
-        .layer(from_fn_with_state(state.clone(), on_record))
-        // from here on outwards: once under a key, the same shape, who asks and how often
-        .layer(from_fn_with_state(state.clone(), idempotency::once))
-        .layer(from_fn(shape::keep))
-        .layer(from_fn_with_state(state.clone(), caller::identify))
-        .layer(map_response(not_stored))
+        // laid around every route at once: each call of `layer` would box all of them again. From the outside inwards: how often
+        // and who asks, the same shape, once under a key. Innermost: whose data an answer shows is read from all of it, before
+        // `fields` narrows it, and what could not be put on record is no answer that is kept for its key
+        .layer(
+            ServiceBuilder::new()
+                .layer(map_response(not_stored))
+                .layer(from_fn_with_state(state.clone(), caller::identify))
+                .layer(from_fn(shape::keep))
+                .layer(from_fn_with_state(state.clone(), idempotency::once))
+                .layer(from_fn_with_state(state.clone(), on_record)),
+        )
         .route("/api/openapi.json", get(openapi::document))
         .route("/api/docs", get(docs_page::page))
         .fallback(not_found)
@@ -127,10 +130,13 @@ fn outermost(routes: Router<ApiState>, state: ApiState) -> Router {
     let cors = cors(&state.cors_origins);
     routes
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(limits.body_bytes))
-        .layer(CatchPanicLayer::custom(on_panic))
-        .layer(from_fn_with_state(limits.request_time, observe))
-        .layer(cors)
+        .layer(
+            ServiceBuilder::new()
+                .layer(cors)
+                .layer(from_fn_with_state(limits.request_time, observe))
+                .layer(CatchPanicLayer::custom(on_panic))
+                .layer(DefaultBodyLimit::max(limits.body_bytes)),
+        )
         .with_state(state)
 }
 
