@@ -58,7 +58,7 @@ pub(super) fn report(
 ) -> ResultReceived {
     let order = group.place.order;
     let specimen = specimen(scope, group.place, role);
-    let kind = specimen_type(scope, group.place, role);
+    let specimen_type = specimen_type(scope, group.place, role);
     let mut results: Vec<Observation> = Vec::with_capacity(group.lines.len());
     let mut notes = group.notes.clone();
     let mut repeats = 0;
@@ -83,7 +83,7 @@ pub(super) fn report(
             scope,
             group.place,
             line,
-            &kind,
+            &specimen_type,
             subject.is_none(),
         ));
     }
@@ -297,11 +297,11 @@ fn observation(
     scope: &Scope<'_>,
     place: Place<'_>,
     line: &Line<'_>,
-    kind: &SpecimenType,
+    specimen_type: &SpecimenType,
     no_patient: bool,
 ) -> Observation {
     let r = line.record;
-    let code = of_specimen(code(scope, "R.3", r.field(3)), kind);
+    let code = of_specimen(code(scope, "R.3", r.field(3)), specimen_type);
     let said = r.field(9).text();
     let status = status::canonical(&said);
     if status.is_none() && !said.is_empty() {

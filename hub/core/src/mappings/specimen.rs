@@ -102,17 +102,20 @@ impl SpecimenType {
             .into_iter()
             .flatten();
         let mut other = None;
+        // the code comes first; its words count where it is a house's own
         for text in said {
             if is_blood(&text) {
                 return Self::BLOOD;
             }
-            // the code comes first; words stand in where it is empty
+            if let Some((_, kind)) = SPELLINGS
+                .iter()
+                .find(|(said, kind)| *said == text || *kind == text)
+            {
+                return Self(Some((*kind).to_owned()));
+            }
             other.get_or_insert(text);
         }
-        Self(other.map(|text| {
-            let spelling = SPELLINGS.iter().find(|(said, _)| *said == text);
-            spelling.map_or(text, |(_, kind)| (*kind).to_owned())
-        }))
+        Self(other)
     }
 
     /// The type of control material: a word that is no known type marks the control (`CTRL`), and says nothing of what it is made like.
@@ -217,6 +220,9 @@ mod tests {
             ("urine", None, "@UR"),
             ("", Some("Urine"), "@UR"),
             ("CSF", Some("Cerebrospinal fluid"), "@CSF"),
+            ("UR", Some("Urine, blood seen"), "@UR"),
+            ("26", Some("Urine"), "@UR"),
+            ("SWAB", Some("Swab of nose"), "@SWAB"),
             ("5", None, "@5"),
             ("Blood stained fluid", None, "@BLOOD STAINED FLUID"),
             ("a@b", None, "@A B"),
