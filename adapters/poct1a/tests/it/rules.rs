@@ -125,9 +125,10 @@ fn a_device_that_asks_for_a_sample_in_the_patients_place_is_told_so_by_its_diale
 
 #[test]
 fn what_was_measured_decides_what_a_code_means() {
+    let local = GLUCOSE.replace("V=\"2339-0\" SN=\"LN\"", "V=\"GLU\"");
     let of = |kind: &str| {
         let service = format!(
-            "<PT><PT.patient_id V=\"SGM1\"/>{GLUCOSE}</PT><SPC><SPC.type_cd V=\"{kind}\"/></SPC>"
+            "<PT><PT.patient_id V=\"SGM1\"/>{local}</PT><SPC><SPC.type_cd V=\"{kind}\"/></SPC>"
         );
         one(Dialect::default(), "OBS.R01", &service)["results"][0].clone()
     };
