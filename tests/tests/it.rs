@@ -24,6 +24,7 @@ mod it {
     mod lab;
     mod lab_corpus;
     mod lab_faults;
+    mod lab_specimens;
     mod numbers;
     mod orders;
     mod packs;

@@ -4,6 +4,7 @@ use adapter_link::{ConnectSettings, Fault, ListenSettings, SerialSettings};
 use serde::Deserialize;
 
 mod dialect;
+mod idle;
 mod link;
 mod orders;
 
@@ -21,7 +22,7 @@ pub struct AstmSettings {
     /// The instrument, where it is the TCP server; one of this, `server` and `serial`.
     #[serde(default)]
     pub client: Option<ConnectSettings>,
-    /// The serial port that the instrument is on; one of this, `server` and `client`. Its `inter_character_ms` has no use
+    /// The serial port that the instrument is on; one of this, `server` and `client`. Its `inter_character_ms` is left out
     /// here: the line has timers of its own (`link`).
     #[serde(default)]
     pub serial: Option<SerialSettings>,
@@ -77,6 +78,7 @@ impl AstmSettings {
         faults.extend(under("link", self.link.validate()));
         faults.extend(under("dialect", self.dialect.validate()));
         faults.extend(under("orders", self.orders.validate()));
+        faults.extend(idle::faults(self));
         if self.link.mode == Mode::Bare && self.orders.mode == OrderMode::Download {
             faults.push(fault(
                 "orders.mode",

@@ -29,5 +29,7 @@ mod rules;
 mod sending;
 #[path = "it/smoke.rs"]
 mod smoke;
+#[path = "it/specimen_types.rs"]
+mod specimen_types;
 #[path = "it/translating.rs"]
 mod translating;

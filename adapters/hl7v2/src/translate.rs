@@ -5,6 +5,7 @@
 //! mapping tables only; what they do not know is held. Notes and refusals carry positions and paths, never values.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use adapter_link::TubeNumbers;
 use bytes::Bytes;
@@ -25,6 +26,7 @@ mod alarm;
 mod asked;
 mod attachment;
 mod codes;
+mod control;
 mod groups;
 mod keys;
 mod merge;
@@ -43,6 +45,7 @@ mod unmapped;
 mod value;
 mod vitals;
 
+pub use control::ControlMark;
 pub use possible::Possible;
 use scope::Scope;
 
@@ -74,6 +77,13 @@ pub struct TranslatorSettings {
     pub possible: Vec<Possible>,
     /// How the numbers on the tubes of control material begin, for devices that mark it in no other way. Default: none.
     pub control_begins: Vec<String>,
+    /// What marks control material besides SPM-11 Q and MSH-11 Q or QR: `{ path = "OBR-4", is = ["00003"] }`, `{ path = "OBR-3.2",
+    /// begins = ["QC"] }`. Default: none.
+    pub control: Vec<ControlMark>,
+    /// What the sender calls types of specimen (SPM-4, OBR-15), where these are neither words nor codes of HL7 table 0487: as sent, and
+    /// by that table. What is known neither from here nor as blood, serum or plasma is looked up in code rows that name it, else held.
+    /// Default: none.
+    pub specimen_types: BTreeMap<String, String>,
     /// Whether an ORU^R01 of this channel reports laboratory results or what a bedside device measured.
     pub observations: Observations,
     /// Numbers that monitors send when they have no value: dropped from what bedside devices measure, whatever the code.
@@ -115,6 +125,8 @@ impl Default for TranslatorSettings {
             side_codes: Vec::new(),
             possible: Vec::new(),
             control_begins: Vec::new(),
+            control: Vec::new(),
+            specimen_types: BTreeMap::new(),
             observations: Observations::default(),
             no_value: ["8388607", "-8388608", "-999", "-99.9", "-100"]
                 .map(str::to_owned)
@@ -160,6 +172,10 @@ pub enum SettingsError {
     Everything(&'static str),
     #[error("possible: each needs codes, and low or high as decimal numbers such as \"0\"")]
     Possible,
+    #[error(
+        "control `{0}`: each needs a path in MSH, ORC, OBR, SPM, SAC or OBX such as `OBR-4`, and words in is or begins"
+    )]
+    Control(String),
     #[error("no_value `{0}` is no decimal number such as `-99.9`")]
     NoValue(String),
 }
@@ -230,6 +246,9 @@ impl TranslatorSettings {
         }
         if !self.possible.iter().all(Possible::is_usable) {
             return Err(SettingsError::Possible);
+        }
+        if let Some(mark) = self.control.iter().find(|mark| !mark.is_usable()) {
+            return Err(SettingsError::Control(mark.path.clone()));
         }
         if let Some(text) = self
             .no_value

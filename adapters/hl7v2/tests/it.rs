@@ -15,6 +15,8 @@ mod smoke;
 mod synthetic;
 #[path = "it/translate_asked.rs"]
 mod translate_asked;
+#[path = "it/translate_controls.rs"]
+mod translate_controls;
 #[path = "it/translate_corpus.rs"]
 mod translate_corpus;
 #[path = "it/translate_devices.rs"]

@@ -35,6 +35,7 @@ pub(crate) mod rule_packs;
 mod scheduling;
 mod tables;
 mod tenants;
+pub(crate) mod unmatched_age;
 mod worklist;
 
 pub(crate) use api_backbone::ApiBackbone;

@@ -22,6 +22,7 @@ mod overlay;
 mod packs;
 mod problem;
 mod rows;
+mod specimen;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,8 @@ mod tests;
 pub use loinc::is_loinc;
 pub use packs::{Pack, PackUse, Packs, Proof, Proves, Reach, SampleClass, Samples};
 pub use problem::{MappingError, MappingProblem};
-pub use rows::{MappingRow, Systems, UnitRule, diff};
+pub use rows::{MappingRow, Systems, UnitRule, diff, is_ucum};
+pub use specimen::SpecimenType;
 pub use store::{MappingStore, Reloaded};
 
 use index::Tables;
@@ -54,7 +56,8 @@ pub enum Lookup {
 }
 
 impl Mappings {
-    /// Looks an observation's code up. `system` and `unit` are as sent, empty when absent;
+    /// Looks an observation's code up. `unit` is as sent, empty when absent; so is `system`, with the type of the specimen behind it
+    /// where it is not blood ([`SpecimenType::system`]);
     /// `numeric` says whether the value is a number (only numbers need a unit).
     #[must_use]
     pub fn code(

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use hub_core::mappings::{is_loinc, is_ucum};
 use hub_core::{Refusal, Tx};
 use schemas::commands::MapCode;
 use schemas::integration::CodeMapped;
@@ -129,6 +130,18 @@ fn checked(mut command: MapCode) -> Result<MapCode, Refusal> {
     let refuse = |code, detail: &str| Err(Refusal::new(code, detail));
     if command.loinc.is_empty() {
         return refuse("clinical.map_without_loinc", "a mapping names a LOINC code");
+    }
+    if !is_loinc(&command.loinc) {
+        return refuse(
+            "clinical.map_loinc",
+            "this is no LOINC code: its check digit tells that it was mistyped",
+        );
+    }
+    if command.ucum.as_deref().is_some_and(|unit| !is_ucum(unit)) {
+        return refuse(
+            "clinical.map_ucum",
+            "this is no UCUM unit: it is written as on ucum.org, without blanks",
+        );
     }
     if command.code.is_empty() {
         return refuse(

@@ -76,20 +76,24 @@ pub(crate) async fn raise(
         highs.push(limit.high.as_deref());
     }
     let raised: Vec<Raised> = sqlx::query_as(
+        // `<2.8` lies below the limit 2.8: the analyzer can't say by how much
         "insert into clinical.criticals (tenant_id, report_id, item, version, loinc, ucum, side, limit_text, judged_by, due_at) \
-         select $1, measured.report_id, measured.item, measured.version, limits.loinc, limits.ucum, \
-         case when measured.number < limits.low::numeric then 'low' else 'high' end, \
-         case when measured.number < limits.low::numeric then limits.low else limits.high end, \
-         $7, now() + make_interval(mins => $8) \
+         select $1, measured.report_id, measured.item, measured.version, limits.loinc, limits.ucum, beyond.side, \
+         case beyond.side when 'low' then limits.low else limits.high end, $7, now() + make_interval(mins => $8) \
          from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as limits (loinc, ucum, low, high) \
-         join (select result.report_id, result.item, result.version, result.loinc, result.ucum, \
+         join (select result.report_id, result.item, result.version, result.loinc, result.ucum, result.comparator, \
              coalesce(result.ucum_value, result.value_text)::numeric as number \
              from clinical.results as result join clinical.reports as report on report.id = result.report_id \
              where result.report_id = any($2) and result.superseded_at is null and result.value_kind = 'quantity' \
              and coalesce(result.ucum_value, result.value_text) ~ '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)$' \
              and coalesce(result.status, report.status, 'F') not in ('P', 'R', 'S', 'I', 'O', 'N', 'M', 'X', 'D', 'W') \
          ) as measured on measured.loinc = limits.loinc and measured.ucum = limits.ucum \
-         where measured.number < limits.low::numeric or measured.number > limits.high::numeric \
+         cross join lateral (select case \
+             when measured.number < limits.low::numeric \
+                 or measured.comparator in ('<', '<=') and measured.number <= limits.low::numeric then 'low' \
+             when measured.number > limits.high::numeric \
+                 or measured.comparator in ('>', '>=') and measured.number >= limits.high::numeric then 'high' end as side) as beyond \
+         where beyond.side is not null \
          on conflict (report_id, item, version) do nothing \
          returning id, report_id, item, loinc, due_at",
     )

@@ -79,7 +79,9 @@ pub use stays::{
     AdmissionFilter, GateRow, StayInBed, admissions, blocking, gates, next_steps, queue,
     stays_in_beds,
 };
-pub use unmatched::{UnmatchedFilter, UnmatchedRow, unmatched, unmatched_report};
+pub use unmatched::{
+    UnmatchedAge, UnmatchedFilter, UnmatchedRow, unmatched, unmatched_ages, unmatched_report,
+};
 pub use verification::{
     CommentRow, VerificationFilter, VerificationRow, VerificationState, affected_by_control,
     verification, verification_comments, verification_runs, verifications,

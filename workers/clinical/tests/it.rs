@@ -27,5 +27,6 @@ mod it {
     mod verification;
     mod verifying;
     mod vitals;
+    mod waiting;
     mod worklist;
 }

@@ -11,7 +11,7 @@ use crate::translate::blocks;
 /// A query.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Question {
-    /// Numbers on the tubes, each once; empty with `all`.
+    /// Numbers on the tubes, each once; empty with `all`, and when none could be read.
     pub specimens: Vec<String>,
     /// Everything pending is wanted.
     pub all: bool,
@@ -84,22 +84,21 @@ fn of_records(settings: &AstmSettings, bytes: &[u8]) -> Option<Question> {
         return None;
     }
     let decoded = records::decode(&joined.text, settings.dialect.encoding());
-    let mut question = Question::default();
+    let (mut question, mut asked) = (Question::default(), false);
     for message in &records::split(&decoded.text).messages {
         if !is_query(message) {
             continue;
         }
-        let is_all = |text: &str| text.eq_ignore_ascii_case("ALL");
         for q in message.records().iter().filter(|r| r.letter() == 'Q') {
             if q.peek(13).raw().trim() == "A" {
                 continue;
             }
-            let named = numbers(q, &settings.dialect.query_specimen);
-            if named.is_empty() || named.iter().any(|n| is_all(n)) {
+            asked = true;
+            if asks_for_all(q) {
                 question.all = true;
                 continue;
             }
-            for number in named {
+            for number in numbers(q, &settings.dialect.query_specimen) {
                 if !question.specimens.contains(&number) {
                     question.specimens.push(number);
                 }
@@ -109,7 +108,16 @@ fn of_records(settings: &AstmSettings, bytes: &[u8]) -> Option<Question> {
     if !question.specimens.is_empty() {
         question.all = false;
     }
-    (question.all || !question.specimens.is_empty()).then_some(question)
+    asked.then_some(question)
+}
+
+/// Only the word asks for everything that is pending (LIS02-A2 §10.1.3). A field in which no number stands is a label that could
+/// not be read, and such a tube is nobody's: everybody's tests would go to whoever stands at the instrument.
+fn asks_for_all(q: &records::Record<'_>) -> bool {
+    q.peek(3)
+        .repeats()
+        .flat_map(records::Value::components)
+        .any(|part| part.text().eq_ignore_ascii_case("ALL"))
 }
 
 /// The numbers of one Q record: the first place that names any, in each repeat.
@@ -204,6 +212,36 @@ mod tests {
             None,
             "a value is no question"
         );
+    }
+
+    #[test]
+    fn a_label_that_could_not_be_read_asks_for_nobody() {
+        let mut sysmex = AstmSettings::listening("127.0.0.1:0".parse().unwrap());
+        sysmex.dialect.query_specimen = vec![FieldPath::component('Q', 3, 3)];
+        let usual = AstmSettings::listening("127.0.0.1:0".parse().unwrap());
+        for (settings, place) in [
+            (&sysmex, "^^               ^B"),
+            (&sysmex, "2^1^^B"),
+            (&sysmex, ""),
+            (&usual, "^^^B"),
+            (&usual, "^               "),
+            (&usual, ""),
+        ] {
+            let text = format!("H|\\^&\rQ|1|{place}||^^^ALL||||||||N\rL|1|N\r");
+            let question = of_unit(settings, text.as_bytes()).unwrap();
+            assert!(
+                !question.all && question.specimens.is_empty(),
+                "{place:?}: {question:?}"
+            );
+        }
+        // where nothing else stands, the third component is looked at as well
+        let text = "H|\\^&\rQ|1|^^T1001^B||||||||||N\rL|1|N\r";
+        assert_eq!(asked(text).unwrap().specimens, ["T1001"]);
+        // the word itself, wherever in the field it stands
+        for place in ["ALL", "^ALL", "^^all"] {
+            let text = format!("H|\\^&\rQ|1|{place}||||||||||O\rL|1|N\r");
+            assert!(asked(&text).unwrap().all, "{place}");
+        }
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub(super) fn answer(
             Occasion::Download => &orders.report_download,
             _ => &orders.report_query,
         },
+        processing: match occasion {
+            Occasion::Download => &orders.processing_download,
+            _ => &orders.processing_query,
+        },
     };
     let most = usize::try_from(orders.most).unwrap_or(usize::MAX).max(1);
     let message = |specimens: &[WorklistSpecimen]| {
@@ -64,6 +68,8 @@ struct Writer<'s> {
     settings: &'s AstmSettings,
     delimiters: Delimiters,
     report: &'s str,
+    /// H.12.
+    processing: &'s str,
 }
 
 impl Writer<'_> {
@@ -76,7 +82,7 @@ impl Writer<'_> {
         self.record('H')
             .field(5, &orders.sender)
             .field(10, &orders.receiver)
-            .field(12, "P")
+            .field(12, self.processing)
             .field(13, &orders.version)
             .field(14, &self.stamp(now))
     }

@@ -1,6 +1,7 @@
 //! How an instrument writes its records: where things stand, what marks a control, how numbers and times look. An
 //! instrument pack is exactly this struct in a file.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use adapter_link::{Fault, TubeNumbers};
@@ -183,12 +184,19 @@ pub struct Dialect {
     pub default_zone_minutes: i16,
     /// Where the number on the tube stands, in the order of asking. Default: `["O.3.1", "O.4.1"]`.
     pub specimen: Vec<FieldPath>,
+    /// Where the type of the specimen stands, in the order of asking (Roche: `["O.4.5"]`). In mode `au` and `dimension` it has a place of
+    /// its own. Default: `["O.16.1"]`.
+    pub specimen_type: Vec<FieldPath>,
+    /// What the instrument calls types of specimen, where these are not words: as sent, and by HL7 table 0487 (`{ "1" = "SER", "2" =
+    /// "UR" }`). What is known neither from here nor as blood, serum or plasma is looked up in code rows that name it, else held.
+    /// Default: none.
+    pub specimen_types: BTreeMap<String, String>,
     /// Endings that are not part of the number on the tube, such as `/F` of a Mispa Nano. Default: none.
     pub specimen_endings: Vec<String>,
     /// How that number differs from the order's: zeros before it, check digits behind it.
     pub tube: TubeNumbers,
     /// Where a query names the number on the tube, in the order of asking (Sysmex and Roche: `["Q.3.3"]`). Default:
-    /// `["Q.3.2", "Q.3.1"]`.
+    /// `["Q.3.2", "Q.3.1", "Q.3.3"]`. A query without one is answered with nothing, unless it says `ALL`.
     pub query_specimen: Vec<FieldPath>,
     /// Where the patient's number stands, in the order of asking. P.4 and P.5 hold sample numbers or counters on many
     /// instruments, which would join strangers: name them only where that is not so. Default: `["P.3.1"]`.
@@ -215,9 +223,10 @@ pub struct Dialect {
     pub silent_comments: Vec<String>,
     /// Numbers come with a decimal comma. Default: false.
     pub decimal_comma: bool,
-    /// What marks a control sample; in R only for a Siemens Dimension (R.5 is its sample type). Default: O.12 Q, H.12 Q or QR, P.12 Q, O.4.6 QC, O.16.1 CTRL.
+    /// What marks a control sample. In mode `au` and `dimension` O.3 is the number on the tube and O.16 its type, and R.n field n of a
+    /// Dimension's block; elsewhere marks are in H, P and O. Default: O.12 Q, H.12 Q or QR, P.12 Q, O.4.6 QC, O.16.1 CTRL.
     pub control: Vec<Mark>,
-    /// What marks a calibration. Default: H.12 CR.
+    /// What marks a calibration, in the same places. Default: H.12 CR.
     pub calibration: Vec<Mark>,
     /// Columns of a Beckman AU.
     pub au: AuColumns,
@@ -230,9 +239,11 @@ impl Default for Dialect {
             charset: None,
             default_zone_minutes: 330,
             specimen: vec![c('O', 3, 1), c('O', 4, 1)],
+            specimen_type: vec![c('O', 16, 1)],
+            specimen_types: BTreeMap::new(),
             specimen_endings: Vec::new(),
             tube: TubeNumbers::default(),
-            query_specimen: vec![c('Q', 3, 2), c('Q', 3, 1)],
+            query_specimen: vec![c('Q', 3, 2), c('Q', 3, 1), c('Q', 3, 3)],
             patient: vec![c('P', 3, 1)],
             test_code: vec![c('R', 3, 4), c('R', 3, 5), c('R', 3, 1), c('R', 3, 2)],
             test_name: vec![c('R', 3, 5), c('R', 3, 2)],
@@ -301,6 +312,7 @@ impl Dialect {
         }
         for (name, paths, letters) in [
             ("specimen", &self.specimen, "OP"),
+            ("specimen_type", &self.specimen_type, "OP"),
             ("query_specimen", &self.query_specimen, "Q"),
             ("patient", &self.patient, "PO"),
             ("test_code", &self.test_code, "R"),

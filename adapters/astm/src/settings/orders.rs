@@ -55,6 +55,10 @@ pub struct OrderSettings {
     pub receiver: String,
     /// Version in H.13. Default: `LIS2-A2`.
     pub version: String,
+    /// H.12 of an answer to a query (Mindray BS and CL: `QA`). Default: `P`.
+    pub processing_query: String,
+    /// H.12 of orders nobody asked for (Mindray BS and CL: `SA`). Default: `P`.
+    pub processing_download: String,
     /// Component of O.5 in which a test's code stands, 1 to 9. Default: 4.
     pub code_component: usize,
     /// Added to each code (Roche: `/`). Default: empty.
@@ -92,6 +96,8 @@ impl Default for OrderSettings {
             sender: "HUB".to_owned(),
             receiver: String::new(),
             version: "LIS2-A2".to_owned(),
+            processing_query: "P".to_owned(),
+            processing_download: "P".to_owned(),
             code_component: 4,
             code_ending: String::new(),
             action_new: "N".to_owned(),

@@ -1,13 +1,13 @@
 //! Beckman AU result blocks: fixed columns whose widths come from the instrument's online menu.
 
 use hub_core::failure::Refusal;
+use hub_core::mappings::SpecimenType;
 use schemas::care::{Code, Observation, ResultReceived, Specimen};
 
 use super::message::push;
 use super::scope::Scope;
 use super::{Output, result, value};
 use crate::link::{ENQ, EOT, ETX, STX};
-use crate::settings::AuColumns;
 
 pub(super) fn translate(
     scope: &Scope<'_>,
@@ -86,7 +86,7 @@ fn results(scope: &Scope<'_>, text: &str, output: &mut Output) -> Result<(), Ref
     let (rack, cup) = (columns.next(widths.rack), columns.next(widths.cup));
     let kind = columns.next(widths.kind).trim();
     let sample = columns.next(widths.sample).trim();
-    let id = columns.next(widths.id).trim();
+    let id = result::without_ending(scope, columns.next(widths.id).trim());
     let dummy = columns.next(widths.dummy);
     let is_number = |t: &str| t.trim().bytes().all(|b| b.is_ascii_digit());
     // the letter behind the id tells whether the widths are right; a wrong id is worse than none
@@ -94,6 +94,9 @@ fn results(scope: &Scope<'_>, text: &str, output: &mut Output) -> Result<(), Ref
         return Err(misread());
     }
     columns.next(widths.person);
+    let role = result::role_of_block(scope, id, kind, |_| "")
+        .or_else(|| sample.starts_with(['Q', 'q']).then_some(result::CONTROL));
+    let specimen_type = result::type_of(scope, kind, &[], role);
     let mut lines = Vec::new();
     let mut again = 0;
     while !columns.rest.trim().is_empty() {
@@ -104,7 +107,7 @@ fn results(scope: &Scope<'_>, text: &str, output: &mut Output) -> Result<(), Ref
         if !is_number(test) || test.trim().is_empty() || !pad.trim().is_empty() {
             return Err(misread());
         }
-        lines.push(line(scope, widths, test, said, flags, &mut again));
+        lines.push(line(scope, &specimen_type, test, said, flags, &mut again));
     }
     if again > 0 {
         scope.note(format!("{again} results are marked as sent before (r)"));
@@ -134,9 +137,7 @@ fn results(scope: &Scope<'_>, text: &str, output: &mut Output) -> Result<(), Ref
                 code: kind.to_owned(),
                 ..Code::default()
             }),
-            role: sample
-                .starts_with(['Q', 'q'])
-                .then(|| result::CONTROL.to_owned()),
+            role: role.map(str::to_owned),
             ..Specimen::default()
         }),
         results: lines,
@@ -149,7 +150,7 @@ fn results(scope: &Scope<'_>, text: &str, output: &mut Output) -> Result<(), Ref
 
 fn line(
     scope: &Scope<'_>,
-    _widths: &AuColumns,
+    specimen_type: &SpecimenType,
     test: &str,
     said: &str,
     flags: &str,
@@ -160,6 +161,7 @@ fn line(
         text: None,
         system: scope.dialect.code_system.clone(),
     };
+    let code = result::of_specimen(code, specimen_type);
     let value = value::of_text(said, true, true, scope.dialect.decimal_comma);
     let (mapped, held) = scope.meaning(&code, "", &value, true);
     let flags: Vec<String> = flags

@@ -1,6 +1,7 @@
 //! Siemens Dimension blocks: `R` results, `I` queries, `C` calibrations.
 
 use hub_core::failure::Refusal;
+use hub_core::mappings::SpecimenType;
 use schemas::care::{Code, Observation, ResultReceived, Specimen};
 
 use super::message::push;
@@ -16,6 +17,22 @@ const BEFORE_TESTS: usize = 11;
 const PER_TEST: usize = 4;
 /// Sample types of control material: serum 1 to 3, urine 1 and 2.
 const CONTROL_TYPES: [&str; 5] = ["5", "6", "7", "8", "9"];
+/// Sample types by HL7 table 0487: patients' and controls'.
+const SAMPLE_TYPES: &[(&str, &str)] = &[
+    ("W", "BLD"),
+    ("1", "SER"),
+    ("2", "PLAS"),
+    ("3", "UR"),
+    ("4", "CSF"),
+    ("5", "SER"),
+    ("6", "SER"),
+    ("7", "SER"),
+    ("8", "UR"),
+    ("9", "UR"),
+];
+/// Error codes of which the maker says that there is no result to use: what stands where the number does is none. Abnormal assay,
+/// arithmetic, never calibrated, no reagent, aborted, processing, software; clot.
+const NO_RESULT: [&str; 8] = ["6", "7", "8", "9", "10", "11", "12", "19"];
 /// Priorities of controls: QC, XQC.
 const CONTROL_PRIORITIES: [&str; 2] = ["3", "4"];
 
@@ -70,17 +87,16 @@ fn results(scope: &Scope<'_>, fields: &[&str], output: &mut Output) -> Result<()
             "the number of tests in field 11 is not the number of tests that follow; nothing is filed, because columns may be shifted",
         ));
     }
-    let marked = scope
-        .dialect
-        .control
-        .iter()
-        .any(|mark| mark.path.record == 'R' && mark.bears(field(mark.path.field)));
-    let control =
-        marked || CONTROL_TYPES.contains(&field(5)) || CONTROL_PRIORITIES.contains(&field(7));
+    let said = result::without_ending(scope, field(4));
+    let role = result::role_of_block(scope, said, field(5), field).or_else(|| {
+        let control = CONTROL_TYPES.contains(&field(5)) || CONTROL_PRIORITIES.contains(&field(7));
+        control.then_some(result::CONTROL)
+    });
+    let specimen_type = result::type_of(scope, field(5), SAMPLE_TYPES, role);
     let measured = moment(scope, fields.get(7).copied().unwrap_or_default());
     let results = tests
         .chunks(PER_TEST)
-        .map(|test| observation(scope, test, measured.as_deref()))
+        .map(|test| observation(scope, test, &specimen_type, measured.as_deref()))
         .collect();
     output.translated = true;
     let kind = field(5);
@@ -96,12 +112,12 @@ fn results(scope: &Scope<'_>, fields: &[&str], output: &mut Output) -> Result<()
         observed_at: None,
         issued_at: None,
         specimen: Some(Specimen {
-            number: scope.key("Dimension.4", scope.dialect.tube.of(field(4))),
+            number: scope.key("Dimension.4", scope.dialect.tube.of(said)),
             kind: (!kind.is_empty()).then(|| Code {
                 code: kind.to_owned(),
                 ..Code::default()
             }),
-            role: control.then(|| result::CONTROL.to_owned()),
+            role: role.map(str::to_owned),
             ..Specimen::default()
         }),
         results,
@@ -141,17 +157,28 @@ fn moment(scope: &Scope<'_>, said: &str) -> Option<String> {
     }
 }
 
-fn observation(scope: &Scope<'_>, test: &[&str], measured: Option<&str>) -> Observation {
+fn observation(
+    scope: &Scope<'_>,
+    test: &[&str],
+    specimen_type: &SpecimenType,
+    measured: Option<&str>,
+) -> Observation {
     let part = |n: usize| test.get(n).map_or("", |t| t.trim());
     let code = Code {
         code: scope.key("Dimension.test", part(0)).unwrap_or_default(),
         text: None,
         system: scope.dialect.code_system.clone(),
     };
+    let code = result::of_specimen(code, specimen_type);
     let unit = Some(part(2).to_owned()).filter(|u| !u.is_empty());
-    let value = value::of_text(part(1), true, true, scope.dialect.decimal_comma);
-    let (mapped, held) = scope.meaning(&code, part(2), &value, true);
     let error = part(3);
+    // a number may stand there all the same; on a chart it would be read as one
+    let value = if NO_RESULT.contains(&error.trim_start_matches('0')) {
+        value::no_value()
+    } else {
+        value::of_text(part(1), true, true, scope.dialect.decimal_comma)
+    };
+    let (mapped, held) = scope.meaning(&code, part(2), &value, true);
     Observation {
         code,
         alternate: None,

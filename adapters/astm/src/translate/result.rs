@@ -1,5 +1,6 @@
 //! One O record with its R records as a report.
 
+use hub_core::mappings::SpecimenType;
 use schemas::care::{Code, Observation, ResultReceived, Specimen};
 use schemas::patients::Identifier;
 
@@ -31,6 +32,23 @@ pub(super) fn role(scope: &Scope<'_>, place: Place<'_>) -> Option<&'static str> 
     find(&scope.dialect.control, CONTROL).or_else(|| find(&scope.dialect.calibration, CALIBRATOR))
 }
 
+/// The same of a block, which has places for two of the marks: O.3 is the number on the tube and O.16 its type; R is `field`.
+pub(super) fn role_of_block<'b>(
+    scope: &Scope<'_>,
+    number: &str,
+    kind: &str,
+    field: impl Fn(usize) -> &'b str,
+) -> Option<&'static str> {
+    let bears = |mark: &Mark| match (mark.path.record, mark.path.field) {
+        ('O', 3) => mark.bears(number),
+        ('O', 16) => mark.bears(kind),
+        ('R', n) => mark.bears(field(n)),
+        _ => false,
+    };
+    let any = |marks: &[Mark], role| marks.iter().any(bears).then_some(role);
+    any(&scope.dialect.control, CONTROL).or_else(|| any(&scope.dialect.calibration, CALIBRATOR))
+}
+
 pub(super) fn report(
     scope: &Scope<'_>,
     group: &Group<'_>,
@@ -40,6 +58,7 @@ pub(super) fn report(
 ) -> ResultReceived {
     let order = group.place.order;
     let specimen = specimen(scope, group.place, role);
+    let specimen_type = specimen_type(scope, group.place, role);
     let mut results: Vec<Observation> = Vec::with_capacity(group.lines.len());
     let mut notes = group.notes.clone();
     let mut repeats = 0;
@@ -60,7 +79,13 @@ pub(super) fn report(
             notes.push(side);
             continue;
         }
-        results.push(observation(scope, group.place, line, subject.is_none()));
+        results.push(observation(
+            scope,
+            group.place,
+            line,
+            &specimen_type,
+            subject.is_none(),
+        ));
     }
     if repeats > 0 {
         scope.note(format!(
@@ -158,7 +183,50 @@ fn specimen(scope: &Scope<'_>, place: Place<'_>, role: Option<&'static str>) -> 
     })
 }
 
-fn without_ending<'v>(scope: &Scope<'_>, said: &'v str) -> &'v str {
+fn specimen_type(scope: &Scope<'_>, place: Place<'_>, role: Option<&str>) -> SpecimenType {
+    let said = scope
+        .dialect
+        .specimen_type
+        .iter()
+        .filter_map(|path| place.peek(*path))
+        .find_map(Value::string);
+    type_of(scope, said.as_deref().unwrap_or_default(), &[], role)
+}
+
+/// The type of specimen that a word of the instrument stands for: as the channel says, else as its protocol does.
+pub(super) fn type_of(
+    scope: &Scope<'_>,
+    said: &str,
+    protocol: &[(&str, &str)],
+    role: Option<&str>,
+) -> SpecimenType {
+    let said = said.trim();
+    let kind = scope.dialect.specimen_types.get(said).map_or_else(
+        || {
+            let word = protocol.iter().find(|(word, _)| *word == said);
+            word.map_or(said, |(_, kind)| *kind)
+        },
+        String::as_str,
+    );
+    let kind = SpecimenType::of(kind, None);
+    if role.is_some() {
+        return kind.of_control();
+    }
+    if !kind.is_blood() {
+        scope.note("the specimen is not known as blood, serum or plasma: only code rows that name its type (specimen) say what its codes mean".to_owned());
+    }
+    kind
+}
+
+/// A code with the type of its specimen behind its system.
+pub(super) fn of_specimen(mut code: Code, kind: &SpecimenType) -> Code {
+    if !code.code.is_empty() {
+        code.system = kind.system(code.system.take());
+    }
+    code
+}
+
+pub(super) fn without_ending<'v>(scope: &Scope<'_>, said: &'v str) -> &'v str {
     scope
         .dialect
         .specimen_endings
@@ -229,10 +297,11 @@ fn observation(
     scope: &Scope<'_>,
     place: Place<'_>,
     line: &Line<'_>,
+    specimen_type: &SpecimenType,
     no_patient: bool,
 ) -> Observation {
     let r = line.record;
-    let code = code(scope, "R.3", r.field(3));
+    let code = of_specimen(code(scope, "R.3", r.field(3)), specimen_type);
     let said = r.field(9).text();
     let status = status::canonical(&said);
     if status.is_none() && !said.is_empty() {

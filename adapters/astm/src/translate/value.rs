@@ -73,6 +73,11 @@ pub(super) fn of_text(said: &str, single: bool, measured: bool, comma: bool) -> 
     }
 }
 
+/// Something was sent, and it is no value.
+pub(super) fn no_value() -> Measured {
+    absent(NO_VALUE)
+}
+
 fn absent(reason: &str) -> Measured {
     Measured::Absent {
         reason: reason.to_owned(),

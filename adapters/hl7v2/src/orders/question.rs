@@ -76,7 +76,9 @@ pub fn of_message(settings: &Hl7v2Settings, bytes: &[u8]) -> Option<Question> {
             question.asks = Asks::Withdraw;
             question.tag = text(message.segment("QID"), 1);
         }
-        (OrderDialect::MindrayChemistry, "QRY", "Q02") => chemistry(&message, &mut question),
+        (OrderDialect::MindrayChemistry, "QRY", "Q02") => {
+            chemistry(&message, &orders.specimen_paths(), &mut question);
+        }
         (OrderDialect::MindrayHaematology, "ORM", _) => {
             if !asks_for_work(&message) {
                 return None;
@@ -115,18 +117,33 @@ fn law(message: &Message, question: &mut Question) {
     }
 }
 
-/// QRD-8 is the barcode; empty for all of a time; QRD-9 is `CAN` when the query is taken back.
-fn chemistry(message: &Message, question: &mut Question) {
+/// QRD-8 is the barcode; only an empty field asks for all of a time; QRD-9 is `CAN` when the query is taken back.
+fn chemistry(message: &Message, paths: &[&str], question: &mut Question) {
     question.echo = echo(message, &["QRD", "QRF"]);
     let qrd = message.segment("QRD");
     question.tag = text(qrd, 4);
     question.asks = if text(qrd, 9).eq_ignore_ascii_case("CAN") {
         Asks::Withdraw
-    } else if question.specimens.is_empty() {
+    } else if !question.specimens.is_empty() {
+        Asks::Specimens
+    } else if qrd.is_some() && says_nothing(message, paths) {
         Asks::All
     } else {
-        Asks::Specimens
+        // what the reader made of a label that it could not read: nobody's, so not everybody's
+        Asks::Other("what stands in the place of the tube's number is none")
     };
+}
+
+/// Whether the places of the tube's number are empty, blanks not being nothing.
+fn says_nothing(message: &Message, paths: &[&str]) -> bool {
+    paths
+        .iter()
+        .filter_map(|path| Path::parse(path).ok())
+        .all(|path| {
+            message
+                .segments_of(path.segment())
+                .all(|segment| segment.field(path.field()).raw().is_empty())
+        })
 }
 
 /// An ORM that orders nothing: ORC-1 RF throughout, and nothing that could be ordered. (To a pharmacy RF is a refill: with RXO or

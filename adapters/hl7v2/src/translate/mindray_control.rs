@@ -6,8 +6,9 @@
 
 use schemas::care::{Code, Observation, ResultReceived, Specimen, Value as Measured};
 
+use super::control::CONTROL;
 use super::number::{compared, is_sentinel};
-use super::result::{CONTROL, meaning};
+use super::result::meaning;
 use super::scope::{Moment, Scope, Seg, string, text};
 use super::value;
 

@@ -1,13 +1,14 @@
 //! ORU and OUL: what was measured.
 
 use hub_core::failure::Refusal;
-use hub_core::mappings::Lookup;
+use hub_core::mappings::{Lookup, SpecimenType};
 use hub_core::translator::Event;
 use schemas::care::{Code, HoldReason, Mapped, Observation, ResultReceived, Value as Measured};
 use schemas::integration::TranslationOutcome;
 use schemas::patients::Identifier;
 
 use super::codes::coded;
+use super::control::{CONTROL, is_control};
 use super::groups::{Form, Group, Line, Patient, groups};
 use super::mindray_control::Kind;
 use super::order::{aggregate, mentioned, note_lines, numbers};
@@ -104,38 +105,8 @@ fn of_obr_alone(
     }
 }
 
-/// HL7 table 0369: control specimen.
-pub(super) const CONTROL: &str = "Q";
 /// HL7 table 0369: calibrator.
 const CALIBRATOR: &str = "C";
-
-/// Control material by SPM-11, or, as Mindray sends it, by MSH-11 `Q` (specs/lab-devices.md §5).
-fn is_control(scope: &Scope<'_>, group: &Group<'_, '_>) -> bool {
-    let role = group
-        .tubes
-        .last()
-        .and_then(|tube| tube.spm)
-        .and_then(|spm| text(spm.peek(11).component(1)));
-    let processing = scope
-        .header()
-        .and_then(|msh| text(msh.peek(11).component(1)));
-    role.is_some_and(|role| role == CONTROL)
-        || processing.is_some_and(|mode| mode == CONTROL)
-        || begins_as_control(scope, group)
-}
-
-/// Control material by how its number begins, where the channel says so.
-fn begins_as_control(scope: &Scope<'_>, group: &Group<'_, '_>) -> bool {
-    let begins = &scope.settings.control_begins;
-    !begins.is_empty()
-        && specimen::specimen(scope, group.tubes.last().copied(), group.obr)
-            .and_then(|specimen| specimen.number)
-            .is_some_and(|number| {
-                begins
-                    .iter()
-                    .any(|start| number.starts_with(start.as_str()))
-            })
-}
 
 /// A line that is a setting or an alarm, as a note.
 fn side_line(scope: &Scope<'_>, line: &Line<'_, '_>) -> Option<String> {
@@ -206,12 +177,13 @@ fn report(
     if let Some(role) = role {
         specimen.get_or_insert_default().role = Some(role.to_owned());
     }
+    let kind = specimen::kind(scope, specimen.as_ref());
     let mut notes = note_lines(&group.notes);
     let mut results = Vec::with_capacity(group.lines.len());
     for line in &group.lines {
         match side_line(scope, line) {
             Some(said) => notes.push(said),
-            None => results.push(observation(scope, line, subject.is_none(), output)),
+            None => results.push(observation(scope, line, &kind, subject.is_none(), output)),
         }
     }
     ResultReceived {
@@ -235,12 +207,15 @@ fn report(
 fn observation(
     scope: &Scope<'_>,
     line: &Line<'_, '_>,
+    kind: &SpecimenType,
     no_patient: bool,
     output: &mut Output,
 ) -> Observation {
     let obx = line.obx;
     let value_type = text(obx.field(2));
     let (code, alternate) = coded(scope, "OBX-3", obx.field(3));
+    let code = of_specimen(code, kind);
+    let alternate = alternate.map(|code| of_specimen(code, kind));
     let status = string(obx.field(11));
     let unit = string(obx.field(6).component(1)).or_else(|| string(obx.field(6).component(2)));
     let range = text(obx.field(7).component(1)).map(|_| number::range(obx.field(7)));
@@ -283,6 +258,14 @@ fn observation(
         mapped,
         held,
     }
+}
+
+/// A code with the type of its specimen behind its system.
+fn of_specimen(mut code: Code, kind: &SpecimenType) -> Code {
+    if !code.code.is_empty() {
+        code.system = kind.system(code.system.take());
+    }
+    code
 }
 
 /// What the tables make of the code, or why the result waits.

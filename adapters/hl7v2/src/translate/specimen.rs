@@ -1,9 +1,11 @@
 //! SPM, SAC, and OBR-15 of older versions, to one specimen.
 
+use hub_core::mappings::SpecimenType;
 use schemas::care::{Code, Specimen};
 
 use super::SpecimenSource;
 use super::codes::code;
+use super::control::CONTROL;
 use super::groups::Tube;
 use super::scope::{Scope, Seg, string, text};
 use crate::message::Value;
@@ -29,6 +31,22 @@ pub(super) fn specimen(
         specimen.collected_at = scope.moment_text("OBR-7", obr.field(7));
     }
     Some(specimen)
+}
+
+/// The type of a specimen, where it makes another test of a code.
+pub(super) fn kind(scope: &Scope<'_>, specimen: Option<&Specimen>) -> SpecimenType {
+    let Some((specimen, kind)) = specimen.and_then(|one| Some((one, one.kind.as_ref()?))) else {
+        return SpecimenType::BLOOD;
+    };
+    let known = &scope.settings.specimen_types;
+    let kind = match known.get(&kind.code) {
+        Some(known) => SpecimenType::of(known, None),
+        None => SpecimenType::of(&kind.code, kind.text.as_deref()),
+    };
+    if specimen.role.as_deref() == Some(CONTROL) {
+        return kind.of_control();
+    }
+    kind
 }
 
 /// The number on the tube, by the channel's order of asking. The same number in a later place counts as read.

@@ -1,5 +1,6 @@
 //! One observation (OBS).
 
+use hub_core::mappings::SpecimenType;
 use schemas::care::{Code, Comparator, Observation, Value as Measured};
 
 use super::report::texts;
@@ -11,13 +12,17 @@ use crate::document::Element;
 pub(super) fn translate(
     scope: &Scope<'_>,
     obs: &Element,
+    specimen_type: &SpecimenType,
     service_time: Option<&Moment>,
     edited: bool,
     no_patient: bool,
 ) -> Observation {
-    let code = obs
+    let mut code = obs
         .child("OBS.observation_id")
         .map_or_else(Code::default, |element| scope.code(element));
+    if !code.code.is_empty() {
+        code.system = specimen_type.system(code.system.take());
+    }
     let acceptance = obs.said("OBS.status_cd");
     let cancelled = acceptance.as_deref().is_some_and(is_withdrawn);
     let flags: Vec<String> = obs

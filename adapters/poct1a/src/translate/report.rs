@@ -1,5 +1,6 @@
 //! One service (SVC) as reports: one for each patient or control material whose observations it holds.
 
+use hub_core::mappings::SpecimenType;
 use hub_core::translator::Event;
 use schemas::care::{Code, ResultReceived, Specimen};
 
@@ -84,6 +85,8 @@ fn push(scope: &Scope<'_>, holder: Holder<'_>, occurred: Option<&Moment>, output
         }
         _ => false,
     };
+    let specimen = specimen(scope, holder);
+    let kind = specimen_type(specimen.as_ref());
     let report = ResultReceived {
         channel: scope.channel.clone(),
         visit_number: None,
@@ -99,7 +102,7 @@ fn push(scope: &Scope<'_>, holder: Holder<'_>, occurred: Option<&Moment>, output
         status: None,
         observed_at: observed.as_ref().map(|m| m.text.clone()),
         issued_at: None,
-        specimen: specimen(scope, holder),
+        specimen,
         results: holder
             .object
             .named("OBS")
@@ -107,6 +110,7 @@ fn push(scope: &Scope<'_>, holder: Holder<'_>, occurred: Option<&Moment>, output
                 observation::translate(
                     scope,
                     one,
+                    &kind,
                     observed.as_ref(),
                     edited,
                     holder.role.is_none() && subject.is_none(),
@@ -152,6 +156,18 @@ fn specimen(scope: &Scope<'_>, holder: Holder<'_>) -> Option<Specimen> {
         ..Specimen::default()
     };
     (specimen != Specimen::default()).then_some(specimen)
+}
+
+/// The type of a specimen, where it makes another test of a code: a device for urine has codes of blood tests.
+fn specimen_type(specimen: Option<&Specimen>) -> SpecimenType {
+    let Some((specimen, kind)) = specimen.and_then(|one| Some((one, one.kind.as_ref()?))) else {
+        return SpecimenType::BLOOD;
+    };
+    let kind = SpecimenType::of(&kind.code, kind.text.as_deref());
+    if specimen.role.is_some() {
+        return kind.of_control();
+    }
+    kind
 }
 
 /// Which material: by default lot and level, because each lot and level has a target of its own; else its name.

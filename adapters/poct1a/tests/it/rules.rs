@@ -124,6 +124,23 @@ fn a_device_that_asks_for_a_sample_in_the_patients_place_is_told_so_by_its_diale
 }
 
 #[test]
+fn what_was_measured_decides_what_a_code_means() {
+    let local = GLUCOSE.replace("V=\"2339-0\" SN=\"LN\"", "V=\"GLU\"");
+    let of = |kind: &str| {
+        let service = format!(
+            "<PT><PT.patient_id V=\"SGM1\"/>{local}</PT><SPC><SPC.type_cd V=\"{kind}\"/></SPC>"
+        );
+        one(Dialect::default(), "OBS.R01", &service)["results"][0].clone()
+    };
+    let blood = of("BLDC");
+    assert!(blood["mapped"].is_object(), "{blood}");
+    let urine = of("UR");
+    assert_eq!(urine["mapped"], Value::Null);
+    assert_eq!(urine["held"], "unknown_code");
+    assert!(urine["code"]["system"].as_str().unwrap().ends_with("@UR"));
+}
+
+#[test]
 fn the_end_of_a_scale_is_no_measurement() {
     let result = &of("130-")[0]["results"][0];
     assert_eq!(result["value"]["comparator"], ">");

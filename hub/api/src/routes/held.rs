@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use hub_core::mappings::{is_loinc, is_ucum};
 use schemas::ChannelId;
 use schemas::commands::{MapCode, ResolveHeld};
 use serde::Deserialize;
@@ -178,12 +179,17 @@ fn check(mapping: &Mapping) -> Result<(), Problem> {
     let is_number = |text: &str, most: usize| {
         (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
     };
-    let loinc = mapping
-        .loinc
-        .split_once('-')
-        .is_some_and(|(number, check)| is_number(number, 7) && is_number(check, 1));
-    if !loinc {
-        return Err(Problem::invalid("loinc", "must be a LOINC code: 2345-7"));
+    if !is_loinc(&mapping.loinc) {
+        return Err(Problem::invalid(
+            "loinc",
+            "must be a LOINC code with its check digit: 2345-7",
+        ));
+    }
+    if mapping.ucum.as_deref().is_some_and(|unit| !is_ucum(unit)) {
+        return Err(Problem::invalid(
+            "ucum",
+            "must be a UCUM unit, without blanks: mg/dL",
+        ));
     }
     if let Some(factor) = &mapping.factor {
         let (whole, part) = factor.split_once('.').unwrap_or((factor, "0"));
@@ -250,29 +256,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mapping_names_a_loinc_code_and_a_positive_factor() {
-        let mapping = |loinc: &str, factor: Option<&str>| Mapping {
+    fn a_mapping_names_a_loinc_code_a_unit_and_a_positive_factor() {
+        let mapping = |loinc: &str, ucum: Option<&str>, factor: Option<&str>| Mapping {
             loinc: loinc.to_owned(),
             display: None,
-            ucum: None,
+            ucum: ucum.map(str::to_owned),
             factor: factor.map(str::to_owned),
             unit: None,
         };
-        for (loinc, factor, ok) in [
-            ("2345-7", None, true),
-            ("718-7", Some("0.0555"), true),
-            ("718-7", Some("10"), true),
-            ("718-7", Some("0"), false),
-            ("718-7", Some("1e3"), false),
-            ("718-7", Some("-1"), false),
-            ("GLU", None, false),
-            ("-7", None, false),
-            ("2345-77", None, false),
+        for (loinc, ucum, factor, ok) in [
+            ("2345-7", None, None, true),
+            ("718-7", None, Some("0.0555"), true),
+            ("718-7", None, Some("10"), true),
+            ("718-7", None, Some("0"), false),
+            ("718-7", None, Some("1e3"), false),
+            ("718-7", None, Some("-1"), false),
+            ("GLU", None, None, false),
+            ("-7", None, None, false),
+            ("2345-77", None, None, false),
+            ("2345-8", None, None, false),
+            ("2345-7", Some("mg/dL"), None, true),
+            ("2345-7", Some("mg / dl"), None, false),
+            ("2345-7", Some(""), None, false),
         ] {
             assert_eq!(
-                check(&mapping(loinc, factor)).is_ok(),
+                check(&mapping(loinc, ucum, factor)).is_ok(),
                 ok,
-                "{loinc} {factor:?}"
+                "{loinc} {ucum:?} {factor:?}"
             );
         }
     }

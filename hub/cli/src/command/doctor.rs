@@ -15,7 +15,7 @@ use worker_integration::queries;
 
 use super::ConfigArgument;
 use super::audit::{Keys, told};
-use crate::compose;
+use crate::compose::{self, unmatched_age};
 
 /// One finding.
 #[derive(serde::Serialize)]
@@ -227,6 +227,7 @@ async fn tenant_findings(
     let mut tx = Tx::begin(pool, tenant).await?;
     let backlog = queries::backlog(tx.conn()).await?;
     let channels = queries::channels(tx.conn()).await?;
+    let unmatched = worker_clinical::queries::unmatched_ages(tx.conn()).await?;
     tx.rollback().await?;
     let what = |name: &str| format!("{tenant}: {name}");
     findings.push(if backlog.incidents == 0 {
@@ -244,6 +245,21 @@ async fn tenant_findings(
             backlog.held_items, backlog.held_waiting
         ),
     ));
+    let now = time::OffsetDateTime::now_utc();
+    let late: Vec<String> = unmatched
+        .iter()
+        .filter(|one| unmatched_age::is_late(one, now))
+        .map(|one| unmatched_age::told(one, now))
+        .collect();
+    let waiting: i64 = unmatched.iter().map(|one| one.waiting).sum();
+    findings.push(if late.is_empty() {
+        good(
+            &what("unmatched results"),
+            format!("{waiting} reports wait, none for more than a day"),
+        )
+    } else {
+        bad(&what("unmatched results"), late.join("; "))
+    });
     findings.push(good(
         &what("dead letters"),
         format!("{} open", backlog.dead_letters),

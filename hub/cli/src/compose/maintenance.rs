@@ -19,6 +19,8 @@ use worker_identity::root_key::{self, RootKey};
 use worker_identity::sealing::Sealer;
 use worker_integration::maintain;
 
+use super::unmatched_age;
+
 /// How often ledger and stream are compared, partitions made and the audit trail sealed.
 const EVERY: Duration = Duration::from_secs(60);
 /// Sealing is cheap and shortens the time in which an audit row could be altered unseen.
@@ -97,6 +99,9 @@ pub(super) async fn run(upkeep: Upkeep) {
                 for tenant in &tenants {
                     if let Err(error) = escalate(&backbone, &pool, tenant).await {
                         tracing::debug!(%error, "critical values can't be looked through now");
+                    }
+                    if let Err(error) = unmatched_age::look(&pool, tenant, &channels).await {
+                        tracing::debug!(%error, "results without a patient can't be looked through now");
                     }
                 }
             }

@@ -32,6 +32,8 @@ pub(super) struct CodeEntry {
     #[serde(default)]
     pub(super) code: OneOrMany,
     pub(super) system: Option<OneOrMany>,
+    /// Types of specimen; left out: blood, serum, plasma.
+    pub(super) specimen: Option<OneOrMany>,
     #[serde(default)]
     pub(super) channels: Vec<Spanned<String>>,
     pub(super) loinc: Option<Spanned<String>>,

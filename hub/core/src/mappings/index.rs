@@ -63,7 +63,7 @@ impl Tables {
     pub(super) fn code(&self, asked: &Asked<'_>) -> Lookup {
         let mut answer = Lookup::Unknown;
         for row in self.candidates(&self.by_code, asked.code) {
-            if !row.systems.include(asked.system) || !limited_to(&row.channels, asked.channel) {
+            if !row.answers(asked.system) || !limited_to(&row.channels, asked.channel) {
                 continue;
             }
             match self.unit_of(row, asked) {

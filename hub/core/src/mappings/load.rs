@@ -12,6 +12,7 @@ use super::file::{AssignerEntry, CodeEntry, MappingFile, UnitEntry};
 use super::index::{Limited, Tables};
 use super::packs::{self, PackRows, PackUse};
 use super::problem::{MappingError, MappingProblem};
+use super::rows::is_ucum;
 
 mod beds;
 mod codes;
@@ -228,7 +229,7 @@ fn units(sources: &[Source], tables: &mut Tables, problems: &mut Vec<MappingProb
             } = entry.get_ref();
             let limit = channels(origin, limit, problems);
             let target = ucum.get_ref();
-            if target.is_empty() || !target.bytes().all(|b| b.is_ascii_graphic()) {
+            if !is_ucum(target) {
                 problems.push(origin.problem(
                     ucum,
                     format!("`{target}` is no UCUM unit"),

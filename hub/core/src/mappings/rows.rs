@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use schemas::ChannelId;
 
+use super::specimen;
+
 /// Which code systems a row is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Systems {
@@ -55,6 +57,8 @@ pub struct MappingRow {
     /// Empty: all channels.
     pub channels: Vec<ChannelId>,
     pub systems: Systems,
+    /// Types of specimen that the row is for, `*` for any and empty for blood; none: blood.
+    pub specimens: Vec<String>,
     /// As sent.
     pub code: String,
     pub loinc: String,
@@ -75,6 +79,12 @@ impl MappingRow {
     #[must_use]
     pub fn applies_to(&self, channel: &ChannelId) -> bool {
         self.channels.is_empty() || self.channels.contains(channel)
+    }
+
+    /// Whether the row says what a code of this system is, which may name a type of specimen.
+    pub(super) fn answers(&self, system: &str) -> bool {
+        let (system, kind) = specimen::split(system);
+        self.systems.include(system) && specimen::includes(&self.specimens, kind)
     }
 
     /// The code systems that can be listed: for a row that names none, no system and `L`. Local names that begin with
@@ -100,13 +110,19 @@ impl MappingRow {
     fn meaning(&self) -> impl Eq + std::hash::Hash + '_ {
         (
             &self.channels,
-            &self.systems,
+            (&self.systems, &self.specimens),
             &self.code,
             &self.loinc,
             &self.display,
             (&self.ucum, &self.units, &self.fixed_unit),
         )
     }
+}
+
+/// Whether text has the form of a UCUM unit: printable ASCII without blanks. Whether there is such a unit is not known here.
+#[must_use]
+pub fn is_ucum(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// The rows of `new` that say something that no row of `old` said: what may release held results.

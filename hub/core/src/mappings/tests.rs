@@ -1,7 +1,9 @@
 mod beds;
 mod operators;
 mod orders;
+mod our_packs;
 mod packs;
+mod specimens;
 
 use std::fs;
 use std::path::Path;

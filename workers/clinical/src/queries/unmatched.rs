@@ -98,3 +98,26 @@ pub async fn unmatched_report(
         .fetch_optional(conn)
         .await
 }
+
+/// How long reports of one channel have been on nobody's chart.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct UnmatchedAge {
+    pub channel: String,
+    /// How many are open.
+    pub waiting: i64,
+    /// When the oldest of them came.
+    pub oldest: OffsetDateTime,
+}
+
+/// Of each channel that has any.
+///
+/// # Errors
+/// The database failed.
+pub async fn unmatched_ages(conn: &mut PgConnection) -> Result<Vec<UnmatchedAge>, sqlx::Error> {
+    sqlx::query_as(
+        "select channel, count(*) as waiting, min(at) as oldest from clinical.unmatched_reports \
+         where state = 'open' group by channel order by channel",
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -164,6 +164,15 @@ async fn a_mapping_that_would_have_to_guess_is_refused() {
             loinc: " ".into(),
             ..map("GLU")
         },
+        // mistyped: the check digit of 2345 is 7
+        MapCode {
+            loinc: "2345-8".into(),
+            ..map("GLU")
+        },
+        MapCode {
+            ucum: Some("mg / dl".into()),
+            ..map("GLU")
+        },
         map(""),
     ] {
         assert!(matches!(

@@ -1,7 +1,7 @@
 //! Critical values: raised once a version, called and read back, overdue.
 
 use hub_core::Verdict;
-use schemas::care::{Mapped, Observation};
+use schemas::care::{Comparator, Mapped, Observation, Value};
 use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
 use worker_clinical::ClinicalWorker;
 use worker_clinical::queries::{CriticalFilter, CriticalRow, any_critical_due, criticals};
@@ -77,7 +77,7 @@ async fn a_final_value_beyond_its_limit_is_raised_once_and_one_on_it_is_not() {
         ),
         ("high", "6.2", Some("6.8"))
     );
-    assert_eq!(row.judged_by, "2026.1");
+    assert_eq!(row.judged_by, "2026.2");
 
     let mut other = report("F", vec![potassium("6.2", "F"), potassium("7.1", "P")]);
     other.filler_number = Some("2".into());
@@ -87,6 +87,50 @@ async fn a_final_value_beyond_its_limit_is_raised_once_and_one_on_it_is_not() {
         1,
         "on the limit, or not final yet"
     );
+}
+
+#[tokio::test]
+async fn a_value_that_is_only_known_to_lie_beyond_its_limit_is_raised() {
+    let ward = ward().await;
+    let of = |sign: Comparator, value: &str| {
+        let mut result = potassium(value, "F");
+        result.value = Value::Quantity {
+            comparator: Some(sign),
+            number: value.into(),
+        };
+        result
+    };
+    for (n, (sign, value, side)) in [
+        (Comparator::Less, "2.8", Some("low")),
+        (Comparator::LessOrEqual, "2.8", Some("low")),
+        (Comparator::Less, "2.5", Some("low")),
+        (Comparator::Greater, "6.2", Some("high")),
+        (Comparator::GreaterOrEqual, "6.20", Some("high")),
+        (Comparator::Greater, "2.8", None),
+        (Comparator::Less, "6.2", None),
+        (Comparator::Less, "3.0", None),
+        (Comparator::Greater, "6.0", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let before = raised(&ward).await.len();
+        let mut body = report("F", vec![of(sign, value)]);
+        body.filler_number = Some(format!("C{n}"));
+        ward.apply_one(at(i64::try_from(n).unwrap(), &body)).await;
+        let rows = raised(&ward).await;
+        let found: Vec<&str> = rows[before..].iter().map(|row| row.side.as_str()).collect();
+        assert_eq!(found, Vec::from_iter(side), "{}{value}", sign.as_str());
+    }
+}
+
+#[tokio::test]
+async fn potassium_of_whole_blood_has_the_limits_of_potassium() {
+    let ward = ward().await;
+    let mut gas = potassium("6.8", "F");
+    gas.mapped.as_mut().unwrap().loinc = "6298-4".into();
+    ward.apply_one(at(0, &report("F", vec![gas]))).await;
+    assert_eq!(raised(&ward).await.len(), 1);
 }
 
 #[tokio::test]

@@ -151,3 +151,33 @@ fn parameters_are_counted_in_the_usual_mode_and_what_some_of_them_want() {
         assert!(text(&reply.content).contains(&counted), "{codes:?}");
     }
 }
+
+#[test]
+fn chemistry_asks_for_all_only_with_an_empty_field() {
+    let settings = settings(OrderDialect::MindrayChemistry);
+    let of = |number: &str| {
+        let text = CHEMISTRY_QUERY.replace("|RD|0019|", &format!("|RD|{number}|"));
+        question::of_message(&settings, text.as_bytes()).unwrap()
+    };
+    assert_eq!(of("").asks, Asks::All);
+    assert_eq!(of("0019").asks, Asks::Specimens);
+    let long = "9".repeat(81);
+    for unread in ["   ", "^", "\"\"", long.as_str()] {
+        let question = of(unread);
+        assert!(
+            matches!(question.asks, Asks::Other(_)) && question.specimens.is_empty(),
+            "{unread:?}: {:?}",
+            question.asks
+        );
+        // as for a tube that nobody knows
+        let reply = answer(
+            &settings,
+            Occasion::Query(&question),
+            &WorklistAnswer::default(),
+            &Counted(Cell::new(0)),
+            NOW,
+        );
+        assert_eq!(text(&reply.content)[3], "QAK|SR|NF|", "{unread:?}");
+        assert!(reply.follow.is_empty());
+    }
+}

@@ -9,6 +9,7 @@ use super::super::index::Tables;
 use super::super::loinc::{check_digit, is_loinc};
 use super::super::problem::MappingProblem;
 use super::super::rows::{MappingRow, Systems, UnitRule};
+use super::super::specimen;
 use super::{Origin, Source, channels, code_entries, overlap};
 
 pub(super) fn codes(sources: &[Source], tables: &mut Tables, problems: &mut Vec<MappingProblem>) {
@@ -49,7 +50,7 @@ fn add<'s>(
         problems.push(origin.problem(
             at,
             format!("row `{}` and row `{}` both say what `{}` is", row.id, other.id, row.code),
-            "Keep one, give both the same id (a site row replaces the row with its id), or limit them by `channels` or `system`",
+            "Keep one, give both the same id (a site row replaces the row with its id), or limit them by `channels`, `system` or `specimen`",
         ));
     }
     rows.push((origin, at, row));
@@ -94,6 +95,11 @@ fn short_rows<'s>(
             let row = MappingRow {
                 id: own,
                 channels: pack.channels.clone(),
+                // a blood gas row is for codes with M or C where the system stands, which records have no place for
+                systems: pack
+                    .systems
+                    .clone()
+                    .unwrap_or_else(|| meant.2.systems.clone()),
                 code: code.get_ref().clone(),
                 site: false,
                 file: origin.name.to_owned(),
@@ -109,6 +115,7 @@ fn ambiguous(one: &MappingRow, two: &MappingRow) -> bool {
     one.code == two.code
         && one.rank() == two.rank()
         && one.systems.overlap(&two.systems)
+        && specimen::overlap(&one.specimens, &two.specimens)
         && overlap(&one.channels, &two.channels)
 }
 
@@ -164,6 +171,20 @@ fn rows_of(
         None => Systems::Local,
         Some(names) => Systems::Named(names.0.iter().map(|n| n.trim().to_owned()).collect()),
     };
+    if let Some(said) = &entry.specimen
+        && (said.0.is_empty() || said.0.iter().any(|one| one.trim().is_empty()))
+    {
+        problems.push(origin.problem(
+            &entry.id,
+            format!("row `{id}` names no type of specimen"),
+            "Write it as the device does, `specimen = \"UR\"`, or `*` for any; left out it is for blood, serum and plasma",
+        ));
+    }
+    let specimens = entry
+        .specimen
+        .as_ref()
+        .map(|said| specimen::of_row(&said.0))
+        .unwrap_or_default();
     entry
         .code
         .0
@@ -172,6 +193,7 @@ fn rows_of(
             id: id.clone(),
             channels: limit.clone(),
             systems: systems.clone(),
+            specimens: specimens.clone(),
             code: code.trim().to_owned(),
             loinc: loinc.get_ref().clone(),
             display: entry.display.clone(),

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::file::{CodeEntry, MappingFile, OneOrMany, OrderEntry, UnitEntry};
 use super::super::load::{Source, read_text, toml_files};
 use super::super::problem::{MappingError, MappingProblem};
+use super::super::rows::Systems;
 use super::{Pack, PackUse, Proof, Reach, Samples};
 
 /// Every pack, ours before the site's.
@@ -69,6 +70,8 @@ pub(in super::super) struct PackRows {
     pub(in super::super) channels: Vec<ChannelId>,
     /// Code → id of a row.
     pub(in super::super) short: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Under which system its instruments send their codes, where that is known; `None`: as the row says.
+    pub(in super::super) systems: Option<Systems>,
     /// `<pack>/`, before every id.
     pub(in super::super) prefix: String,
 }
@@ -117,6 +120,7 @@ pub(in super::super) fn sources(
                 .filter(|one| one.pack == name)
                 .map(|one| one.channel.clone())
                 .collect(),
+            systems: systems_of(&parsed.kind, &parsed.settings),
             short: parsed.codes.into_iter().collect(),
             prefix,
         };
@@ -137,6 +141,15 @@ pub(in super::super) fn sources(
         ));
     }
     by_name.into_values().collect()
+}
+
+/// ASTM records name no code system: their codes have the dialect's, which is none on most instruments.
+fn systems_of(kind: &str, settings: &toml::Table) -> Option<Systems> {
+    let system = || settings.get("dialect")?.get("code_system")?.as_str();
+    (kind == "astm").then(|| match system() {
+        Some(name) => Systems::Named(vec![name.to_owned()]),
+        None => Systems::Local,
+    })
 }
 
 /// Ours first, then the site's, so that the site's stand in their place.

@@ -1,0 +1,157 @@
+//! What tells control material, and what a code means by the specimen, in HL7.
+
+use std::collections::BTreeMap;
+
+use adapter_hl7v2::translate::{ControlMark, TranslatorSettings};
+use serde_json::{Value, json};
+
+use crate::translating::{bodies, repository, translate_with};
+
+fn reports(
+    settings: &TranslatorSettings,
+    kind: &str,
+    processing: &str,
+    segments: &str,
+) -> Vec<Value> {
+    let text = format!(
+        "MSH|^~\\&|A|B|||20260115120334||{kind}|7|{processing}|2.3.1\r{}\r",
+        segments.replace('\n', "\r")
+    );
+    let done = translate_with(settings.clone(), text.as_bytes()).unwrap();
+    bodies(&done)
+        .into_iter()
+        .filter(|(name, _)| *name == "lis.result.received")
+        .map(|(_, body)| body)
+        .collect()
+}
+
+/// How a pack of ours reads.
+fn pack(name: &str) -> TranslatorSettings {
+    let path = repository().join(format!("mappings/analyzers/{name}.toml"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let pack: toml::Table = toml::from_str(&text).unwrap();
+    let settings: TranslatorSettings = pack["settings"]["translate"].clone().try_into().unwrap();
+    settings.check().unwrap();
+    settings
+}
+
+fn role(report: &Value) -> Option<&str> {
+    report.pointer("/specimen/role").and_then(Value::as_str)
+}
+
+const COUNT: &str = "OBX|1|NM|6690-2^WBC^LN||7.2|10*9/L|||||F";
+
+#[test]
+fn a_control_of_a_counter_is_told_by_its_header_or_by_what_was_counted() {
+    let of = |processing: &str, code: &str| {
+        let text = format!("PID|1||MRN7^^^^MR\nOBR|1||7|{code}^x^99MRC\n{COUNT}");
+        reports(&pack("mindray-bc"), "ORU^R01", processing, &text).remove(0)
+    };
+    for (processing, code) in [
+        ("Q", "00001"),
+        ("QR", "00001"),
+        ("P", "00003"),
+        ("P", "00008"),
+    ] {
+        let report = of(processing, code);
+        assert_eq!(role(&report), Some("Q"), "{processing} {code}");
+        assert_eq!(report.get("subject"), None, "a control is nobody");
+    }
+    for (processing, code) in [("P", "00001"), ("P", "00002"), ("P", "00009")] {
+        let report = of(processing, code);
+        assert_eq!(role(&report), None, "{processing} {code}");
+        assert_eq!(report["subject"]["value"], "MRN7");
+    }
+}
+
+#[test]
+fn a_control_of_a_blood_gas_analyzer_is_told_by_the_kind_of_its_number() {
+    let of = |number: &str| {
+        let text = format!(
+            "PID|1|||F87\nOBR|1||{number}||||||||O\nOBX|1|ST|^QCLevel||2|||||F\nOBX|2|ST|^pH^M||7.402|||N|||F"
+        );
+        reports(&pack("radiometer-abl"), "ORU^R01", "P^not present", &text).remove(0)
+    };
+    for number in ["12^QC #", "QC #^12"] {
+        let report = of(number);
+        assert_eq!(role(&report), Some("Q"), "{number}");
+        let results = report["results"].as_array().unwrap();
+        assert_eq!(results.len(), 1, "the level is no result");
+        assert_eq!(report["notes"], json!(["QCLevel: 2"]));
+    }
+    assert_eq!(role(&of("6^Sample #")), None);
+}
+
+#[test]
+fn a_mark_of_the_channel_may_stand_in_any_segment_of_the_group() {
+    let marked = |path: &str, begins: &str| TranslatorSettings {
+        control: vec![ControlMark {
+            path: path.into(),
+            is: Vec::new(),
+            begins: vec![begins.into()],
+        }],
+        ..TranslatorSettings::default()
+    };
+    let text = "PID|1||7\nORC|RE|O1\nOBR|1|O1|9|QC-CBC\nOBX|1|NM|WBC||7|K/uL|||||F\nOBX|2|ST|LEVEL||NORMAL||||||F\nSPM|1|T1||SER";
+    for (path, begins, control) in [
+        ("MSH-3", "a", true),
+        ("ORC-2", "O", true),
+        ("OBR-4", "qc", true),
+        ("OBX-5", "NORM", true),
+        ("SPM-2", "T", true),
+        ("OBR-4.2", "QC", false),
+        ("SAC-3", "T", false),
+    ] {
+        let settings = marked(path, begins);
+        settings.check().unwrap();
+        let found = reports(&settings, "ORU^R01", "P", text);
+        assert_eq!(role(&found[0]).is_some(), control, "{path} {begins}");
+    }
+    assert!(marked("PID-3", "7").check().is_err(), "a person is no mark");
+    assert!(
+        marked("OBR-4", "").check().is_err(),
+        "it would take everybody"
+    );
+}
+
+#[test]
+fn a_code_of_urine_is_asked_about_apart_and_loinc_stands_for_itself() {
+    let of = |settings: &TranslatorSettings, kind: &str, code: &str| {
+        let text =
+            format!("PID|1||7\nSPM|1|T1||{kind}\nOBR|1|||X\nOBX|1|NM|{code}||98|mg/dL|||||F");
+        reports(settings, "OUL^R22", "P", &text)[0]["results"][0].clone()
+    };
+    let usual = TranslatorSettings::default();
+    for kind in [
+        "",
+        "SER",
+        "SER^Serum^HL70487",
+        "122554006^Capillary blood specimen^SCT",
+        "26^Serum",
+    ] {
+        assert_eq!(
+            of(&usual, kind, "GLU")["mapped"]["loinc"],
+            "2345-7",
+            "{kind}"
+        );
+    }
+    for (kind, system) in [("UR", "@UR"), ("URN^Urine", "@UR"), ("26", "@26")] {
+        let result = of(&usual, kind, "GLU");
+        assert_eq!(result.get("mapped"), None, "{kind}");
+        assert_eq!(
+            (&result["held"], &result["code"]["system"]),
+            (&json!("unknown_code"), &json!(system)),
+            "{kind}"
+        );
+    }
+    let maker = of(&usual, "UR", "GLU^Glucose^99LAB");
+    assert_eq!(maker["code"]["system"], "99LAB@UR");
+    let loinc = of(&usual, "UR", "5792-7^Glucose^LN");
+    assert_eq!(loinc["mapped"]["loinc"], "5792-7");
+    assert_eq!(loinc["code"]["system"], "LN");
+    let numbered = TranslatorSettings {
+        specimen_types: BTreeMap::from([("26".to_owned(), "SER".to_owned())]),
+        ..TranslatorSettings::default()
+    };
+    assert_eq!(of(&numbered, "26", "GLU")["mapped"]["loinc"], "2345-7");
+}
