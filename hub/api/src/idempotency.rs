@@ -29,10 +29,13 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::auth::identity::{Identity, Known, Reach};
+use crate::auth::permission::PERMISSIONS;
 use crate::backbone::Noted;
 use crate::command::accepted;
+use crate::fhir::keys as facade;
+use crate::looks::{self, OnRecord, Recorded};
 use crate::operations;
-use crate::problem::Problem;
+use crate::problem::{Alternative, Extension, FieldProblem, Lookalike, Problem};
 use crate::state::ApiState;
 
 /// The header (draft-ietf-httpapi-idempotency-key-header).
@@ -125,12 +128,63 @@ struct Answer {
     headers: Vec<(String, String)>,
     /// base64
     body: String,
-    /// A refusal: its code and its words. It is written anew, with the trace of who asks now.
+    /// It is written anew, with the trace of who asks now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    refusal: Option<(String, String)>,
-    /// The answer was too large to be kept.
+    refusal: Option<Refusal>,
+    /// What was put on record when it was shown: so it is each time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    looks: Vec<Recorded>,
+    /// The answer was too large to be kept, or is none that is kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
+}
+
+/// A refusal with all that its problem had. Entries of the day before an update have a list of code and detail: what they lack is
+/// empty.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    code: String,
+    detail: String,
+    fields: Vec<FieldProblem>,
+    permission: Option<String>,
+    retry_after: Option<u64>,
+    alternatives: Vec<Alternative>,
+    lookalikes: Vec<Lookalike>,
+}
+
+impl Refusal {
+    fn of(problem: &Problem) -> Self {
+        let Extension {
+            alternatives,
+            lookalikes,
+        } = problem.extension.as_deref().cloned().unwrap_or_default();
+        Self {
+            code: problem.code.to_string(),
+            detail: problem.detail.clone(),
+            fields: problem.fields.clone(),
+            permission: problem.permission.map(str::to_owned),
+            retry_after: problem.retry_after,
+            alternatives,
+            lookalikes,
+        }
+    }
+
+    fn problem(self, status: StatusCode) -> Problem {
+        let mut problem = Problem::new(status, self.code, self.detail);
+        problem.fields = self.fields;
+        problem.permission = self
+            .permission
+            .and_then(|held| PERMISSIONS.iter().copied().find(|name| *name == held));
+        problem.retry_after = self.retry_after;
+        if !(self.alternatives.is_empty() && self.lookalikes.is_empty()) {
+            problem.extension = Some(Box::new(Extension {
+                alternatives: self.alternatives,
+                lookalikes: self.lookalikes,
+            }));
+        }
+        problem
+    }
 }
 
 /// A claim that is held: only this run may change the entry.
@@ -139,6 +193,9 @@ struct Claim {
     digest: String,
     revision: u64,
     again: bool,
+    /// What is answered is kept. It is not where it may be anything, under any permission: a bundle is carried out once, and who
+    /// asks again is told that it was.
+    keeps: bool,
 }
 
 /// The layer around all POSTs of somebody who is signed in. Others have no key: tokens are not kept for anybody.
@@ -152,7 +209,9 @@ pub(crate) async fn once(State(state): State<ApiState>, request: Request, next: 
         return next.run(request).await;
     };
     let who = who.clone();
-    let permission = operations::of(&request).and_then(|one| one.permission);
+    let permission = operations::of(&request)
+        .and_then(|one| one.permission)
+        .or_else(|| facade::permission(request.uri().path()));
     // the route refuses him, now as then: no answer of the past is for who has lost the right
     if permission.is_some_and(|name| who.reach(name) == Reach::Nowhere) {
         return next.run(request).await;
@@ -174,13 +233,20 @@ async fn run(
     let body = to_bytes(body, state.limits.largest_body())
         .await
         .map_err(|_| too_large())?;
+    let is_bundle = facade::takes_bundles(parts.uri.path());
+    if is_bundle && facade::only_reads(&body) {
+        // answered as things are now, and what it tells is not kept
+        let request = Request::from_parts(parts, Body::from(body));
+        return Ok(next.run(request).await);
+    }
     let digest = digest(&[&body]);
     let route = format!("{} {}", parts.method, parts.uri);
     let scope = digest_of_scope(&who, &route, key);
-    let claim = match claim(state, format!("{}.{scope}", who.tenant), digest).await? {
+    let mut claim = match claim(state, &who, format!("{}.{scope}", who.tenant), digest).await? {
         Found::Mine(claim) => claim,
         Found::Answered(response) => return Ok(response),
     };
+    claim.keeps = !is_bundle;
     let under = Arc::new(Under {
         root: Uuid::new_v5(
             &NAMESPACE,
@@ -280,7 +346,12 @@ enum Found {
     Answered(Response),
 }
 
-async fn claim(state: &ApiState, key: String, digest: String) -> Result<Found, Problem> {
+async fn claim(
+    state: &ApiState,
+    who: &Identity,
+    key: String,
+    digest: String,
+) -> Result<Found, Problem> {
     let noted = state.backbone.noted(&key).await?;
     let seen = noted.as_ref().map_or(0, |noted| noted.revision);
     let entry = noted.and_then(|Noted { value, .. }| serde_json::from_slice::<Entry>(&value).ok());
@@ -298,7 +369,8 @@ async fn claim(state: &ApiState, key: String, digest: String) -> Result<Found, P
             EntryState::Running { until } if until > now() => return Err(in_flight(until)),
             EntryState::Running { .. } => true,
             EntryState::Answered { sealed } => {
-                return Ok(Found::Answered(replay(state, &key, &digest, &sealed)));
+                let response = replay(state, who, &belongs(&key, &digest), &sealed).await?;
+                return Ok(Found::Answered(response));
             }
         },
     };
@@ -313,6 +385,7 @@ async fn claim(state: &ApiState, key: String, digest: String) -> Result<Found, P
             digest,
             revision,
             again,
+            keeps: true,
         })),
         // the same request, at the same moment, through another connection or process
         None => Err(in_flight(until)),
@@ -363,7 +436,7 @@ async fn settle(
     let status = response.status();
     let (response, entry) = if status.is_server_error()
         || status == StatusCode::TOO_MANY_REQUESTS
-        || (asked == 0 && !status.is_success())
+        || ((asked == 0 || !claim.keeps) && !status.is_success())
     {
         // Not an outcome. Where something was asked the key stays this body's, and a later run meets what was asked.
         let digest = if asked > 0 || claim.again {
@@ -421,7 +494,8 @@ async fn keep(
             Some((name.as_str().to_owned(), value.to_owned()))
         })
         .collect();
-    let fits = bytes.len() <= MAX_ANSWER;
+    let fits = claim.keeps && bytes.len() <= MAX_ANSWER;
+    let looks = parts.extensions.get::<OnRecord>();
     let answer = Answer {
         status: parts.status.as_u16(),
         headers,
@@ -430,10 +504,8 @@ async fn keep(
         } else {
             String::new()
         },
-        refusal: parts
-            .extensions
-            .get::<Problem>()
-            .map(|problem| (problem.code.to_string(), problem.detail.clone())),
+        refusal: parts.extensions.get::<Problem>().map(Refusal::of),
+        looks: looks.map_or_else(Vec::new, |OnRecord(looks)| looks.clone()),
         gone: !fits,
     };
     let sealed = serde_json::to_vec(&answer).ok().and_then(|plain| {
@@ -455,35 +527,40 @@ fn belongs(key: &str, digest: &str) -> String {
     format!("answer {key} {digest}")
 }
 
-/// The answer of the first time, as it was but for its trace.
-fn replay(state: &ApiState, key: &str, digest: &str, sealed: &str) -> Response {
+/// The answer of the first time, as it was but for its trace. Where it showed patients' data it is a look as it was then.
+async fn replay(
+    state: &ApiState,
+    who: &Identity,
+    belongs: &str,
+    sealed: &str,
+) -> Result<Response, Problem> {
     let answer = STANDARD
         .decode(sealed)
         .ok()
-        .and_then(|sealed| state.answers.open(&belongs(key, digest), &sealed))
+        .and_then(|sealed| state.answers.open(belongs, &sealed))
         .and_then(|plain| serde_json::from_slice::<Answer>(&plain).ok())
         .filter(|answer| !answer.gone);
     let Some(answer) = answer else {
-        return Problem::new(
+        return Err(Problem::new(
             StatusCode::CONFLICT,
             "idempotency.answer_gone",
-            "the request with this key was carried out; its answer is not kept any more (it was large, or the secret of the \
+            "the request with this key was carried out; its answer is not kept (it was a bundle's, or large, or the secret of the \
              installation has changed): read what it made",
-        )
-        .into_response();
+        ));
     };
+    looks::again(state, who, &answer.looks).await?;
     let mut response = rebuilt(answer);
     response
         .headers_mut()
         .insert(REPLAYED, HeaderValue::from_static("true"));
     metrics::counter!("hub_api_replayed_total").increment(1);
-    response
+    Ok(response)
 }
 
 fn rebuilt(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if let Some((code, detail)) = answer.refusal {
-        return Problem::new(status, code, detail).into_response();
+    if let Some(refusal) = answer.refusal {
+        return refusal.problem(status).into_response();
     }
     let body: Bytes = STANDARD.decode(answer.body).unwrap_or_default().into();
     let mut response = (status, body).into_response();
@@ -526,6 +603,33 @@ mod tests {
             assert_eq!(read(bad), None, "{bad:?}");
         }
         assert_eq!(read(&["x".repeat(256).as_str()]), None);
+    }
+
+    #[test]
+    fn a_refusal_is_kept_with_all_that_it_says_and_one_of_before_is_read() {
+        let mut problem = Problem::forbidden("patients:read").alike(vec![Lookalike {
+            patient_id: Uuid::from_u128(1),
+            score: 90,
+            reasons: vec!["same_mobile".to_owned()],
+        }]);
+        problem.retry_after = Some(7);
+        problem.fields.push(FieldProblem {
+            field: "limit".to_owned(),
+            detail: "is wrong".to_owned(),
+        });
+        let kept = serde_json::to_string(&Refusal::of(&problem)).unwrap();
+        let read: Refusal = serde_json::from_str(&kept).unwrap();
+        let again = read.problem(problem.status);
+        let told = |problem: &Problem| {
+            let document = problem.document("/x", "1");
+            (serde_json::to_value(document).unwrap(), problem.retry_after)
+        };
+        assert_eq!(told(&again), told(&problem));
+        let before: Refusal = serde_json::from_str(r#"["users.stale","read it again"]"#).unwrap();
+        assert_eq!(
+            (before.code.as_str(), before.lookalikes),
+            ("users.stale", Vec::new())
+        );
     }
 
     #[test]
