@@ -8,12 +8,14 @@
 //! The answer lies in the bucket sealed under `[api] token_secret`: it may hold what is shown once (a password) or a patient's
 //! data. This room writes no state of the hospital.
 
+mod answer;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -29,14 +31,14 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::auth::identity::{Identity, Known, Reach};
-use crate::auth::permission::PERMISSIONS;
 use crate::backbone::Noted;
 use crate::command::accepted;
 use crate::fhir::keys as facade;
-use crate::looks::{self, OnRecord, Recorded};
+use crate::looks::{self, OnRecord};
 use crate::operations;
-use crate::problem::{Alternative, Extension, FieldProblem, Lookalike, Problem};
+use crate::problem::Problem;
 use crate::state::ApiState;
+use answer::{Answer, Refusal};
 
 /// The header (draft-ietf-httpapi-idempotency-key-header).
 pub(crate) const KEY: &str = "idempotency-key";
@@ -119,72 +121,6 @@ enum EntryState {
     Running { until: i64 },
     /// It was answered; base64 of the sealed answer.
     Answered { sealed: String },
-}
-
-/// An answer, as it is sealed.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    /// base64
-    body: String,
-    /// It is written anew, with the trace of who asks now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refusal: Option<Refusal>,
-    /// What was put on record when it was shown: so it is each time.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    looks: Vec<Recorded>,
-    /// The answer was too large to be kept, or is none that is kept.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    gone: bool,
-}
-
-/// A refusal with all that its problem had. Entries of the day before an update have a list of code and detail: what they lack is
-/// empty.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Refusal {
-    code: String,
-    detail: String,
-    fields: Vec<FieldProblem>,
-    permission: Option<String>,
-    retry_after: Option<u64>,
-    alternatives: Vec<Alternative>,
-    lookalikes: Vec<Lookalike>,
-}
-
-impl Refusal {
-    fn of(problem: &Problem) -> Self {
-        let Extension {
-            alternatives,
-            lookalikes,
-        } = problem.extension.as_deref().cloned().unwrap_or_default();
-        Self {
-            code: problem.code.to_string(),
-            detail: problem.detail.clone(),
-            fields: problem.fields.clone(),
-            permission: problem.permission.map(str::to_owned),
-            retry_after: problem.retry_after,
-            alternatives,
-            lookalikes,
-        }
-    }
-
-    fn problem(self, status: StatusCode) -> Problem {
-        let mut problem = Problem::new(status, self.code, self.detail);
-        problem.fields = self.fields;
-        problem.permission = self
-            .permission
-            .and_then(|held| PERMISSIONS.iter().copied().find(|name| *name == held));
-        problem.retry_after = self.retry_after;
-        if !(self.alternatives.is_empty() && self.lookalikes.is_empty()) {
-            problem.extension = Some(Box::new(Extension {
-                alternatives: self.alternatives,
-                lookalikes: self.lookalikes,
-            }));
-        }
-        problem
-    }
 }
 
 /// A claim that is held: only this run may change the entry.
@@ -434,24 +370,27 @@ async fn settle(
         response
     };
     let status = response.status();
-    let (response, entry) = if status.is_server_error()
-        || status == StatusCode::TOO_MANY_REQUESTS
-        || ((asked == 0 || !claim.keeps) && !status.is_success())
-    {
-        // Not an outcome. Where something was asked the key stays this body's, and a later run meets what was asked.
-        let digest = if asked > 0 || claim.again {
-            claim.digest.clone()
-        } else {
-            String::new()
-        };
-        let entry = Entry {
-            digest,
-            state: EntryState::Free,
-        };
-        (response, Ok(entry))
-    } else {
-        keep(state, &claim, response).await
+    let nothing_came = match claim.keeps {
+        true => asked == 0 && !status.is_success(),
+        // what a refused one says can be said again: it meets what was asked
+        false => asked == 0 || !status.is_success(),
     };
+    let (response, entry) =
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || nothing_came {
+            // Not an outcome. Where something was asked the key stays this body's, and a later run meets what was asked.
+            let digest = if asked > 0 || claim.again {
+                claim.digest.clone()
+            } else {
+                String::new()
+            };
+            let entry = Entry {
+                digest,
+                state: EntryState::Free,
+            };
+            (response, Ok(entry))
+        } else {
+            keep(state, &claim, response).await
+        };
     let written = match entry {
         Ok(entry) => note(state, &claim.key, claim.revision, &entry).await,
         Err(problem) => Err(problem),
@@ -549,31 +488,12 @@ async fn replay(
         ));
     };
     looks::again(state, who, &answer.looks).await?;
-    let mut response = rebuilt(answer);
+    let mut response = answer.rebuilt();
     response
         .headers_mut()
         .insert(REPLAYED, HeaderValue::from_static("true"));
     metrics::counter!("hub_api_replayed_total").increment(1);
     Ok(response)
-}
-
-fn rebuilt(answer: Answer) -> Response {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if let Some(refusal) = answer.refusal {
-        return refusal.problem(status).into_response();
-    }
-    let body: Bytes = STANDARD.decode(answer.body).unwrap_or_default().into();
-    let mut response = (status, body).into_response();
-    response.headers_mut().remove(header::CONTENT_TYPE);
-    for (name, value) in answer.headers {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::try_from(name.as_str()),
-            HeaderValue::from_str(&value),
-        ) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
 }
 
 #[cfg(test)]
@@ -603,33 +523,6 @@ mod tests {
             assert_eq!(read(bad), None, "{bad:?}");
         }
         assert_eq!(read(&["x".repeat(256).as_str()]), None);
-    }
-
-    #[test]
-    fn a_refusal_is_kept_with_all_that_it_says_and_one_of_before_is_read() {
-        let mut problem = Problem::forbidden("patients:read").alike(vec![Lookalike {
-            patient_id: Uuid::from_u128(1),
-            score: 90,
-            reasons: vec!["same_mobile".to_owned()],
-        }]);
-        problem.retry_after = Some(7);
-        problem.fields.push(FieldProblem {
-            field: "limit".to_owned(),
-            detail: "is wrong".to_owned(),
-        });
-        let kept = serde_json::to_string(&Refusal::of(&problem)).unwrap();
-        let read: Refusal = serde_json::from_str(&kept).unwrap();
-        let again = read.problem(problem.status);
-        let told = |problem: &Problem| {
-            let document = problem.document("/x", "1");
-            (serde_json::to_value(document).unwrap(), problem.retry_after)
-        };
-        assert_eq!(told(&again), told(&problem));
-        let before: Refusal = serde_json::from_str(r#"["users.stale","read it again"]"#).unwrap();
-        assert_eq!(
-            (before.code.as_str(), before.lookalikes),
-            ("users.stale", Vec::new())
-        );
     }
 
     #[test]
