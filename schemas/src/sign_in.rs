@@ -68,7 +68,7 @@ pub struct RenamePasskey {
     pub actor: String,
 }
 
-/// `auth.passkey.remove`
+/// `auth.passkey.remove`: sessions that were opened with a passkey end, whichever of the user's it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RemovePasskeys {
     pub user_id: Uuid,
@@ -76,6 +76,9 @@ pub struct RemovePasskeys {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passkey_id: Option<Uuid>,
     pub reason: String,
+    /// The session that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_session: Option<Uuid>,
     pub actor: String,
 }
 
@@ -130,7 +133,8 @@ impl Linked {
     }
 }
 
-/// `auth.subject.link`: issuer and subject were verified.
+/// `auth.subject.link`: issuer and subject were verified. By a claim nobody is linked whose link was ended, nor who may do
+/// everything: that takes a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkSubject {
     pub link_id: Uuid,
@@ -170,7 +174,7 @@ pub struct UseSubject {
     pub actor: String,
 }
 
-/// `auth.subject.unlink`: sessions that the provider vouched for end.
+/// `auth.subject.unlink`: sessions that the provider vouched for end, and invitations that are open are good for nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnlinkSubjects {
     pub user_id: Uuid,

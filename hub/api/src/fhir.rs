@@ -12,6 +12,7 @@ mod doors;
 mod everything;
 mod fits;
 mod include;
+pub(crate) mod keys;
 mod metadata;
 mod orders;
 mod read;

@@ -8,12 +8,14 @@
 //! The answer lies in the bucket sealed under `[api] token_secret`: it may hold what is shown once (a password) or a patient's
 //! data. This room writes no state of the hospital.
 
+mod answer;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -31,9 +33,12 @@ use uuid::Uuid;
 use crate::auth::identity::{Identity, Known, Reach};
 use crate::backbone::Noted;
 use crate::command::accepted;
+use crate::fhir::keys as facade;
+use crate::looks::{self, OnRecord};
 use crate::operations;
 use crate::problem::Problem;
 use crate::state::ApiState;
+use answer::{Answer, Refusal};
 
 /// The header (draft-ietf-httpapi-idempotency-key-header).
 pub(crate) const KEY: &str = "idempotency-key";
@@ -118,27 +123,15 @@ enum EntryState {
     Answered { sealed: String },
 }
 
-/// An answer, as it is sealed.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    /// base64
-    body: String,
-    /// A refusal: its code and its words. It is written anew, with the trace of who asks now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refusal: Option<(String, String)>,
-    /// The answer was too large to be kept.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    gone: bool,
-}
-
 /// A claim that is held: only this run may change the entry.
 struct Claim {
     key: String,
     digest: String,
     revision: u64,
     again: bool,
+    /// What is answered is kept. It is not where it may be anything, under any permission: a bundle is carried out once, and who
+    /// asks again is told that it was.
+    keeps: bool,
 }
 
 /// The layer around all POSTs of somebody who is signed in. Others have no key: tokens are not kept for anybody.
@@ -152,7 +145,9 @@ pub(crate) async fn once(State(state): State<ApiState>, request: Request, next: 
         return next.run(request).await;
     };
     let who = who.clone();
-    let permission = operations::of(&request).and_then(|one| one.permission);
+    let permission = operations::of(&request)
+        .and_then(|one| one.permission)
+        .or_else(|| facade::permission(request.uri().path()));
     // the route refuses him, now as then: no answer of the past is for who has lost the right
     if permission.is_some_and(|name| who.reach(name) == Reach::Nowhere) {
         return next.run(request).await;
@@ -174,13 +169,20 @@ async fn run(
     let body = to_bytes(body, state.limits.largest_body())
         .await
         .map_err(|_| too_large())?;
+    let is_bundle = facade::takes_bundles(parts.uri.path());
+    if is_bundle && facade::only_reads(&body) {
+        // answered as things are now, and what it tells is not kept
+        let request = Request::from_parts(parts, Body::from(body));
+        return Ok(next.run(request).await);
+    }
     let digest = digest(&[&body]);
     let route = format!("{} {}", parts.method, parts.uri);
     let scope = digest_of_scope(&who, &route, key);
-    let claim = match claim(state, format!("{}.{scope}", who.tenant), digest).await? {
+    let mut claim = match claim(state, &who, format!("{}.{scope}", who.tenant), digest).await? {
         Found::Mine(claim) => claim,
         Found::Answered(response) => return Ok(response),
     };
+    claim.keeps = !is_bundle;
     let under = Arc::new(Under {
         root: Uuid::new_v5(
             &NAMESPACE,
@@ -280,7 +282,12 @@ enum Found {
     Answered(Response),
 }
 
-async fn claim(state: &ApiState, key: String, digest: String) -> Result<Found, Problem> {
+async fn claim(
+    state: &ApiState,
+    who: &Identity,
+    key: String,
+    digest: String,
+) -> Result<Found, Problem> {
     let noted = state.backbone.noted(&key).await?;
     let seen = noted.as_ref().map_or(0, |noted| noted.revision);
     let entry = noted.and_then(|Noted { value, .. }| serde_json::from_slice::<Entry>(&value).ok());
@@ -298,7 +305,8 @@ async fn claim(state: &ApiState, key: String, digest: String) -> Result<Found, P
             EntryState::Running { until } if until > now() => return Err(in_flight(until)),
             EntryState::Running { .. } => true,
             EntryState::Answered { sealed } => {
-                return Ok(Found::Answered(replay(state, &key, &digest, &sealed)));
+                let response = replay(state, who, &belongs(&key, &digest), &sealed).await?;
+                return Ok(Found::Answered(response));
             }
         },
     };
@@ -313,6 +321,7 @@ async fn claim(state: &ApiState, key: String, digest: String) -> Result<Found, P
             digest,
             revision,
             again,
+            keeps: true,
         })),
         // the same request, at the same moment, through another connection or process
         None => Err(in_flight(until)),
@@ -361,24 +370,27 @@ async fn settle(
         response
     };
     let status = response.status();
-    let (response, entry) = if status.is_server_error()
-        || status == StatusCode::TOO_MANY_REQUESTS
-        || (asked == 0 && !status.is_success())
-    {
-        // Not an outcome. Where something was asked the key stays this body's, and a later run meets what was asked.
-        let digest = if asked > 0 || claim.again {
-            claim.digest.clone()
-        } else {
-            String::new()
-        };
-        let entry = Entry {
-            digest,
-            state: EntryState::Free,
-        };
-        (response, Ok(entry))
-    } else {
-        keep(state, &claim, response).await
+    let nothing_came = match claim.keeps {
+        true => asked == 0 && !status.is_success(),
+        // what a refused one says can be said again: it meets what was asked
+        false => asked == 0 || !status.is_success(),
     };
+    let (response, entry) =
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || nothing_came {
+            // Not an outcome. Where something was asked the key stays this body's, and a later run meets what was asked.
+            let digest = if asked > 0 || claim.again {
+                claim.digest.clone()
+            } else {
+                String::new()
+            };
+            let entry = Entry {
+                digest,
+                state: EntryState::Free,
+            };
+            (response, Ok(entry))
+        } else {
+            keep(state, &claim, response).await
+        };
     let written = match entry {
         Ok(entry) => note(state, &claim.key, claim.revision, &entry).await,
         Err(problem) => Err(problem),
@@ -421,7 +433,8 @@ async fn keep(
             Some((name.as_str().to_owned(), value.to_owned()))
         })
         .collect();
-    let fits = bytes.len() <= MAX_ANSWER;
+    let fits = claim.keeps && bytes.len() <= MAX_ANSWER;
+    let looks = parts.extensions.get::<OnRecord>();
     let answer = Answer {
         status: parts.status.as_u16(),
         headers,
@@ -430,10 +443,8 @@ async fn keep(
         } else {
             String::new()
         },
-        refusal: parts
-            .extensions
-            .get::<Problem>()
-            .map(|problem| (problem.code.to_string(), problem.detail.clone())),
+        refusal: parts.extensions.get::<Problem>().map(Refusal::of),
+        looks: looks.map_or_else(Vec::new, |OnRecord(looks)| looks.clone()),
         gone: !fits,
     };
     let sealed = serde_json::to_vec(&answer).ok().and_then(|plain| {
@@ -455,48 +466,34 @@ fn belongs(key: &str, digest: &str) -> String {
     format!("answer {key} {digest}")
 }
 
-/// The answer of the first time, as it was but for its trace.
-fn replay(state: &ApiState, key: &str, digest: &str, sealed: &str) -> Response {
+/// The answer of the first time, as it was but for its trace. Where it showed patients' data it is a look as it was then.
+async fn replay(
+    state: &ApiState,
+    who: &Identity,
+    belongs: &str,
+    sealed: &str,
+) -> Result<Response, Problem> {
     let answer = STANDARD
         .decode(sealed)
         .ok()
-        .and_then(|sealed| state.answers.open(&belongs(key, digest), &sealed))
+        .and_then(|sealed| state.answers.open(belongs, &sealed))
         .and_then(|plain| serde_json::from_slice::<Answer>(&plain).ok())
         .filter(|answer| !answer.gone);
     let Some(answer) = answer else {
-        return Problem::new(
+        return Err(Problem::new(
             StatusCode::CONFLICT,
             "idempotency.answer_gone",
-            "the request with this key was carried out; its answer is not kept any more (it was large, or the secret of the \
+            "the request with this key was carried out; its answer is not kept (it was a bundle's, or large, or the secret of the \
              installation has changed): read what it made",
-        )
-        .into_response();
+        ));
     };
-    let mut response = rebuilt(answer);
+    looks::again(state, who, &answer.looks).await?;
+    let mut response = answer.rebuilt();
     response
         .headers_mut()
         .insert(REPLAYED, HeaderValue::from_static("true"));
     metrics::counter!("hub_api_replayed_total").increment(1);
-    response
-}
-
-fn rebuilt(answer: Answer) -> Response {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if let Some((code, detail)) = answer.refusal {
-        return Problem::new(status, code, detail).into_response();
-    }
-    let body: Bytes = STANDARD.decode(answer.body).unwrap_or_default().into();
-    let mut response = (status, body).into_response();
-    response.headers_mut().remove(header::CONTENT_TYPE);
-    for (name, value) in answer.headers {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::try_from(name.as_str()),
-            HeaderValue::from_str(&value),
-        ) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
+    Ok(response)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! durable write. What can't be recorded is not shown.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Extension;
@@ -17,13 +17,15 @@ use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use schemas::TenantId;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 use worker_integration::reads::{self, PREFIX};
 
-use crate::auth::identity::Identity;
+use crate::auth::identity::{Identity, Reach};
+use crate::auth::permission::PERMISSIONS;
 use crate::problem::Problem;
 use crate::state::ApiState;
 
@@ -44,20 +46,102 @@ pub(crate) struct Look {
     permission: &'static str,
 }
 
+/// Looks of one request: one for each permission that it was answered under.
 #[derive(Debug, Clone, Default)]
-struct Slot(Arc<OnceLock<Look>>);
+struct Slot(Arc<Mutex<Vec<Look>>>);
+
+impl Slot {
+    fn add(&self, look: Look) {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if looks.iter().all(|one| one.permission != look.permission) {
+            looks.push(look);
+        }
+    }
+
+    fn take(&self) -> Vec<Look> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 impl Look {
     /// Notes that what this request is answered shows patients' data.
     pub(crate) fn begin(parts: &Parts, who: &Identity, permission: &'static str) {
         if let Some(slot) = parts.extensions.get::<Slot>() {
-            let _ = slot.0.set(Self {
+            slot.add(Self {
                 tenant: who.tenant.clone(),
                 actor: who.username.clone(),
                 permission,
             });
         }
     }
+}
+
+/// What was put on record of an answer. It goes with the answer: whoever is sent that again looks again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recorded {
+    permission: String,
+    route: Option<String>,
+    path: String,
+    patients: Vec<Uuid>,
+    /// How many there were, of whom `patients` are the first.
+    ids: usize,
+}
+
+/// All of an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct OnRecord(pub(crate) Vec<Recorded>);
+
+impl Recorded {
+    fn entry(&self, actor: &str, again: bool) -> reads::Look {
+        let resource = self.permission.split(':').next();
+        let mut detail =
+            json!({ "route": self.route, "permission": self.permission, "ids": self.ids });
+        if again {
+            detail["again"] = json!(true);
+        }
+        reads::Look {
+            actor: actor.to_owned(),
+            action: format!("{PREFIX}{}", resource.unwrap_or(&self.permission)),
+            object: self.path.clone(),
+            objects: self.patients.clone(),
+            detail,
+        }
+    }
+}
+
+/// The same answer is shown once more: to who may still see it, and on record as the first time.
+///
+/// # Errors
+/// 403 when the right is gone, 503 when it can't be recorded.
+pub(crate) async fn again(
+    state: &ApiState,
+    who: &Identity,
+    seen: &[Recorded],
+) -> Result<(), Problem> {
+    for one in seen {
+        let permission = PERMISSIONS.iter().find(|name| **name == one.permission);
+        match permission {
+            Some(name) if who.reach(name) == Reach::Nowhere => {
+                return Err(Problem::forbidden(name));
+            }
+            Some(_) => {}
+            // one of another version of the program
+            None => return Err(not_recorded()),
+        }
+        let entry = one.entry(&who.username, true);
+        if !state.recorder.record(who.tenant.clone(), entry).await {
+            return Err(not_recorded());
+        }
+    }
+    Ok(())
+}
+
+fn not_recorded() -> Problem {
+    metrics::counter!("hub_api_looks_refused_total").increment(1);
+    Problem::unavailable(
+        "audit.unavailable",
+        "the look could not be recorded, so nothing is shown; try again",
+    )
 }
 
 /// Whose data an answer shows, where it does not say so itself: the bytes of a document, what stands beside an entry of a chart.
@@ -146,13 +230,14 @@ pub(crate) async fn on_record(
         .get::<MatchedPath>()
         .map(|route| route.as_str().to_owned());
     let response = next.run(request).await;
-    let Some(look) = slot.0.get() else {
+    let looks = slot.take();
+    if looks.is_empty() {
         return response;
-    };
+    }
     if !response.status().is_success() || method == Method::OPTIONS {
         return response;
     }
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     let is_stream = parts
         .headers
         .get(header::CONTENT_TYPE)
@@ -181,23 +266,23 @@ pub(crate) async fn on_record(
     }
     let shown = patients.len();
     patients.truncate(MOST);
-    let resource = look.permission;
-    let entry = reads::Look {
-        actor: look.actor.clone(),
-        action: format!("{PREFIX}{}", resource.split(':').next().unwrap_or(resource)),
-        object: path,
-        objects: patients,
-        detail: json!({ "route": route, "permission": resource, "ids": shown }),
-    };
-    if state.recorder.record(look.tenant.clone(), entry).await {
-        return Response::from_parts(parts, body);
+    let mut recorded = Vec::with_capacity(looks.len());
+    for look in looks {
+        let one = Recorded {
+            permission: look.permission.to_owned(),
+            route: route.clone(),
+            path: path.clone(),
+            patients: patients.clone(),
+            ids: shown,
+        };
+        let entry = one.entry(&look.actor, false);
+        if !state.recorder.record(look.tenant, entry).await {
+            return not_recorded().into_response();
+        }
+        recorded.push(one);
     }
-    metrics::counter!("hub_api_looks_refused_total").increment(1);
-    Problem::unavailable(
-        "audit.unavailable",
-        "the look could not be recorded, so nothing is shown; try again",
-    )
-    .into_response()
+    parts.extensions.insert(OnRecord(recorded));
+    Response::from_parts(parts, body)
 }
 
 /// Ids in the path: of the patient, or of what is read.
@@ -264,6 +349,21 @@ fn contains(body: &[u8], part: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_one_look_for_each_permission_that_it_was_answered_under() {
+        let slot = Slot::default();
+        for permission in ["results:read", "vitals:read", "results:read"] {
+            slot.add(Look {
+                tenant: TenantId::new("demo").unwrap(),
+                actor: "asha".to_owned(),
+                permission,
+            });
+        }
+        let noted: Vec<&str> = slot.take().iter().map(|look| look.permission).collect();
+        assert_eq!(noted, ["results:read", "vitals:read"]);
+        assert!(slot.take().is_empty());
+    }
 
     #[test]
     fn an_answer_tells_whose_data_it_shows() {

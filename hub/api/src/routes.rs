@@ -60,6 +60,7 @@ mod passkeys;
 mod patients;
 mod prescriptions;
 mod privacy;
+mod proof;
 mod queues;
 mod records;
 pub(crate) mod registration;
@@ -199,6 +200,7 @@ fn api(limits: &ApiLimits) -> Routes {
         .merge(second_factor::routes())
         .merge(passkeys::routes())
         .merge(my_passkeys::routes())
+        .merge(proof::routes())
         .merge(federated::routes())
         .merge(identities::routes())
         .merge(me::routes())

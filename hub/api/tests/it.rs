@@ -27,6 +27,7 @@ mod it {
     mod house;
     mod idempotency;
     mod limits;
+    mod links;
     mod looks;
     mod messages;
     mod operations;
@@ -34,6 +35,7 @@ mod it {
     mod passkeys;
     mod privacy;
     mod problems;
+    mod proofs;
     mod provider;
     mod quiet;
     mod roles;

@@ -150,7 +150,8 @@ async fn au1_the_same_totp_twice_is_refused_the_second_time_at_every_process() {
     let nobody = admin.clone().with_token(None);
     let (_, tokens) = staff(&admin, &nobody, "asha").await;
     let asha = nobody.clone().with_token(tokens["access_token"].as_str());
-    let (status, begun) = asha.post("/api/v1/me/totp", &json!({})).await;
+    let proof = json!({ "proof": { "current_password": PASSWORD } });
+    let (status, begun) = asha.post("/api/v1/me/totp", &proof).await;
     assert_eq!(status, 200, "{begun}");
     let secret = from_base32(begun["secret"].as_str().unwrap());
     // of the step before: the present one is left

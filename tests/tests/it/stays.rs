@@ -546,7 +546,8 @@ async fn emergency(house: &House, nurse: &Rest, number: &str, chart: &str) {
         ))
         .await;
     assert!(!looks.is_empty(), "each look through it is on record");
-    let open = rest.all_items("/api/v1/break-glass").await;
+    let officer = staff(house, &json!({ "role": "auditor" })).await;
+    let open = officer.all_items("/api/v1/break-glass").await;
     assert!(
         open.iter().any(|one| one["patient_id"] == patient
             && one["username"] == me
@@ -558,7 +559,7 @@ async fn emergency(house: &House, nurse: &Rest, number: &str, chart: &str) {
         since.as_str().unwrap()
     );
     eventually("the privacy officer is told", SOON, || async {
-        let told = rest.items(&path).await;
+        let told = officer.items(&path).await;
         told.iter()
             .any(|change| {
                 change["type"] == "auth.glass.broken"
@@ -571,13 +572,18 @@ async fn emergency(house: &House, nurse: &Rest, number: &str, chart: &str) {
 
 /// A nurse whose grant is of one ward, signed in.
 async fn nurse(house: &House, ward: &str) -> Rest {
-    let name = unique("nurse").to_lowercase();
+    let grant = json!({ "role": "nurse", "facility": house.facility, "department": ward });
+    staff(house, &grant).await
+}
+
+/// Somebody with this grant, signed in.
+async fn staff(house: &House, grant: &Value) -> Rest {
+    let name = unique("staff").to_lowercase();
     let user = json!({ "username": name, "display_name": "Asha Sharma" });
     let (status, made) = house.rest.post("/api/v1/users", &user).await;
     assert_eq!(status, 201, "{made}");
-    let grant = json!({ "role": "nurse", "facility": house.facility, "department": ward });
     let path = format!("/api/v1/users/{}/grants", made["id"].as_str().unwrap());
-    let (status, given) = outcome(&house.rest, &path, &grant).await;
+    let (status, given) = outcome(&house.rest, &path, grant).await;
     assert!([200, 201].contains(&status), "{given}");
     let one_time = made["one_time_password"].as_str().unwrap();
     let first = Rest::new(house.hub().api())

@@ -142,6 +142,16 @@ pub(crate) async fn remove(tx: &mut Tx<'_>, asked: Asked<'_, RemovePasskeys>) ->
     if done.rows_affected() == 0 {
         return Err(unknown());
     }
+    // whoever has the key that was lost may be in already; a session does not say which of the keys opened it
+    let ended = sessions::end_opened_by(
+        tx,
+        command.user_id,
+        "pop",
+        command.keep_session,
+        &command.actor,
+        "passkey_removed",
+    )
+    .await?;
     let mut objects = vec![command.user_id];
     objects.extend(command.passkey_id);
     trail::note(
@@ -153,13 +163,13 @@ pub(crate) async fn remove(tx: &mut Tx<'_>, asked: Asked<'_, RemovePasskeys>) ->
             object: format!("user {}", command.user_id),
             objects,
             reason: Some(&command.reason),
-            detail: json!({ "passkeys": done.rows_affected() }),
+            detail: json!({ "passkeys": done.rows_affected(), "sessions_ended": ended }),
         },
     )
     .await?;
     Ok(Verdict::Applied {
         outgoing: Vec::new(),
-        answer: Some(json!({ "passkeys_removed": done.rows_affected() })),
+        answer: Some(json!({ "passkeys_removed": done.rows_affected(), "sessions_ended": ended })),
     })
 }
 

@@ -109,6 +109,7 @@ mod tests {
             "pathologist",
             "nurse",
             "doctor",
+            "pharmacist",
             "front_desk",
             "billing",
             "integration_engineer",

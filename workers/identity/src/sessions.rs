@@ -182,6 +182,29 @@ pub(crate) async fn end_all(
     .rows_affected())
 }
 
+/// Ends every session of a user but one that was opened so (RFC 8176); returns how many.
+pub(crate) async fn end_opened_by(
+    tx: &mut Tx<'_>,
+    user: Uuid,
+    way: &str,
+    but: Option<Uuid>,
+    by: &str,
+    reason: &str,
+) -> Result<u64, sqlx::Error> {
+    Ok(sqlx::query(
+        "update users.sessions set ended_at = now(), ended_by = $4, end_reason = $5
+         where user_id = $1 and ended_at is null and $2 = any (amr) and ($3::uuid is null or id <> $3)",
+    )
+    .bind(user)
+    .bind(way)
+    .bind(but)
+    .bind(by)
+    .bind(reason)
+    .execute(tx.conn())
+    .await?
+    .rows_affected())
+}
+
 pub(crate) async fn end(tx: &mut Tx<'_>, asked: Asked<'_, EndSessions>) -> Done {
     let command = &asked.body;
     let ended = match command.session_id {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::trail::{self, Entry};
 use crate::worker::{Asked, Done, Stop, digest, moment};
-use crate::{challenge, roles, users};
+use crate::{challenge, queries, roles, sessions, users};
 
 fn unknown() -> Stop {
     Refusal::new("subjects.unknown", "there is no such link").into()
@@ -90,6 +90,13 @@ pub(crate) async fn link(tx: &mut Tx<'_>, asked: Asked<'_, LinkSubject>) -> Done
             .into());
         }
     }
+    if command.linked == Linked::Claim && !may_link_by_claim(tx, command).await? {
+        return Err(Refusal::new(
+            "subjects.claim_not_allowed",
+            "a claim links nobody whose link was ended, nor who may do everything: he is invited, or links himself",
+        )
+        .into());
+    }
     let tenant = tx.tenant().clone();
     let made = sqlx::query(
         "insert into users.subjects (tenant_id, id, user_id, provider, issuer, subject, linked, linked_by)
@@ -132,6 +139,33 @@ pub(crate) async fn link(tx: &mut Tx<'_>, asked: Asked<'_, LinkSubject>) -> Done
         outgoing: Vec::new(),
         answer: Some(json!({ "link_id": command.link_id, "user_id": command.user_id })),
     })
+}
+
+/// A claim is a word of the provider's. It does not undo what a person here did, and it is not enough for the keys of the house:
+/// where somebody there may be called `admin`, he would be ours.
+async fn may_link_by_claim(tx: &mut Tx<'_>, command: &LinkSubject) -> Result<bool, sqlx::Error> {
+    let was_ended: bool = sqlx::query_scalar(
+        "select exists (select from users.subjects where ended_at is not null
+             and ((issuer = $1 and subject = $2) or (user_id = $3 and provider = $4)))",
+    )
+    .bind(&command.issuer)
+    .bind(&command.subject)
+    .bind(command.user_id)
+    .bind(&command.provider)
+    .fetch_one(tx.conn())
+    .await?;
+    if was_ended {
+        return Ok(false);
+    }
+    let standing = queries::standing(tx.conn(), command.user_id).await?;
+    Ok(standing.is_none_or(|standing| {
+        standing.direct.is_empty()
+            && !standing
+                .grants
+                .iter()
+                .flat_map(|grant| &grant.permissions)
+                .any(|one| one == "*")
+    }))
 }
 
 pub(crate) async fn use_it(tx: &mut Tx<'_>, asked: Asked<'_, UseSubject>) -> Done {
@@ -303,28 +337,39 @@ async fn is_role(tx: &mut Tx<'_>, code: &str) -> Result<bool, sqlx::Error> {
 
 pub(crate) async fn unlink(tx: &mut Tx<'_>, asked: Asked<'_, UnlinkSubjects>) -> Done {
     let command = &asked.body;
-    let done = sqlx::query(
+    let providers: Vec<String> = sqlx::query_scalar(
         "update users.subjects set ended_at = now(), ended_by = $3, end_reason = $4
-         where user_id = $1 and ($2::uuid is null or id = $2) and ended_at is null",
+         where user_id = $1 and ($2::uuid is null or id = $2) and ended_at is null returning provider",
     )
     .bind(command.user_id)
     .bind(command.link_id)
     .bind(&command.actor)
     .bind(&command.reason)
-    .execute(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
-    if done.rows_affected() == 0 {
-        return Err(unknown());
-    }
-    let ended = sqlx::query(
-        "update users.sessions set ended_at = now(), ended_by = $2, end_reason = 'unlinked'
-         where user_id = $1 and ended_at is null and 'federated' = any (amr)",
+    // an invitation that lies about would link him again
+    let invitations = sqlx::query(
+        "update users.invitations set expires_at = now()
+         where user_id = $1 and ($2::uuid is null or provider = any ($3)) and used_at is null and expires_at > now()",
     )
     .bind(command.user_id)
-    .bind(&command.actor)
+    .bind(command.link_id)
+    .bind(&providers)
     .execute(tx.conn())
     .await?
     .rows_affected();
+    if providers.is_empty() && invitations == 0 {
+        return Err(unknown());
+    }
+    let ended = sessions::end_opened_by(
+        tx,
+        command.user_id,
+        "federated",
+        None,
+        &command.actor,
+        "unlinked",
+    )
+    .await?;
     let mut objects = vec![command.user_id];
     objects.extend(command.link_id);
     trail::note(
@@ -336,12 +381,14 @@ pub(crate) async fn unlink(tx: &mut Tx<'_>, asked: Asked<'_, UnlinkSubjects>) ->
             object: format!("user {}", command.user_id),
             objects,
             reason: Some(&command.reason),
-            detail: json!({ "links": done.rows_affected(), "sessions_ended": ended }),
+            detail: json!({ "links": providers.len(), "invitations": invitations, "sessions_ended": ended }),
         },
     )
     .await?;
     Ok(Verdict::Applied {
         outgoing: Vec::new(),
-        answer: Some(json!({ "unlinked": done.rows_affected(), "sessions_ended": ended })),
+        answer: Some(json!({
+            "unlinked": providers.len(), "invitations_ended": invitations, "sessions_ended": ended,
+        })),
     })
 }

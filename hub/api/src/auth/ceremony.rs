@@ -17,11 +17,13 @@ pub(crate) const LIFETIME: time::Duration = time::Duration::minutes(5);
 /// Longer than any that is made here.
 const LONGEST: usize = 8_192;
 
-/// For which of the two steps something is sealed: one is never taken for the other.
+/// For which of the steps something is sealed: one is never taken for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     AddPasskey,
     UsePasskey,
+    /// Somebody who is signed in proves that it is still he.
+    ProveByPasskey,
     Provider,
 }
 
@@ -30,6 +32,7 @@ impl Step {
         match self {
             Self::AddPasskey => "ceremony passkey add",
             Self::UsePasskey => "ceremony passkey use",
+            Self::ProveByPasskey => "ceremony passkey prove",
             Self::Provider => "ceremony provider",
         }
     }

@@ -131,6 +131,11 @@ impl Provider {
         self.settings.second_factor_there
     }
 
+    /// How long a session lasts that it vouched for.
+    pub(crate) fn session_lifetime(&self) -> time::Duration {
+        time::Duration::hours(self.settings.session_hours.into())
+    }
+
     /// What a person's groups stand for; `None`: groups count for nothing.
     pub(crate) fn roles_of(&self, person: &Person) -> Option<Vec<MappedRole>> {
         let mapped = &self.settings.roles;

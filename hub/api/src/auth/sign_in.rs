@@ -26,6 +26,8 @@ use crate::trace::Trace;
 
 /// A refresh token that is not used in this time is no good: a shift.
 const REFRESH_LIFETIME: time::Duration = time::Duration::hours(12);
+/// How sessions say that a provider vouched for somebody; RFC 8176 has no word for it.
+pub(crate) const FEDERATED: &str = "federated";
 /// No session is longer, however often it is refreshed.
 const SESSION_LIFETIME: time::Duration = time::Duration::days(7);
 /// A sign-in waits this long for its session to be on file. It goes on without: the command is on disk.
@@ -89,6 +91,23 @@ fn text_of(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
 }
 
+/// How long a session lasts that is opened so. Who was shut out at a provider, or taken out of a group there, is known here when the
+/// provider is asked again: so a session that one vouched for is short. It does not say which one: the shortest of the hospital's.
+fn session_lifetime(state: &ApiState, tenant: &TenantId, amr: &[String]) -> time::Duration {
+    if !amr.iter().any(|way| way == FEDERATED) {
+        return SESSION_LIFETIME;
+    }
+    state
+        .providers
+        .get(tenant)
+        .into_iter()
+        .flatten()
+        .map(|provider| provider.session_lifetime())
+        .min()
+        // it is no provider of ours any more
+        .unwrap_or(REFRESH_LIFETIME)
+}
+
 /// Opens a session.
 pub(crate) async fn admit(
     state: &ApiState,
@@ -99,6 +118,8 @@ pub(crate) async fn admit(
     let session = Uuid::now_v7();
     let refresh = secrets::refresh_token(&proved.tenant);
     let now = OffsetDateTime::now_utc();
+    let lifetime = session_lifetime(state, &proved.tenant, &proved.amr);
+    let refresh_for = REFRESH_LIFETIME.min(lifetime);
     let command = OpenSession {
         session_id: session,
         user_id: proved.user,
@@ -106,8 +127,8 @@ pub(crate) async fn admit(
         peer: origin.peer.map(|peer| peer.to_string()),
         agent: origin.agent.clone(),
         refresh_digest: secrets::hex_digest_of(&refresh),
-        refresh_until: text_of(now + REFRESH_LIFETIME),
-        expires_at: text_of(now + SESSION_LIFETIME),
+        refresh_until: text_of(now + refresh_for),
+        expires_at: text_of(now + lifetime),
         actor: proved.username.clone(),
     };
     let asking = Asking {
@@ -131,7 +152,8 @@ pub(crate) async fn admit(
     state.access.forget();
     let must_change = proved.must_change;
     let token = access_token(state, proved, on_file.then_some(session)).await?;
-    Ok(pair(token, on_file.then_some(refresh), must_change))
+    let refresh = on_file.then_some((refresh, refresh_for));
+    Ok(pair(token, refresh, must_change))
 }
 
 async fn access_token(
@@ -151,14 +173,18 @@ async fn access_token(
     tokens::issue(&state.keys, &state.pool, &bearer, Purpose::Access).await
 }
 
-fn pair(access_token: String, refresh_token: Option<String>, must_change_password: bool) -> Tokens {
+/// `refresh`: the token, and how long it is good.
+fn pair(
+    access_token: String,
+    refresh: Option<(String, time::Duration)>,
+    must_change_password: bool,
+) -> Tokens {
+    let (refresh_token, refresh_for) = refresh.unzip();
     Tokens {
         access_token,
         token_type: "Bearer",
         expires_in: TOKEN_LIFETIME.as_secs(),
-        refresh_expires_in: refresh_token
-            .is_some()
-            .then(|| REFRESH_LIFETIME.whole_seconds()),
+        refresh_expires_in: refresh_for.map(time::Duration::whole_seconds),
         refresh_token,
         must_change_password,
     }
@@ -184,11 +210,12 @@ pub(crate) async fn carry_on(
     .ok_or_else(no_refresh)?;
     let next = secrets::refresh_token(&tenant);
     let now = OffsetDateTime::now_utc();
+    let refresh_for = REFRESH_LIFETIME.min(found.expires_at - now);
     let command = RotateSession {
         session_id: found.session_id,
         presented: secrets::hex_digest_of(presented),
         next: secrets::hex_digest_of(&next),
-        next_until: text_of((now + REFRESH_LIFETIME).min(found.expires_at)),
+        next_until: text_of(now + refresh_for),
         peer: origin.peer.map(|peer| peer.to_string()),
         actor: found.username.clone(),
     };
@@ -235,7 +262,7 @@ pub(crate) async fn carry_on(
         must_change,
     };
     let token = access_token(state, proved, Some(found.session_id)).await?;
-    Ok(pair(token, Some(next), must_change))
+    Ok(pair(token, Some((next, refresh_for)), must_change))
 }
 
 fn no_refresh() -> Problem {

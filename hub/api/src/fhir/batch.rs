@@ -4,8 +4,9 @@
 //! where it can be kept, which is reads alone, or one write alone. Any other is refused before anything is done.
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts as _, Request, State};
+use axum::extract::{FromRequestParts as _, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use hub_fhir::{Bundle, BundleKind, Entry, MEDIA_TYPE};
 use serde_json::Value;
@@ -16,6 +17,7 @@ use super::call::{self, Call};
 use super::{answer, refusal};
 use crate::auth::permission::SignedIn;
 use crate::caller;
+use crate::looks::on_record;
 use crate::problem::Problem;
 use crate::state::ApiState;
 
@@ -177,7 +179,8 @@ fn keepable(asked: &[Asked]) -> Result<(), Problem> {
     ))
 }
 
-/// The same router as for requests that come alone; the bundle's own rights and trace.
+/// The same router as for requests that come alone; the bundle's own rights and trace. Each entry is a look of its own: the trail
+/// names its path, its permission and whose data it showed.
 async fn ask(state: &ApiState, call: &Call, one: Asked) -> Result<Response, Problem> {
     let body = one
         .resource
@@ -185,10 +188,12 @@ async fn ask(state: &ApiState, call: &Call, one: Asked) -> Result<Response, Prob
         .map_or_else(Body::empty, |resource| Body::from(resource.to_string()));
     let mut request = Request::builder()
         .method(one.method)
-        .uri(format!("/{}", one.url))
+        .uri(format!("/fhir/{}", one.url))
         .body(body)
         .map_err(|_| Problem::invalid("Bundle.entry.request.url", "can't be read"))?;
     *request.extensions_mut() = call.parts.extensions.clone();
+    // else the entry's route would be put behind the bundle's
+    request.extensions_mut().remove::<MatchedPath>();
     let headers = request.headers_mut();
     for name in [
         header::AUTHORIZATION,
@@ -207,9 +212,13 @@ async fn ask(state: &ApiState, call: &Call, one: Asked) -> Result<Response, Prob
             .map_err(|_| Problem::invalid("Bundle.entry.request", "a condition can't be read"))?;
         headers.insert(name, value);
     }
-    let router = super::resources(super::BATCH_BYTES)
+    let resources = super::resources(super::BATCH_BYTES)
         .method_not_allowed_fallback(crate::observe::wrong_method)
+        .fallback(super::unknown_kind);
+    let router = axum::Router::new()
+        .nest("/fhir", resources)
         .fallback(super::unknown_kind)
+        .layer(from_fn_with_state(state.clone(), on_record))
         .with_state(state.clone());
     match router.oneshot(request).await {
         Ok(response) => Ok(response),

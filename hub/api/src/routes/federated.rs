@@ -15,7 +15,7 @@ use super::auth::{SignIn, ticket};
 use crate::auth::ceremony::{self, LIFETIME, Opened, Step};
 use crate::auth::oidc::{self, Flow, Person, Provider, Returned};
 use crate::auth::secrets;
-use crate::auth::sign_in::{self, Origin, Proved, may_come_in_by};
+use crate::auth::sign_in::{self, FEDERATED, Origin, Proved, may_come_in_by};
 use crate::backbone::CommandOutcome;
 use crate::command::{Asking, refused};
 use crate::extract::{Body, Params};
@@ -32,9 +32,6 @@ pub(crate) fn routes() -> Routes {
         .routes(routes!(start))
         .routes(routes!(finish))
 }
-
-/// How sessions say that a provider vouched for somebody; RFC 8176 has no word for it.
-const FEDERATED: &str = "federated";
 
 /// The hospital that is asked about.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -199,8 +196,9 @@ pub(super) fn no_flow() -> Problem {
 /// Sign in by an identity provider
 ///
 /// The code is exchanged, the identity token checked (signature, issuer, audience, nonce, times). Who is not linked to a user comes
-/// in with an invitation only, or where the configuration trusts a claim of the provider. Who has a second factor here is asked for
-/// it, unless the configuration says that the provider asks.
+/// in with an invitation only, or where the configuration trusts a claim of the provider; a claim links nobody whose link was ended,
+/// and nobody who may do everything. Who has a second factor here is asked for it, unless the configuration says that the provider
+/// asks.
 #[utoipa::path(post, path = "/auth/oidc/finish", tag = "sign-in", request_body = ProviderReturn, security(()),
     responses(
         (status = 200, description = "signed in, or the second factor is to come", body = SignIn),
@@ -251,7 +249,14 @@ async fn finish(
                 actor: account.username.clone(),
             };
             let id = command.link_id;
-            settle(ask(&state, &asking, account.id, &command).await?)?;
+            match settle(ask(&state, &asking, account.id, &command).await?) {
+                // a person here ended the link, or the user may do everything: a claim is not enough, and nobody is told which
+                Err(problem) if problem.code == "subjects.claim_not_allowed" => {
+                    sign_in::record_failure(&asking, Some(account.id), "auth.oidc_failed").await;
+                    return Err(unknown_person());
+                }
+                settled => settled?,
+            }
             (id, None)
         }
     };

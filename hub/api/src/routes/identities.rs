@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use schemas::sign_in::{InviteSubject, LinkSubject, Linked, UnlinkSubjects};
 use serde::Deserialize;
@@ -15,6 +14,7 @@ use worker_identity::queries;
 use super::federated::{ProviderReturn, begin, no_flow, vouched};
 use super::me::user_of;
 use super::passkeys::while_signed_in;
+use super::proof::{self, HasProof, Proof, Proven, WithProof};
 use super::users;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{Can, SignedIn, UsersManage, UsersRead};
@@ -43,23 +43,10 @@ pub(crate) fn routes() -> Routes {
 /// An invitation is good for this long, as a one-time password is.
 const INVITATION: time::Duration = time::Duration::hours(72);
 
-/// Whoever came in with a password that somebody else made changes it first: else who made it could link himself.
-fn may_link(who: &Identity) -> Result<Uuid, Problem> {
-    let user = user_of(who)?;
-    if who.must_change_password() {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "auth.password_change",
-            "the password was made by somebody else: change it first at POST /api/v1/me/password",
-        ));
-    }
-    Ok(user)
-}
-
 /// With which provider, and back to which page.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "provider": "staff" }))]
+#[schema(example = json!({ "provider": "staff", "proof": { "current_password": "blue kettle under the stairs" } }))]
 struct LinkStart {
     #[schema(max_length = 32)]
     provider: String,
@@ -67,24 +54,33 @@ struct LinkStart {
     #[serde(default)]
     #[schema(max_length = 2048)]
     redirect_uri: Option<String>,
+    proof: Proof,
+}
+
+impl HasProof for LinkStart {
+    fn proof(&self) -> &Proof {
+        &self.proof
+    }
 }
 
 /// Link myself to an identity provider: begin
 ///
-/// Where the page goes, and what it keeps until it is back; good once, for five minutes, for this user alone.
+/// Where the page goes, and what it keeps until it is back; good once, for five minutes, for this user alone. It is given to who
+/// proves that it is still he: whoever finds an open screen links nobody.
 #[utoipa::path(post, path = "/me/identities/start", tag = "sign-in", request_body = LinkStart, security(("bearer" = [])),
     responses(
         (status = 200, description = "where to go", body = ProviderFlow),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
-        (status = 403, description = "the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
+        (status = 403, description = "the proof does not fit (`auth.proof`), or is a password where there is a second factor \
+            (`auth.proof_weak`); the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
         (status = 404, description = "no provider has this name here (`oidc.unknown_provider`)"),
+        (status = 422, description = "the ceremony of the proof is none any more (`auth.ceremony`)"),
+        (status = 429, description = "too many proofs that did not fit (`auth.throttled`); Retry-After tells how long"),
         (status = 503, description = "the provider does not answer (`oidc.unavailable`)")))]
 async fn link_start(
-    SignedIn(who): SignedIn,
     State(state): State<ApiState>,
-    Body(given): Body<LinkStart>,
+    Proven { who, user, given }: Proven<LinkStart>,
 ) -> Result<Json<ProviderFlow>, Problem> {
-    let user = may_link(&who)?;
     let provider = oidc::find(&state.providers, &who.tenant, &given.provider)?;
     begin(
         &state,
@@ -117,7 +113,8 @@ async fn link(
     trace: Trace,
     Body(given): Body<ProviderReturn>,
 ) -> Result<Response, Problem> {
-    let user = may_link(&who)?;
+    // the flow was given to who had proved that it was he
+    let user = proof::own(&who)?;
     let vouched = vouched(&state, &given).await.map_err(while_signed_in)?;
     if vouched.flow.user != Some(user) || vouched.flow.tenant != who.tenant {
         return Err(while_signed_in(no_flow()));
@@ -173,22 +170,26 @@ async fn whole(
 
 /// Unlink one of my identities
 ///
-/// Sessions that a provider vouched for end.
+/// Sessions that a provider vouched for end, and an invitation of that provider that is open is good for nothing. A claim of the
+/// provider does not link anew. Takes a proof that it is still he.
 #[utoipa::path(post, path = "/me/identities/{id}/remove", tag = "sign-in", params(("id" = Uuid, Path, description = "the link")),
-    security(("bearer" = [])),
+    request_body = WithProof, security(("bearer" = [])),
     responses(
         (status = 200, description = "it is gone", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
-        (status = 403, description = "a program asks (`auth.person`)"),
-        (status = 404, description = "no link of yours has this id (`subjects.unknown`)")))]
+        (status = 403, description = "the proof does not fit (`auth.proof`), or is a password where there is a second factor \
+            (`auth.proof_weak`); the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
+        (status = 404, description = "no link of yours has this id (`subjects.unknown`)"),
+        (status = 422, description = "the ceremony of the proof is none any more (`auth.ceremony`)"),
+        (status = 429, description = "too many proofs that did not fit (`auth.throttled`); Retry-After tells how long")))]
 async fn unlink(
-    SignedIn(who): SignedIn,
+    SignedIn(_): SignedIn,
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
+    Proven { who, user, .. }: Proven<WithProof>,
 ) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
     let command = UnlinkSubjects {
         user_id: user,
         link_id: Some(id),
@@ -228,13 +229,14 @@ struct IdentityInvite {
 /// Invite a user to come in by an identity provider
 ///
 /// Whoever shows the invitation and is known to the provider is linked to the user: hand it to him in person. It is shown this once,
-/// good once, and takes the place of one before it.
+/// good once, and takes the place of one before it. Nobody invites himself: he links himself at `/me/identities`.
 #[utoipa::path(post, path = "/users/{id}/identity-invitations", tag = "users", params(("id" = Uuid, Path, description = "the user")),
     request_body = IdentityInvite, security(("bearer" = ["users:manage"])),
     responses(
         (status = 201, description = "the invitation, this once", body = IdentityInvitation),
         (status = 202, description = "accepted, no outcome yet; invite again", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
+        (status = 403, description = "the permission is missing (`auth.permission`), the user may do more than you (`users.outranked`), or is \
+            you (`users.own_not_allowed`)"),
         (status = 404, description = "no user has this id, or he is shut out (`users.unknown`); no provider has this name here (`oidc.unknown_provider`)")))]
 async fn invite(
     can: Can<UsersManage>,
@@ -243,7 +245,7 @@ async fn invite(
     Segment(id): Segment<Uuid>,
     Body(given): Body<IdentityInvite>,
 ) -> Result<Response, Problem> {
-    users::outranks(&state, &can.who, id).await?;
+    users::outranks_another(&state, &can.who, id).await?;
     let provider = oidc::find(&state.providers, &can.who.tenant, &given.provider)?;
     let invitation = secrets::invitation();
     let expires_at = OffsetDateTime::now_utc() + INVITATION;
@@ -281,14 +283,15 @@ struct IdentityRemoval {
 
 /// Unlink a user from identity providers
 ///
-/// Sessions that a provider vouched for end.
+/// Sessions that a provider vouched for end, and invitations that are open are good for nothing. No claim of a provider links him
+/// anew: that takes another invitation, or himself.
 #[utoipa::path(post, path = "/users/{id}/remove-identities", tag = "users", params(("id" = Uuid, Path, description = "the user")),
     request_body = IdentityRemoval, security(("bearer" = ["users:manage"])),
     responses(
         (status = 200, description = "they are gone", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
-        (status = 404, description = "no user has this id (`users.unknown`), or he is not linked (`subjects.unknown`)")))]
+        (status = 404, description = "no user has this id (`users.unknown`), or he is neither linked nor invited (`subjects.unknown`)")))]
 async fn unlink_of_user(
     can: Can<UsersManage>,
     State(state): State<ApiState>,

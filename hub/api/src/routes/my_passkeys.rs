@@ -12,6 +12,7 @@ use worker_identity::queries;
 
 use super::me::user_of;
 use super::passkeys::{no_ceremony, recall, remember, settings, while_signed_in};
+use super::proof::{self, Proven, WithProof};
 use super::users;
 use crate::auth::ceremony::Step;
 use crate::auth::identity::Identity;
@@ -39,19 +40,6 @@ pub(crate) fn routes() -> Routes {
         .routes(routes!(remove_of_user))
 }
 
-/// Whoever came in with a password that somebody else made changes it first: else who made it could leave a key behind.
-fn may_keep(who: &Identity) -> Result<Uuid, Problem> {
-    let user = user_of(who)?;
-    if who.must_change_password() {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "auth.password_change",
-            "the password was made by somebody else: change it first at POST /api/v1/me/password",
-        ));
-    }
-    Ok(user)
-}
-
 /// A name for a key: 1 to 100 characters, none of them a control character.
 fn name_of(text: &str) -> Result<String, Problem> {
     let text = text.trim().to_owned();
@@ -66,18 +54,21 @@ fn name_of(text: &str) -> Result<String, Problem> {
 
 /// Begin to add a passkey
 ///
-/// A challenge for `navigator.credentials.create()`, good once, for five minutes. Keys that the user has already are left out.
-#[utoipa::path(post, path = "/me/passkeys/options", tag = "sign-in", security(("bearer" = [])),
+/// A challenge for `navigator.credentials.create()`, good once, for five minutes. Keys that the user has already are left out. It is
+/// given to who proves that it is still he: whoever finds an open screen makes himself no key.
+#[utoipa::path(post, path = "/me/passkeys/options", tag = "sign-in", request_body = WithProof, security(("bearer" = [])),
     responses(
         (status = 200, description = "for the browser", body = PasskeyCeremony),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
-        (status = 403, description = "the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
-        (status = 409, description = "there are no passkeys here (`auth.passkeys_off`)")))]
+        (status = 403, description = "the proof does not fit (`auth.proof`), or is a password where there is a second factor \
+            (`auth.proof_weak`); the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
+        (status = 409, description = "there are no passkeys here (`auth.passkeys_off`)"),
+        (status = 422, description = "the ceremony of the proof is none any more (`auth.ceremony`)"),
+        (status = 429, description = "too many proofs that did not fit (`auth.throttled`); Retry-After tells how long")))]
 async fn add_options(
-    SignedIn(who): SignedIn,
     State(state): State<ApiState>,
+    Proven { who, user, .. }: Proven<WithProof>,
 ) -> Result<Json<PasskeyCeremony>, Problem> {
-    let user = may_keep(&who)?;
     let settings = settings(&state)?;
     let (row, held) = {
         let mut tx = state.read(&who.tenant).await?;
@@ -133,7 +124,8 @@ async fn add(
     trace: Trace,
     Body(given): Body<PasskeyMade>,
 ) -> Result<Response, Problem> {
-    let user = may_keep(&who)?;
+    // the ceremony was given to who had proved that it was he
+    let user = proof::own(&who)?;
     let settings = settings(&state)?;
     let name = name_of(&given.name)?;
     let (opened, remembered) =
@@ -243,31 +235,36 @@ async fn rename(
 
 /// Remove one of my passkeys
 ///
-/// The authenticator keeps it, but it opens nothing here any more. A session that was opened with it goes on: end it at
-/// `/me/sessions` when the key was stolen.
+/// The authenticator keeps it, but it opens nothing here any more. Other sessions that were opened with a passkey end: whoever
+/// stole the key may be in one. Takes a proof that it is still he, so that whoever finds an open screen can't take it off; the
+/// passkey itself is a good one.
 #[utoipa::path(post, path = "/me/passkeys/{id}/remove", tag = "sign-in", params(("id" = Uuid, Path, description = "the passkey")),
-    security(("bearer" = [])),
+    request_body = WithProof, security(("bearer" = [])),
     responses(
         (status = 200, description = "it is gone", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
-        (status = 403, description = "a program asks (`auth.person`)"),
-        (status = 404, description = "no passkey of yours has this id (`passkeys.unknown`)")))]
+        (status = 403, description = "the proof does not fit (`auth.proof`), or is a password where there is a second factor \
+            (`auth.proof_weak`); the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
+        (status = 404, description = "no passkey of yours has this id (`passkeys.unknown`)"),
+        (status = 422, description = "the ceremony of the proof is none any more (`auth.ceremony`)"),
+        (status = 429, description = "too many proofs that did not fit (`auth.throttled`); Retry-After tells how long")))]
 async fn remove(
-    SignedIn(who): SignedIn,
+    SignedIn(_): SignedIn,
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
+    Proven { who, user, .. }: Proven<WithProof>,
 ) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
     let command = RemovePasskeys {
         user_id: user,
         passkey_id: Some(id),
         reason: "removed_by_user".to_owned(),
+        keep_session: who.session,
         actor: who.username.clone(),
     };
     let written = Sender::new(&state, &who, &trace)
-        .send(sign_in::aggregate(user), &command)
+        .send_access(sign_in::aggregate(user), &command)
         .await?;
     Ok(written.respond(Applied::with))
 }
@@ -298,13 +295,15 @@ struct PasskeyRemoval {
 
 /// Remove all passkeys of a user
 ///
-/// For keys that are lost: without them he comes in with his password again.
+/// For keys that are lost: without them he comes in with his password again. Sessions that were opened with a passkey end. Nobody
+/// does it to himself.
 #[utoipa::path(post, path = "/users/{id}/remove-passkeys", tag = "users", params(("id" = Uuid, Path, description = "the user")),
     request_body = PasskeyRemoval, security(("bearer" = ["users:manage"])),
     responses(
         (status = 200, description = "they are gone", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
+        (status = 403, description = "the permission is missing (`auth.permission`), the user may do more than you (`users.outranked`), or is \
+            you (`users.own_not_allowed`)"),
         (status = 404, description = "no user has this id (`users.unknown`), or he has none (`passkeys.unknown`)")))]
 async fn remove_of_user(
     can: Can<UsersManage>,
@@ -313,11 +312,12 @@ async fn remove_of_user(
     Segment(id): Segment<Uuid>,
     Body(why): Body<PasskeyRemoval>,
 ) -> Result<Response, Problem> {
-    users::outranks(&state, &can.who, id).await?;
+    users::outranks_another(&state, &can.who, id).await?;
     let command = RemovePasskeys {
         user_id: id,
         passkey_id: None,
         reason: super::reason(why.reason)?,
+        keep_session: None,
         actor: can.who.username.clone(),
     };
     let written = Sender::new(&state, &can.who, &trace)

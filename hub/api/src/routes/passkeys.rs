@@ -255,7 +255,7 @@ async fn sign_in_with(
         .map(Json)
 }
 
-async fn on_file(
+pub(super) async fn on_file(
     state: &ApiState,
     tenant: &TenantId,
     credential: &[u8],
@@ -269,7 +269,7 @@ async fn on_file(
 }
 
 /// False: the challenge was answered before, the passkey is gone, or its counter did not go on.
-async fn use_up(
+pub(super) async fn use_up(
     state: &ApiState,
     asking: &Asking<'_>,
     command: &UsePasskey,

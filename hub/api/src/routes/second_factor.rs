@@ -16,6 +16,7 @@ use uuid::Uuid;
 use worker_identity::queries;
 
 use super::me::{guessing, user_of};
+use super::proof::{Proven, WithProof};
 use crate::auth::permission::SignedIn;
 use crate::auth::sign_in::{self, Origin, Proved, Shown, Tokens, by_password, may_come_in_by};
 use crate::auth::throttle::{Try, throttled};
@@ -144,19 +145,23 @@ pub(super) fn no_ticket() -> Problem {
 
 /// Begin to enrol a second factor
 ///
-/// A secret for an authenticator app (RFC 6238). It counts when its first code was sent to `/me/totp/confirm`.
-#[utoipa::path(post, path = "/me/totp", tag = "sign-in", security(("bearer" = [])),
+/// A secret for an authenticator app (RFC 6238). It counts when its first code was sent to `/me/totp/confirm`. It is given to who
+/// proves that it is still he: its codes are proofs themselves.
+#[utoipa::path(post, path = "/me/totp", tag = "sign-in", request_body = WithProof, security(("bearer" = [])),
     responses(
         (status = 200, description = "the secret, this once", body = TotpSecret),
         (status = 202, description = "accepted, no outcome yet; begin again", body = Accepted),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
-        (status = 409, description = "there is one already (`factors.exists`), or the hub has no secret that lasts (`auth.no_secret`)")))]
+        (status = 403, description = "the proof does not fit (`auth.proof`), or is a password where there is a second factor \
+            (`auth.proof_weak`); the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
+        (status = 409, description = "there is one already (`factors.exists`), or the hub has no secret that lasts (`auth.no_secret`)"),
+        (status = 422, description = "the ceremony of the proof is none any more (`auth.ceremony`)"),
+        (status = 429, description = "too many proofs that did not fit (`auth.throttled`); Retry-After tells how long")))]
 async fn enrol(
-    SignedIn(who): SignedIn,
     State(state): State<ApiState>,
     trace: Trace,
+    Proven { who, user, .. }: Proven<WithProof>,
 ) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
     let sealer = state.keys.sealer().ok_or_else(|| {
         Problem::new(
             StatusCode::CONFLICT,

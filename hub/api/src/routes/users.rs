@@ -72,12 +72,17 @@ pub(super) async fn known(state: &ApiState, who: &Identity, id: Uuid) -> Result<
     queries::user(tx.conn(), id).await?.ok_or_else(no_user)
 }
 
-/// Whoever makes a password for somebody can sign in as him: so nobody does it for one who may do more.
+/// Whoever makes a password for somebody can sign in as him, and whoever renames him or throws him out hinders him: so nobody does
+/// it to one who may do more.
 pub(super) async fn outranks(
     state: &ApiState,
     who: &Identity,
     target: Uuid,
 ) -> Result<(), Problem> {
+    // he may do what he may do; where it holds at some places only, `may_all` would say that he may not
+    if who.user_id() == Some(target) {
+        return Ok(());
+    }
     let standing = {
         let mut tx = state.read(&who.tenant).await?;
         queries::standing(tx.conn(), target)
@@ -97,6 +102,23 @@ pub(super) async fn outranks(
             "this user may do things that you may not; ask somebody who may",
         ))
     }
+}
+
+/// The same for what makes or removes ways in. His own are at `/me`, where he proves that it is he: with a token that he found
+/// nobody goes around that.
+pub(super) async fn outranks_another(
+    state: &ApiState,
+    who: &Identity,
+    target: Uuid,
+) -> Result<(), Problem> {
+    if who.user_id() == Some(target) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "users.own_not_allowed",
+            "your own ways in are at /api/v1/me; an administrator does this for others",
+        ));
+    }
+    outranks(state, who, target).await
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -266,6 +288,7 @@ struct UserChange {
     responses(
         (status = 200, description = "changed", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
         (status = 404, description = "no user has this id (`users.unknown`)"),
         (status = 412, description = "somebody changed it meanwhile (`users.stale`)")))]
 async fn change(
@@ -276,9 +299,11 @@ async fn change(
     IfMatch(version): IfMatch,
     Body(change): Body<UserChange>,
 ) -> Result<Response, Problem> {
+    let display_name = display_name(&change.display_name)?;
+    outranks(&state, &can.who, id).await?;
     let command = ChangeUser {
         user_id: id,
-        display_name: display_name(&change.display_name)?,
+        display_name,
         version,
         actor: can.who.username.clone(),
     };
@@ -340,13 +365,14 @@ async fn set_state(
 /// Reset a user's password
 ///
 /// Answers with a one-time password, shown this once, which must be changed at the next sign-in within 72 hours. Ends all
-/// sessions of the user. A second factor stays.
+/// sessions of the user. A second factor stays. Nobody does it to himself.
 #[utoipa::path(post, path = "/users/{id}/reset-password", tag = "users", params(("id" = Uuid, Path, description = "the user")),
     security(("bearer" = ["users:manage"])),
     responses(
         (status = 200, description = "reset", body = OneTimePassword),
         (status = 202, description = "accepted, no outcome yet; reset it again when it is done", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
+        (status = 403, description = "the permission is missing (`auth.permission`), the user may do more than you (`users.outranked`), or is \
+            you (`users.own_not_allowed`)"),
         (status = 404, description = "no user has this id (`users.unknown`)")))]
 async fn reset_password(
     can: Can<UsersManage>,
@@ -354,7 +380,7 @@ async fn reset_password(
     trace: Trace,
     Segment(id): Segment<Uuid>,
 ) -> Result<Response, Problem> {
-    outranks(&state, &can.who, id).await?;
+    outranks_another(&state, &can.who, id).await?;
     let made = one_time().await?;
     let command = SetPassword {
         user_id: id,
@@ -384,13 +410,14 @@ struct Why {
 
 /// Remove a user's second factor
 ///
-/// For a telephone that is lost together with the recovery codes.
+/// For a telephone that is lost together with the recovery codes. Nobody does it to himself.
 #[utoipa::path(post, path = "/users/{id}/remove-second-factor", tag = "users", params(("id" = Uuid, Path, description = "the user")),
     request_body = Why, security(("bearer" = ["users:manage"])),
     responses(
         (status = 200, description = "it is gone", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
+        (status = 403, description = "the permission is missing (`auth.permission`), the user may do more than you (`users.outranked`), or is \
+            you (`users.own_not_allowed`)"),
         (status = 404, description = "no user has this id (`users.unknown`), or none is enrolled (`factors.unknown`)")))]
 async fn remove_factor(
     can: Can<UsersManage>,
@@ -399,7 +426,7 @@ async fn remove_factor(
     Segment(id): Segment<Uuid>,
     Body(why): Body<Why>,
 ) -> Result<Response, Problem> {
-    outranks(&state, &can.who, id).await?;
+    outranks_another(&state, &can.who, id).await?;
     let command = RemoveFactor {
         user_id: id,
         reason: super::reason(why.reason)?,
@@ -438,6 +465,7 @@ async fn sessions(
     responses(
         (status = 200, description = "they have ended", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
         (status = 404, description = "no user has this id (`users.unknown`)")))]
 async fn end_sessions(
     can: Can<UsersManage>,
@@ -446,7 +474,7 @@ async fn end_sessions(
     Segment(id): Segment<Uuid>,
     Body(why): Body<Why>,
 ) -> Result<Response, Problem> {
-    known(&state, &can.who, id).await?;
+    outranks(&state, &can.who, id).await?;
     let command = EndSessions {
         user_id: id,
         session_id: None,

@@ -141,7 +141,15 @@ async fn who_broke_the_glass_does_not_review_it() {
         .post_as(&token, "/api/v1/break-glass", &emergency)
         .await;
     assert_eq!(broken.status, StatusCode::CREATED);
-    let listed = house.get("/api/v1/break-glass").await;
+    // the privacy officer is told, and finds it
+    let (officer, tokens) = house.staff("officer").await;
+    house.grant(&officer, &json!({ "role": "auditor" })).await;
+    let officer = tokens["access_token"].as_str().unwrap();
+    let told = house
+        .get_as(officer, "/api/v1/changes?topics=emergencies&since=0.0")
+        .await;
+    assert_eq!(told.items()[0]["type"], "auth.glass.broken");
+    let listed = house.get_as(officer, "/api/v1/break-glass").await;
     let item = &listed.items()[0];
     assert_eq!(
         (&item["username"], &item["state"], &item["patient_id"]),
@@ -154,12 +162,12 @@ async fn who_broke_the_glass_does_not_review_it() {
     let finding = json!({ "finding": "justified", "note": "brought in by ambulance" });
     let own = house.post_as(&token, &path, &finding).await;
     assert_eq!(own.problem(403), "approval.own_work_forbidden");
-    house.post(&path, &finding).await.ok();
+    house.post_as(officer, &path, &finding).await.ok();
     let again = house.post(&path, &finding).await;
     assert_eq!(again.problem(409), "glass.already_reviewed");
     assert!(house.get("/api/v1/break-glass").await.items().is_empty());
     let all = house.get("/api/v1/break-glass?state=all").await;
-    assert_eq!(all.items()[0]["reviewed_by"], "admin");
+    assert_eq!(all.items()[0]["reviewed_by"], "officer");
     assert_eq!(all.items()[0]["finding"], "justified");
     let page = house.get("/api/v1/break-glass?state=all&limit=1").await;
     let cursor = page.ok()["next_cursor"].as_str().unwrap();

@@ -5,8 +5,10 @@ use hub_api::Noted;
 use serde_json::{Value, json};
 use test_support::tenant;
 
+use super::appointments;
 use super::backbone::Mood;
 use super::house::{Answer, House};
+use super::samples::coded;
 
 async fn post(house: &House, token: &str, path: &str, key: &str, body: &Value) -> Answer {
     house
@@ -184,4 +186,139 @@ async fn of_two_at_the_same_moment_one_does_it() {
         "{statuses:?}"
     );
     assert_eq!(house.backbone.commands.lock().unwrap().len(), 1);
+}
+
+/// What is shown of a patient is shown as things are now, and each time it is on record.
+#[tokio::test]
+async fn a_bundle_that_reads_is_answered_anew_to_who_may_see_it_now() {
+    let house = House::new().await;
+    house.report("12345", 1, vec![coded("GLU", "104")]).await;
+    let patient = house.get("/api/v1/patients?identifier=12345").await.items()[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let read = |url: String| json!({ "request": { "method": "GET", "url": url } });
+    let search =
+        json!({ "request": { "method": "POST", "url": "Patient/_search?identifier=12345" } });
+    let bundle = json!({ "resourceType": "Bundle", "type": "batch",
+        "entry": [read(format!("Patient/{patient}")), search] });
+    let token = house.user(&house.tenant, &["patients:read"]).await;
+    for times in 1..3 {
+        let answer = post(&house, &token, "/fhir", "k", &bundle).await;
+        assert_eq!(
+            answer.ok()["entry"][0]["resource"]["id"],
+            patient.as_str(),
+            "{}",
+            answer.json
+        );
+        assert!(answer.header("idempotent-replayed").is_empty());
+        let looks = house
+            .get(&format!("/api/v1/audit?patient={patient}&actor=nurse"))
+            .await;
+        assert_eq!(looks.items().len(), times * 2, "{}", looks.json);
+    }
+    let token = house.user(&house.tenant, &["users:read"]).await;
+    house.post("/api/v1/users", &user("other")).await;
+    let answer = post(&house, &token, "/fhir", "k", &bundle).await;
+    assert_eq!(
+        answer.ok()["entry"][0]["response"]["status"],
+        "403 Forbidden"
+    );
+    assert!(answer.json["entry"][0].get("resource").is_none());
+}
+
+fn order(tube: &str) -> Value {
+    json!({ "resourceType": "ServiceRequest", "status": "active", "intent": "order",
+        "code": { "coding": [{ "code": "GLU" }] },
+        "subject": { "identifier": { "system": "urn:hub:identifier:HOSP", "value": "12345" } },
+        "contained": [{ "resourceType": "Specimen", "id": "t", "accessionIdentifier": { "value": tube } }],
+        "specimen": [{ "reference": "#t" }] })
+}
+
+#[tokio::test]
+async fn a_bundle_that_writes_is_carried_out_once_and_its_answer_is_not_kept() {
+    let house = House::new().await;
+    house.report("12345", 1, vec![coded("GLU", "104")]).await;
+    let write = json!({ "request": { "method": "POST", "url": "ServiceRequest" }, "resource": order("T-1") });
+    let read = json!({ "request": { "method": "GET", "url": "Patient?identifier=12345" } });
+    let bundle = json!({ "resourceType": "Bundle", "type": "batch", "entry": [write, read] });
+    let send = || post(&house, house.token(), "/fhir/", "k", &bundle);
+    let first = send().await;
+    assert_eq!(
+        first.ok()["entry"][0]["response"]["status"],
+        "201 Created",
+        "{}",
+        first.json
+    );
+    let commands = house.backbone.commands.lock().unwrap().len();
+    let again = send().await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.json);
+    assert_eq!(
+        again.json["issue"][0]["details"]["coding"][0]["code"],
+        "idempotency.answer_gone"
+    );
+    assert_eq!(house.backbone.commands.lock().unwrap().len(), commands);
+    let mut other = bundle.clone();
+    other["entry"][1] = other["entry"][0].clone();
+    let reused = post(&house, house.token(), "/fhir/", "k", &other).await;
+    assert_eq!(reused.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn who_has_lost_the_right_to_create_over_fhir_is_not_told_the_answer_again() {
+    let house = House::new().await;
+    house.report("12345", 1, vec![coded("GLU", "104")]).await;
+    let may = ["orders:place", "orders:read", "patients:read"];
+    let token = house.user(&house.tenant, &may).await;
+    let path = "/fhir/ServiceRequest";
+    let first = post(&house, &token, path, "k", &order("T-1")).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.json);
+    let again = post(&house, &token, path, "k", &order("T-1")).await;
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    let token = house
+        .user(&house.tenant, &["orders:read", "patients:read"])
+        .await;
+    house.post("/api/v1/users", &user("other")).await;
+    let again = post(&house, &token, path, "k", &order("T-1")).await;
+    assert_eq!(again.status, StatusCode::FORBIDDEN, "{}", again.json);
+    assert!(again.header("idempotent-replayed").is_empty());
+}
+
+/// AP1 and the warning of the desk, sent again: as useful as the first time.
+#[tokio::test]
+async fn a_refusal_comes_again_with_all_that_it_said() {
+    let house = House::new().await;
+    let (asha, ravi) = (
+        appointments::patient(&house, "1001").await,
+        appointments::patient(&house, "1002").await,
+    );
+    let (_, slots) = appointments::schedule(&house, "OPD").await;
+    appointments::booked(&house, &slots[3], &asha).await;
+    let full = json!({ "slot_id": slots[3]["id"], "patient_id": ravi });
+    let person = json!({ "facility": "SGM", "demographics": {
+        "name": { "family": "Iyer", "given": ["Meena"] }, "birth_date": "1950-01-01" } });
+    let made = house.post("/api/v1/patients", &person).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.json);
+    for (path, body, code, member) in [
+        (
+            "/api/v1/appointments",
+            full,
+            "slots.full_conflict",
+            "alternatives",
+        ),
+        (
+            "/api/v1/patients",
+            person,
+            "patients.likely_duplicate",
+            "lookalikes",
+        ),
+    ] {
+        let first = post(&house, house.token(), path, "k", &body).await;
+        assert_eq!(first.problem(409), code);
+        assert!(!first.json[member].as_array().unwrap().is_empty());
+        let again = post(&house, house.token(), path, "k", &body).await;
+        assert_eq!(again.problem(409), code);
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        assert_eq!(again.json[member], first.json[member]);
+    }
 }

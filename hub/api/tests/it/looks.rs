@@ -183,6 +183,59 @@ async fn on_record_is_what_was_shown_and_nothing_else() {
     }
 }
 
+/// The trail of a bundle says of each entry what was shown under which permission, as if it had come alone.
+#[tokio::test]
+async fn each_entry_of_a_bundle_is_a_look_of_its_own() {
+    let house = House::new().await;
+    house.report("12345", 1, vec![coded("GLU", "104")]).await;
+    house.report("67890", 2, vec![coded("GLU", "95")]).await;
+    let id = async |number: &str| {
+        let path = format!("/api/v1/patients?identifier={number}");
+        house.get(&path).await.items()[0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let (patient, other) = (id("12345").await, id("67890").await);
+    let nurse = house
+        .user(&house.tenant, &["patients:read", "results:read"])
+        .await;
+    let get = |url: String| json!({ "request": { "method": "GET", "url": url } });
+    let bundle = json!({ "resourceType": "Bundle", "type": "batch", "entry": [
+        get(format!("Patient/{patient}")),
+        get(format!("Observation?patient={other}")),
+        get("Encounter".to_owned()),
+    ] });
+    house.post_as(&nurse, "/fhir", &bundle).await.ok();
+    let mut seen = looks(&house).await;
+    seen.sort_by_key(|row| row["action"].as_str().unwrap().to_owned());
+    let told: Vec<(&str, &str, &str)> = seen
+        .iter()
+        .map(|row| {
+            (
+                row["action"].as_str().unwrap(),
+                row["object"].as_str().unwrap(),
+                row["detail"]["permission"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let resource = format!("/fhir/Patient/{patient}");
+    assert_eq!(
+        told,
+        [
+            ("read.patients", resource.as_str(), "patients:read"),
+            ("read.results", "/fhir/Observation", "results:read"),
+        ]
+    );
+    assert_eq!(seen[0]["detail"]["route"], "/fhir/Patient/{id}");
+    for (whose, action) in [(&patient, "read.patients"), (&other, "read.results")] {
+        let path = format!("/api/v1/audit?patient={whose}&actor=nurse");
+        let rows = rows(&house, &path).await;
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        assert_eq!(rows[0]["action"], action);
+    }
+}
+
 #[tokio::test]
 async fn what_can_not_be_recorded_is_not_shown() {
     let house = House::new().await;

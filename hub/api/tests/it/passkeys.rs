@@ -13,9 +13,23 @@ pub(crate) struct Owner {
     pub(crate) key: Authenticator,
 }
 
-async fn begin_to_add(house: &House, token: &str) -> Value {
-    let path = "/api/v1/me/passkeys/options";
-    house.post_as(token, path, &json!({})).await.ok().clone()
+pub(crate) const ADD: &str = "/api/v1/me/passkeys/options";
+pub(crate) const PROVE: &str = "/api/v1/me/proof/options";
+
+/// The proof of somebody who has no second factor.
+pub(crate) fn by_password() -> Value {
+    json!({ "proof": { "current_password": PASSWORD } })
+}
+
+/// The proof of somebody who has this passkey.
+pub(crate) async fn by_passkey(house: &House, token: &str, key: &Authenticator) -> Value {
+    let begun = house.post_as(token, PROVE, &json!({})).await;
+    let credential = key.get(&begun.ok()["options"]);
+    json!({ "proof": { "passkey": { "ceremony": begun.json["ceremony"], "credential": credential } } })
+}
+
+pub(crate) async fn begin_to_add(house: &House, token: &str, proof: &Value) -> Value {
+    house.post_as(token, ADD, proof).await.ok().clone()
 }
 
 async fn add(house: &House, token: &str, ceremony: &Value, credential: &Value) -> Answer {
@@ -29,7 +43,7 @@ pub(crate) async fn owner(house: &House, name: &str) -> Owner {
     let (id, tokens) = house.staff(name).await;
     let token = tokens["access_token"].as_str().unwrap().to_owned();
     let mut key = Authenticator::new();
-    let begun = begin_to_add(house, &token).await;
+    let begun = begin_to_add(house, &token, &by_password()).await;
     let credential = key.create(&begun["options"]);
     let added = add(house, &token, &begun, &credential).await;
     assert_eq!(added.status.as_u16(), 201, "{}", added.json);
@@ -37,12 +51,12 @@ pub(crate) async fn owner(house: &House, name: &str) -> Owner {
     Owner { id, token, key }
 }
 
-async fn begin(house: &House) -> Value {
+pub(crate) async fn begin(house: &House) -> Value {
     let path = "/api/v1/auth/passkey/options";
     house.post(path, &json!({})).await.ok().clone()
 }
 
-async fn show(house: &House, body: &Value) -> Answer {
+pub(crate) async fn show(house: &House, body: &Value) -> Answer {
     house.post("/api/v1/auth/passkey", body).await
 }
 
@@ -90,7 +104,8 @@ async fn a_passkey_lets_its_owner_in_until_it_is_removed() {
     assert_eq!(seen.items()[0]["name"], "Old telephone");
 
     // the same key again is left out by the browser, and refused when it is not
-    let begun = begin_to_add(&house, &owner.token).await;
+    let proof = by_passkey(&house, &owner.token, &owner.key).await;
+    let begun = begin_to_add(&house, &owner.token, &proof).await;
     assert_eq!(
         begun["options"]["excludeCredentials"]
             .as_array()
@@ -104,11 +119,15 @@ async fn a_passkey_lets_its_owner_in_until_it_is_removed() {
     assert_eq!(again.problem(409), "passkeys.exists");
 
     let remove = format!("{path}/remove");
-    house.post_as(&owner.token, &remove, &json!({})).await.ok();
+    let proof = by_passkey(&house, &owner.token, &same).await;
+    house.post_as(&owner.token, &remove, &proof).await.ok();
     let gone = come_in(&house, &same, None).await;
     assert_eq!(gone.problem(401), "auth.passkey");
-    let twice = house.post_as(&owner.token, &remove, &json!({})).await;
+    let twice = house.post_as(&owner.token, &remove, &by_password()).await;
     assert_eq!(twice.problem(404), "passkeys.unknown");
+    // whoever came in with it is out, and the session that removed it goes on
+    let ended = house.get_as(token_of(&answer), "/api/v1/me").await;
+    assert_eq!(ended.problem(401), "auth.token");
     for action in ["add", "rename", "remove"] {
         let rows = house
             .get(&format!(
@@ -142,7 +161,11 @@ async fn a_password_alone_is_not_enough_where_there_is_a_passkey() {
 
     let path = format!("/api/v1/users/{}/remove-passkeys", owner.id);
     let why = json!({ "reason": "telephone lost" });
-    house.post(&path, &why).await.ok();
+    let removed = house.post(&path, &why).await;
+    assert_eq!(removed.ok()["answer"]["sessions_ended"], 1);
+    let ended = house.get_as(token_of(&answer), "/api/v1/me").await;
+    assert_eq!(ended.problem(401), "auth.token");
+    house.get_as(&owner.token, "/api/v1/me").await.ok();
     assert_eq!(
         house.post(&path, &why).await.problem(404),
         "passkeys.unknown"
@@ -158,12 +181,12 @@ async fn a_registration_that_does_not_hold_adds_nothing() {
     for lie in [Lie::Origin, Lie::Domain, Lie::NotVerified, Lie::Challenge] {
         let mut key = Authenticator::new();
         key.lie = lie;
-        let begun = begin_to_add(&house, token).await;
+        let begun = begin_to_add(&house, token, &by_password()).await;
         let credential = key.create(&begun["options"]);
         let answer = add(&house, token, &begun, &credential).await;
         assert_eq!(answer.problem(422), "passkeys.refused", "{lie:?}");
     }
-    let begun = begin_to_add(&house, token).await;
+    let begun = begin_to_add(&house, token, &by_password()).await;
     for odd in [json!({}), json!(7), json!({ "response": {} })] {
         let answer = add(&house, token, &begun, &odd).await;
         assert_eq!(answer.problem(400), "request.invalid", "{odd}");
@@ -222,7 +245,8 @@ async fn an_assertion_that_does_not_hold_lets_nobody_in() {
         let body = json!({ "ceremony": bad, "credential": credential });
         assert_eq!(show(&house, &body).await.problem(401), "auth.ceremony");
     }
-    let adding = begin_to_add(&house, &owner.token).await;
+    let proof = by_passkey(&house, &owner.token, &owner.key).await;
+    let adding = begin_to_add(&house, &owner.token, &proof).await;
     let body = json!({ "ceremony": adding["ceremony"], "credential": credential });
     assert_eq!(show(&house, &body).await.problem(401), "auth.ceremony");
 }
@@ -274,9 +298,11 @@ async fn whoever_made_the_password_leaves_no_key_behind() {
         .await;
     let one_time = made.json["one_time_password"].as_str().unwrap();
     let token = house.sign_in("asha", one_time, None).await;
-    let path = "/api/v1/me/passkeys/options";
-    let answer = house.post_as(&token, path, &json!({})).await;
-    assert_eq!(answer.problem(403), "auth.password_change");
+    for path in [ADD, PROVE] {
+        let proof = json!({ "proof": { "current_password": one_time } });
+        let answer = house.post_as(&token, path, &proof).await;
+        assert_eq!(answer.problem(403), "auth.password_change", "{path}");
+    }
 }
 
 #[tokio::test]
@@ -296,6 +322,8 @@ async fn where_no_domain_is_configured_there_are_no_passkeys() {
     let house = House::with(|state| state.with_passkeys(None)).await;
     let answer = house.post("/api/v1/auth/passkey/options", &json!({})).await;
     assert_eq!(answer.problem(409), "auth.passkeys_off");
-    let answer = house.post("/api/v1/me/passkeys/options", &json!({})).await;
-    assert_eq!(answer.problem(409), "auth.passkeys_off");
+    for path in [ADD, PROVE] {
+        let answer = house.post(path, &by_password()).await;
+        assert_eq!(answer.problem(409), "auth.passkeys_off", "{path}");
+    }
 }

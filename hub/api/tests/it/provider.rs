@@ -200,6 +200,7 @@ impl FakeProvider {
             algorithms: vec!["RS256".to_owned(), "ES256".to_owned()],
             link_by: None,
             second_factor_there: false,
+            session_hours: 8,
             ca_file: None,
             groups_claim: "groups".to_owned(),
             roles: Vec::new(),

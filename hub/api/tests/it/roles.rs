@@ -119,7 +119,13 @@ async fn nobody_gives_what_he_does_not_have_nor_makes_a_password_for_one_who_may
     assert_eq!(answer.problem(403), "grants.exceeds_own");
     let admin = house.get("/api/v1/users?name=admin").await;
     let admin = text(&admin.items()[0], "id").to_owned();
-    for path in ["reset-password", "remove-second-factor", "state"] {
+    for path in [
+        "reset-password",
+        "remove-second-factor",
+        "remove-passkeys",
+        "end-sessions",
+        "state",
+    ] {
         let body = match path {
             "reset-password" => json!({}),
             "state" => json!({ "state": "locked", "reason": "coup" }),
@@ -130,6 +136,30 @@ async fn nobody_gives_what_he_does_not_have_nor_makes_a_password_for_one_who_may
             .await;
         assert_eq!(answer.problem(403), "users.outranked", "{path}");
     }
+    let renamed = json!({ "display_name": "Nobody" });
+    let answer = house
+        .write_as(clerk, "PATCH", &format!("/api/v1/users/{admin}"), &renamed)
+        .await;
+    assert_eq!(answer.problem(403), "users.outranked");
+    house.get("/api/v1/me").await.ok();
+    // nobody outranks himself, and nobody goes around his own proofs as an administrator of himself
+    for (path, body) in [
+        ("reset-password", json!({})),
+        ("remove-second-factor", json!({ "reason": "mine" })),
+        ("remove-passkeys", json!({ "reason": "mine" })),
+        ("identity-invitations", json!({ "provider": "staff" })),
+    ] {
+        for (token, own) in [(clerk, &id), (house.token(), &admin)] {
+            let path = format!("/api/v1/users/{own}/{path}");
+            let answer = house.post_as(token, &path, &body).await;
+            assert_eq!(answer.problem(403), "users.own_not_allowed", "{path}");
+        }
+    }
+    let renamed = json!({ "display_name": "Clerk of the office" });
+    house
+        .write_as(clerk, "PATCH", &format!("/api/v1/users/{id}"), &renamed)
+        .await
+        .ok();
     // what is his own he may give
     let small = json!({ "name": "Reader", "permissions": ["results:read"] });
     house
@@ -193,6 +223,39 @@ async fn a_role_of_ones_own_changes_what_its_holders_may_do() {
             )
             .await;
         assert_eq!(answer.problem(status), problem, "{code}");
+    }
+}
+
+/// What only who runs the house, or the installation, does.
+const ADMINISTRATION: [&str; 8] = [
+    "users:manage",
+    "roles:manage",
+    "grants:manage",
+    "clients:manage",
+    "facilities:manage",
+    "number_series:define",
+    "tenants:read",
+    "tenants:manage",
+];
+
+#[test]
+fn whatever_is_done_for_patients_some_role_but_the_administrator_may_do() {
+    let held = |permission: &str| {
+        worker_identity::roles::built_in()
+            .iter()
+            .any(|role| role.permissions.iter().any(|one| one == permission))
+    };
+    for permission in hub_api::PERMISSIONS.iter().copied() {
+        assert_ne!(
+            held(permission),
+            ADMINISTRATION.contains(&permission),
+            "{permission}"
+        );
+    }
+    // and what a topic of the feed shows, its reader may follow
+    let auditor = worker_identity::roles::find("auditor").unwrap();
+    for needed in ["glass:review", "changes:read"] {
+        assert!(auditor.permissions.iter().any(|one| one == needed));
     }
 }
 

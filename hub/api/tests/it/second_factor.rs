@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::backbone::Mood;
 use super::house::{Answer, House, PASSWORD};
+use super::passkeys::by_password;
 
 /// RFC 6238 and RFC 4226, written from the standards and not from our code.
 fn totp(secret: &[u8], step: i64) -> String {
@@ -48,7 +49,9 @@ struct Enrolled {
 async fn enrol(house: &House) -> Enrolled {
     let (id, tokens) = house.staff("asha").await;
     let token = tokens["access_token"].as_str().unwrap().to_owned();
-    let begun = house.post_as(&token, "/api/v1/me/totp", &json!({})).await;
+    let begun = house
+        .post_as(&token, "/api/v1/me/totp", &by_password())
+        .await;
     let secret = from_base32(begun.ok()["secret"].as_str().unwrap());
     assert_eq!(secret.len(), 20);
     assert!(
@@ -183,10 +186,19 @@ async fn a_recovery_code_is_good_once_and_guesses_are_stopped() {
 async fn a_second_factor_goes_with_a_code_of_it_or_by_an_administrator() {
     let house = House::new().await;
     let enrolled = enrol(&house).await;
-    let again = house
-        .post_as(&enrolled.token, "/api/v1/me/totp", &json!({}))
-        .await;
+    let enrol = "/api/v1/me/totp";
+    let weak = house.post_as(&enrolled.token, enrol, &by_password()).await;
+    assert_eq!(weak.problem(403), "auth.proof_weak");
+    let proof = json!({ "proof": { "recovery_code": enrolled.codes[2] } });
+    let again = house.post_as(&enrolled.token, enrol, &proof).await;
     assert_eq!(again.problem(409), "factors.exists");
+    let used = house.post_as(&enrolled.token, enrol, &proof).await;
+    assert_eq!(used.problem(403), "auth.proof");
+    let proof = json!({ "proof": { "code": totp(&enrolled.secret, step()) } });
+    let keys = "/api/v1/me/passkeys/options";
+    house.post_as(&enrolled.token, keys, &proof).await.ok();
+    let used = house.post_as(&enrolled.token, keys, &proof).await;
+    assert_eq!(used.problem(403), "auth.proof");
     let path = "/api/v1/me/totp/remove";
     let guess = json!({ "code": "abcdef" });
     let answer = house.post_as(&enrolled.token, path, &guess).await;
@@ -195,9 +207,7 @@ async fn a_second_factor_goes_with_a_code_of_it_or_by_an_administrator() {
     house.post_as(&enrolled.token, path, &right).await.ok();
     house.sign_in("asha", PASSWORD, None).await;
 
-    let begun = house
-        .post_as(&enrolled.token, "/api/v1/me/totp", &json!({}))
-        .await;
+    let begun = house.post_as(&enrolled.token, enrol, &by_password()).await;
     let secret = from_base32(begun.ok()["secret"].as_str().unwrap());
     let code = json!({ "code": totp(&secret, step()) });
     house

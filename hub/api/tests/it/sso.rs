@@ -9,12 +9,12 @@ use super::house::{Answer, House};
 use super::passkeys;
 use super::provider::{FakeProvider, Misdeed};
 
-async fn house_of(settings: OidcSettings) -> House {
+pub(super) async fn house_of(settings: OidcSettings) -> House {
     let provider = Provider::new(settings).unwrap();
     House::with(|state| state.with_providers([(tenant("demo"), provider)])).await
 }
 
-async fn start(house: &House, more: &Value) -> Value {
+pub(super) async fn start(house: &House, more: &Value) -> Value {
     let mut body = json!({ "provider": "staff" });
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();
@@ -27,26 +27,26 @@ async fn start(house: &House, more: &Value) -> Value {
 }
 
 /// What the page sends when somebody is back.
-fn back(provider: &FakeProvider, begun: &Value, claims: Value) -> Value {
+pub(super) fn back(provider: &FakeProvider, begun: &Value, claims: Value) -> Value {
     let url = begun["authorization_url"].as_str().unwrap();
     let (code, state) = provider.approve(url, claims);
     json!({ "flow": begun["flow"], "code": code, "state": state })
 }
 
-async fn finish(house: &House, body: &Value) -> Answer {
+pub(super) async fn finish(house: &House, body: &Value) -> Answer {
     house.post("/api/v1/auth/oidc/finish", body).await
 }
 
-async fn come_in(house: &House, provider: &FakeProvider, claims: Value) -> Answer {
+pub(super) async fn come_in(house: &House, provider: &FakeProvider, claims: Value) -> Answer {
     let begun = start(house, &json!({})).await;
     finish(house, &back(provider, &begun, claims)).await
 }
 
-fn person(subject: &str) -> Value {
+pub(super) fn person(subject: &str) -> Value {
     json!({ "sub": subject })
 }
 
-async fn invite(house: &House, user: &str) -> String {
+pub(super) async fn invite(house: &House, user: &str) -> String {
     let path = format!("/api/v1/users/{user}/identity-invitations");
     let made = house.post(&path, &json!({ "provider": "staff" })).await;
     assert_eq!(made.status.as_u16(), 201, "{}", made.json);
@@ -54,7 +54,7 @@ async fn invite(house: &House, user: &str) -> String {
 }
 
 /// A user who is linked as `sub-asha`; his id.
-async fn linked(house: &House, provider: &FakeProvider) -> String {
+pub(super) async fn linked(house: &House, provider: &FakeProvider) -> String {
     let (user, _) = house.staff("asha").await;
     let invitation = invite(house, &user).await;
     let begun = start(house, &json!({ "invitation": invitation })).await;
@@ -245,7 +245,8 @@ async fn who_is_signed_in_links_himself_and_nobody_else() {
         let house = &house;
         async move {
             let path = "/api/v1/me/identities/start";
-            let body = json!({ "provider": "staff" });
+            let mut body = passkeys::by_password();
+            body["provider"] = json!("staff");
             house.post_as(&token, path, &body).await.ok().clone()
         }
     };
@@ -273,9 +274,12 @@ async fn who_is_signed_in_links_himself_and_nobody_else() {
 
     let links = house.get_as(asha, path).await;
     let remove = format!("{path}/{}/remove", links.items()[0]["id"].as_str().unwrap());
-    let other = house.post_as(ravi, &remove, &json!({})).await;
+    let proof = passkeys::by_password();
+    let other = house.post_as(ravi, &remove, &proof).await;
     assert_eq!(other.problem(404), "subjects.unknown");
-    house.post_as(asha, &remove, &json!({})).await.ok();
+    let bare = house.post_as(asha, &remove, &json!({})).await;
+    assert_eq!(bare.problem(400), "request.invalid");
+    house.post_as(asha, &remove, &proof).await.ok();
     let answer = come_in(&house, &provider, person("sub-asha")).await;
     assert_eq!(answer.problem(403), "oidc.not_linked");
 }

@@ -242,6 +242,47 @@ async fn if_match_says_what_was_seen_and_several_are_verified_each_with_its_outc
 }
 
 #[tokio::test]
+async fn a_pathologist_verifies_and_a_technician_does_not() {
+    let house = with_patient().await;
+    for tube in ["T1", "T2"] {
+        let results = vec![coded("GLU", "104")];
+        house
+            .event(&measured(&house, tube, Some("12345"), results))
+            .await;
+    }
+    let somebody = async |name: &str, role: &str| {
+        let (id, tokens) = house.staff(name).await;
+        house.grant(&id, &json!({ "role": role })).await;
+        tokens["access_token"].as_str().unwrap().to_owned()
+    };
+    let rao = somebody("rao", "pathologist").await;
+    let ravi = somebody("ravi", "lab_technician").await;
+    let list = "/api/v1/worklists/verification";
+    let waiting = house.get_as(&rao, list).await;
+    let ids: Vec<i64> = waiting
+        .items()
+        .iter()
+        .map(|item| item["id"].as_i64().unwrap())
+        .collect();
+    let seen = json!({ "revision": 1 });
+    let verify = format!("{list}/{}/verify", ids[0]);
+    let refused = house.post_as(&ravi, &verify, &seen).await;
+    assert_eq!(refused.problem(403), "auth.permission");
+    assert_eq!(refused.json["permission"], "results:verify");
+    let verified = house.post_as(&rao, &verify, &seen).await;
+    assert_eq!(verified.ok()["answer"]["state"], "released");
+    let many = json!({ "items": [{ "id": ids[1], "revision": 1 }] });
+    let path = format!("{list}/verify");
+    let verified = house.post_as(&rao, &path, &many).await;
+    assert_eq!(
+        verified.ok()["answer"]["items"][0]["state"],
+        "released",
+        "{}",
+        verified.json
+    );
+}
+
+#[tokio::test]
 async fn codes_and_patients_that_are_asked_for_stand_in_one_list_each_with_its_way_out() {
     let house = with_patient().await;
     house

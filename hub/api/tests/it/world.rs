@@ -9,7 +9,7 @@ use super::devices::{admit, alarm, measure, observation};
 use super::house::{House, PASSWORD};
 use super::operations::Operation;
 use super::samples::{coded, uncoded};
-use super::{controls, criticals, decisions, orders, unmatched, verification};
+use super::{controls, criticals, decisions, orders, passkeys, unmatched, verification};
 
 mod charts;
 mod clinic;
@@ -168,6 +168,17 @@ impl World {
         // nobody here has any: what is done to them is shown by tests of their own
         self.known("/me/passkeys/{id}", &user);
         self.known("/me/identities/{id}", &user);
+        for path in [
+            "/me/totp",
+            "/me/passkeys/options",
+            "/me/passkeys/{id}/remove",
+            "/me/identities/{id}/remove",
+        ] {
+            self.says(&format!("POST {path}"), passkeys::by_password());
+        }
+        let mut link = passkeys::by_password();
+        link["provider"] = json!("staff");
+        self.says("POST /me/identities/start", link);
         self.known("/grants/{id}", &grant);
         self.known("/clients/{id}", &text(&client.json["id"]));
         self.known("/roles/{id}", "night");

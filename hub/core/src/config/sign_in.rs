@@ -101,12 +101,17 @@ pub struct OidcSettings {
     #[serde(default = "rs256")]
     pub algorithms: Vec<String>,
     /// A claim that names the user here when nobody was linked yet: `preferred_username`, or `email` where the provider has
-    /// verified it. Only for a provider where nobody can choose that claim himself. Absent: people are invited, or link themselves.
+    /// verified it. Only for a provider where nobody can choose that claim himself. It links nobody whose link was ended, and nobody
+    /// who may do everything. Absent: people are invited, or link themselves.
     #[serde(default)]
     pub link_by: Option<String>,
     /// True: the provider asks for a second factor, so none is asked for here.
     #[serde(default)]
     pub second_factor_there: bool,
+    /// Hours until the provider is asked again, however often a session is refreshed: so long may somebody stay who was shut out
+    /// there, or was taken out of a group.
+    #[serde(default = "session_hours")]
+    pub session_hours: u16,
     /// Who may vouch for the provider's server (PEM), beside those that the machine trusts.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
@@ -141,6 +146,13 @@ fn rs256() -> Vec<String> {
 fn groups() -> String {
     "groups".to_owned()
 }
+
+fn session_hours() -> u16 {
+    8
+}
+
+/// As long as any session: a week.
+const MOST_SESSION_HOURS: u16 = 168;
 
 /// Algorithms that identity tokens may be signed with.
 const ALGORITHMS: [&str; 2] = ["RS256", "ES256"];
@@ -191,6 +203,12 @@ impl OidcSettings {
             && !NAMING.contains(&claim.as_str())
         {
             faults.push(format!("link_by `{claim}`: use {}", NAMING.join(" or ")));
+        }
+        if !(1..=MOST_SESSION_HOURS).contains(&self.session_hours) {
+            faults.push(format!(
+                "session_hours {} is not from 1 to {MOST_SESSION_HOURS}",
+                self.session_hours
+            ));
         }
         for role in &self.roles {
             if role.department.is_some() && role.facility.is_none() {
@@ -293,6 +311,8 @@ mod tests {
             "algorithms = [\"HS256\"]",
             "algorithms = []",
             "link_by = \"name\"",
+            "session_hours = 0",
+            "session_hours = 169",
             "ca_file = \"/there/is/none.pem\"",
             "[[role]]\ngroup = \"a\"\nrole = \"nurse\"\ndepartment = \"ICU\"",
         ] {

@@ -86,6 +86,7 @@ async fn a_passkey_is_one_of_one_user_and_its_counter_goes_on() {
         user_id: asha,
         passkey_id: None,
         reason: "lost".to_owned(),
+        keep_session: None,
         actor: "admin".to_owned(),
     };
     answer(apply(&database, &demo, &remove).await);
@@ -188,6 +189,25 @@ async fn a_person_is_one_user_and_an_invitation_is_good_once() {
         refusal(apply(&database, &demo, &used(None, None)).await),
         "subjects.unknown"
     );
+    // a person ended it: a claim of the provider does not begin it anew, for the user or for the person
+    let by_claim = |user_id: Uuid, subject: &str, word: &str| LinkSubject {
+        linked: Linked::Claim,
+        ..link(user_id, subject, word, None)
+    };
+    for (user_id, subject, word) in [(asha, "s1", "h"), (asha, "s2", "i"), (ravi, "s1", "j")] {
+        let command = by_claim(user_id, subject, word);
+        assert_eq!(
+            refusal(apply(&database, &demo, &command).await),
+            "subjects.claim_not_allowed",
+            "{word}"
+        );
+    }
+    answer(apply(&database, &demo, &by_claim(ravi, "s9", "k")).await);
+    let unlink = UnlinkSubjects {
+        user_id: ravi,
+        ..unlink
+    };
+    answer(apply(&database, &demo, &unlink).await);
     answer(apply(&database, &demo, &link(ravi, "s1", "g", None)).await);
 }
 
