@@ -13,7 +13,6 @@ mod everything;
 mod fits;
 mod include;
 mod metadata;
-mod orders;
 mod read;
 mod refusal;
 mod search;
