@@ -89,15 +89,9 @@ async fn values_of_one_time_are_a_round_with_a_score() {
 
     // the same again is the same; another value must be a correction
     let again = post(&house, &rate(&patient, 72.0)).await;
-    assert_eq!(resource(&again)["valueQuantity"]["value"], 72);
+    assert_eq!(resource(&again)["valueQuantity"]["value"], 72.0);
     let other = post(&house, &rate(&patient, 170.0)).await;
     assert_eq!(outcome(&other, 409), "clinical.observation_exists");
-    let wild = post(
-        &house,
-        &entered(&patient, "8310-5", "Temperature", 375.0, "Cel"),
-    )
-    .await;
-    assert_eq!(outcome(&wild, 409), "clinical.observation_exists");
     let mut later = entered(&patient, "8310-5", "Temperature", 375.0, "Cel");
     later["effectiveDateTime"] = json!("2026-03-02T09:30:00Z");
     let implausible = post(&house, &later).await;
