@@ -160,7 +160,9 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::IF_MATCH,
             header::IF_NONE_MATCH,
             header("idempotency-key"),
+            header("if-none-exist"),
             header("last-event-id"),
+            header("prefer"),
             header("traceparent"),
         ])
         .expose_headers([
