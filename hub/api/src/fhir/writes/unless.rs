@@ -4,7 +4,8 @@
 //! under a condition claims it first, in the bucket that all processes share: of two at once under the same condition, word
 //! by word, one is told to ask again (409 with `Retry-After`), and finds then what the other made. Where a worker's constraint
 //! refuses what somebody made without such a condition, or under other words for it, the search is made again, and what it
-//! finds is the answer. And a command that is on disk and has no outcome keeps its condition claimed until it has one.
+//! finds is the answer. And a command that is on disk and has no outcome keeps its condition claimed until it has one, for as
+//! long as the bucket keeps an entry: a day.
 //!
 //! So two can be made of one condition only where no constraint tells them apart (conditions, drafts of prescriptions, documents,
 //! appointments of one patient in several slots), and only if the other one was written without the condition or in other
