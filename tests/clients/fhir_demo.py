@@ -6,6 +6,7 @@ import os
 import pathlib
 import socket
 import sys
+import time
 import urllib.parse
 import urllib.request
 
@@ -36,11 +37,13 @@ class Fhir:
         self.token = hub.token
         self.texts = []
 
-    def text(self, address, method="GET", resource=None):
+    def text(self, address, method="GET", resource=None, unless=None):
         request = urllib.request.Request(address if "://" in address else f"{BASE}/{address}", method=method)
         request.add_header("authorization", "Bearer " + self.token)
         request.add_header("accept", "application/fhir+json")
         request.add_header("content-type", "application/fhir+json")
+        if unless:
+            request.add_header("if-none-exist", unless)
         data = None if resource is None else json.dumps(resource).encode()
         with urllib.request.urlopen(request, data, timeout=15) as answer:
             assert answer.headers["content-type"] == "application/fhir+json", answer.headers["content-type"]
@@ -51,8 +54,8 @@ class Fhir:
     def get(self, address):
         return json.loads(self.text(address))
 
-    def create(self, resource):
-        return json.loads(self.text(resource["resourceType"], "POST", resource))
+    def create(self, resource, unless=None):
+        return json.loads(self.text(resource["resourceType"], "POST", resource, unless))
 
     def update(self, resource, **members):
         resource = {**resource, **members}
@@ -80,6 +83,45 @@ def register(fhir):
     reason = [{"url": "urn:hub:extension:reason", "valueString": "passport shown"}]
     patient = fhir.update(patient, birthDate="1980-05-17", address=[{"line": ["12 MG Road"], "city": "Bengaluru"}], extension=reason)
     assert patient["birthDate"] == "1980-05-17" and patient["identifier"][0]["value"], patient
+    # under a condition she is not registered again
+    number = patient["identifier"][0]
+    condition = "identifier=" + urllib.parse.quote(f"{number['system']}|{number['value']}")
+    again = fhir.create({"resourceType": "Patient", "name": [{"family": "Sharma"}], "identifier": [number]}, unless=condition)
+    assert again["id"] == patient["id"], again
+
+
+def attend(hub, fhir, whose):
+    """Opens a visit and enters a round of observations in it, one of them wrong."""
+    places = hub.get("/departments")["items"]
+    if places:
+        department = places[0]["id"]
+    else:
+        facility = hub.post("/facilities", {"code": "MAIN", "name": "Main"})["id"]
+        department = hub.post("/departments", {"facility_id": facility, "code": "OPD", "name": "Out-patients"})["id"]
+    act = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+    visit = fhir.create({
+        "resourceType": "Encounter", "status": "in-progress", "class": {"system": act, "code": "AMB"}, "subject": whose,
+        "reasonCode": [{"text": "fever"}], "participant": [{"individual": {"identifier": {"value": "D-7"}, "display": "R. Rao"}}],
+        "extension": [{"url": "urn:hub:extension:department", "valueString": department}],
+    })
+    fhir.update(visit, serviceType={"text": "MED"})
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 120))
+    category = "http://terminology.hl7.org/CodeSystem/observation-category"
+    ucum = "http://unitsofmeasure.org"
+    for loinc, name, value, unit in (
+        ("9279-1", "Respiratory rate", 16, "/min"), ("59408-5", "Oxygen saturation", 97, "%"),
+        ("8480-6", "Systolic blood pressure", 120, "mm[Hg]"), ("8867-4", "Heart rate", 170, "/min"),
+    ):
+        entered = fhir.create({
+            "resourceType": "Observation", "status": "final", "subject": whose, "effectiveDateTime": at,
+            "encounter": {"reference": f"Encounter/{visit['id']}"},
+            "category": [{"coding": [{"system": category, "code": "vital-signs"}]}],
+            "code": {"coding": [{"system": "http://loinc.org", "code": loinc, "display": name}]},
+            "valueQuantity": {"value": value, "unit": unit, "system": ucum, "code": unit},
+        })
+    reason = [{"url": "urn:hub:extension:reason", "valueString": "typed 170 for 70"}]
+    right = {"value": 70, "unit": "/min", "system": ucum, "code": "/min"}
+    assert fhir.update(entered, valueQuantity=right, extension=reason)["status"] == "corrected"
 
 
 def chart(hub, fhir, patient):
@@ -115,12 +157,15 @@ def chart(hub, fhir, patient):
     hub.post(f"/patients/{patient}/documents", letter)
     hours = [{"weekday": day, "from": "00:00", "to": "24:00"} for day in range(1, 8)]
     schedule = hub.post("/schedules", {"name": "OPD", "practitioner": "D-7", "slot_minutes": 30, "horizon_days": 2, "hours": hours})
-    slots = hub.get("/slots", schedule_id=schedule["schedule_id"], free="true", limit=500)["items"]
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    slots = fhir.pages(f"Slot?schedule={schedule['schedule_id']}&status=free&start=ge{soon}&_include=Slot:schedule&_count=40")
     booked = fhir.create({
         "resourceType": "Appointment", "status": "booked", "slot": [{"reference": f"Slot/{slots[-1]['id']}"}],
-        "start": slots[-1]["starts_at"], "end": slots[-1]["ends_at"], "participant": [{"actor": whose, "status": "accepted"}],
+        "start": slots[-1]["start"], "end": slots[-1]["end"], "participant": [{"actor": whose, "status": "accepted"}],
     })
+    assert fhir.get(booked["slot"][0]["reference"])["status"] == "busy"
     fhir.update(booked, status="cancelled", cancelationReason={"text": "patient called off"})
+    attend(hub, fhir, whose)
 
 
 def everything():
@@ -135,8 +180,10 @@ def everything():
     patients = fhir.pages("Patient?_count=7&_revinclude=Provenance:target")
     seen = {"Patient": len(patients)}
     chart(hub, fhir, next(patient["id"] for patient in patients if patient["active"]))
+    today = time.strftime("%Y-%m-%d", time.gmtime())
     for kind in sorted(served.keys() - {"Patient", "Provenance"} - set(OF_A_CHART)):
-        seen[kind] = len(fhir.pages(f"{kind}?_count=50"))
+        narrow = f"&start=ge{today}" if kind == "Slot" else ""
+        seen[kind] = len(fhir.pages(f"{kind}?_count=50{narrow}"))
     for patient in patients:
         for kind in OF_A_CHART:
             includes = [("_include", f"{kind}:*")] + [("_revinclude", one) for one in served[kind].get("searchRevInclude", [])]

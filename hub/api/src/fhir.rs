@@ -14,7 +14,6 @@ mod fits;
 mod include;
 pub(crate) mod keys;
 mod metadata;
-mod orders;
 mod read;
 mod refusal;
 mod search;

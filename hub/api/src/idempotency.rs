@@ -245,7 +245,8 @@ fn too_large() -> Problem {
     )
 }
 
-fn digest(parts: &[&[u8]]) -> String {
+/// Lower-case hex SHA-256 of parts that stay apart.
+pub(crate) fn digest(parts: &[&[u8]]) -> String {
     use std::fmt::Write as _;
     let mut context = Context::new(&SHA256);
     for part in parts {
@@ -272,7 +273,8 @@ fn digest_of_scope(who: &Identity, route: &str, key: &str) -> String {
     ])
 }
 
-fn now() -> i64 {
+/// Milliseconds since 1970, as claims in the bucket have it.
+pub(crate) fn now() -> i64 {
     i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 

@@ -48,7 +48,7 @@ mod gates;
 mod glass;
 mod health;
 mod held;
-mod house;
+pub(crate) mod house;
 mod identities;
 mod me;
 mod messages;
@@ -70,7 +70,7 @@ mod schedules;
 mod second_factor;
 mod slots;
 mod stay_steps;
-mod stays;
+pub(crate) mod stays;
 mod tasks;
 mod tenants;
 mod unmatched;
@@ -167,7 +167,9 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::IF_MATCH,
             header::IF_NONE_MATCH,
             header("idempotency-key"),
+            header("if-none-exist"),
             header("last-event-id"),
+            header("prefer"),
             header("traceparent"),
         ])
         .expose_headers([

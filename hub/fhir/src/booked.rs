@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::outcome::Issue;
-use crate::reading::{Reader, Subject, items, local_of, owned, subject};
+use crate::reading::{Reader, Subject, items, local, owned, subject};
 use crate::resource::Kind;
 
 /// What somebody writes with an Appointment.
@@ -49,7 +49,7 @@ pub fn read_booking(json: &Value) -> Result<BookingRequest, Vec<Issue>> {
     if slot.is_none() {
         reader.wrong(
             "slot",
-            "must be one slot, Slot/[id]: GET /api/v1/slots tells which are free",
+            "must be one slot, Slot/[id]: a search of Slot with status=free tells which are free",
         );
     }
     let mut patient = None;
@@ -86,7 +86,7 @@ pub fn read_booking(json: &Value) -> Result<BookingRequest, Vec<Issue>> {
 #[must_use]
 pub fn slot_of(json: &Value) -> Option<Uuid> {
     let slot = items(&json["slot"]).next()?;
-    local_of(slot, "Slot").or_else(|| slot["identifier"]["value"].as_str()?.parse().ok())
+    local(slot, Kind::Slot).or_else(|| slot["identifier"]["value"].as_str()?.parse().ok())
 }
 
 fn instant(value: &Value) -> Option<OffsetDateTime> {

@@ -110,7 +110,10 @@ fn resource(served: &Served) -> Value {
         ),
         ("readHistory", json!(served.keeps_versions)),
         ("updateCreate", json!(false)),
-        ("conditionalCreate", json!(false)),
+        (
+            "conditionalCreate",
+            json!(served.interactions.contains(&"create")),
+        ),
         (
             "conditionalRead",
             json!(if served.dated {

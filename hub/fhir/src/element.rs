@@ -168,6 +168,14 @@ pub(crate) fn named(person: Option<&Practitioner>) -> Value {
     })
 }
 
+/// What FHIR has no element for, under an address of ours.
+pub(crate) fn extension(url: &str, member: &str, value: Value) -> Value {
+    if value.is_null() {
+        return Value::Null;
+    }
+    element([("url", Value::from(url)), (member, value)])
+}
+
 /// One coding of a system that FHIR knows by its URI.
 pub(crate) fn coding(system: &str, code: &str, display: Option<&str>) -> Value {
     element([

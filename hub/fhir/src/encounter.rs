@@ -6,9 +6,23 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::element::{
-    coding, concept_of, element, list, maybe_reference, named, number, period, text, words,
+    coding, concept_of, element, extension, list, maybe, maybe_moment, maybe_reference, named,
+    number, period, text, words,
 };
 use crate::resource::{Kind, Meta, Resource};
+
+/// The department of the house, by its id.
+pub const DEPARTMENT: &str = "urn:hub:extension:department";
+/// Who pays: `self` or `insurer`.
+pub const PAYER: &str = "urn:hub:extension:payer";
+/// The kind of ward that an admission asks for.
+pub const WARD_CLASS: &str = "urn:hub:extension:ward-class";
+pub const MEDICO_LEGAL: &str = "urn:hub:extension:medico-legal";
+/// When the patient is expected to leave.
+pub const EXPECTED_AT: &str = "urn:hub:extension:expected-at";
+
+pub(crate) const ACT: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+const ACT_PRIORITY: &str = "http://terminology.hl7.org/CodeSystem/v3-ActPriority";
 
 /// A visit or stay.
 #[derive(Debug, Clone)]
@@ -26,6 +40,19 @@ pub struct Encounter {
     pub referring: Option<Practitioner>,
     pub service: Option<String>,
     pub disposition: Option<String>,
+    /// Of the house, that it was opened in.
+    pub department: Option<Uuid>,
+    /// In a person's words.
+    pub reason: Option<String>,
+    /// `routine`, `urgent`, `emergency`.
+    pub priority: Option<String>,
+    /// `self`, `insurer`.
+    pub payer: Option<String>,
+    /// What kind of ward was asked for.
+    pub ward_class: Option<String>,
+    pub medico_legal: Option<bool>,
+    /// When the patient is expected to leave.
+    pub expected_at: Option<OffsetDateTime>,
     pub started_at: Option<OffsetDateTime>,
     pub ended_at: Option<OffsetDateTime>,
     /// The customer.
@@ -72,6 +99,7 @@ impl Encounter {
             self.id,
             self.meta.clone(),
             [
+                ("extension", list(self.extensions())),
                 (
                     "identifier",
                     list([number("VN", "Visit number", self.visit_number.as_ref())]),
@@ -79,6 +107,7 @@ impl Encounter {
                 ("status", json!(status(&self.status))),
                 ("class", class(self.class.as_deref())),
                 ("serviceType", words(self.service.as_ref())),
+                ("priority", priority(self.priority.as_deref())),
                 ("subject", maybe_reference(Kind::Patient, self.patient)),
                 (
                     "participant",
@@ -88,6 +117,7 @@ impl Encounter {
                     ]),
                 ),
                 ("period", period(self.started_at, self.ended_at)),
+                ("reasonCode", list([words(self.reason.as_ref())])),
                 (
                     "hospitalization",
                     element([("dischargeDisposition", words(self.disposition.as_ref()))]),
@@ -100,6 +130,38 @@ impl Encounter {
             ],
         )
     }
+
+    /// What R4 has no element for.
+    fn extensions(&self) -> [Value; 5] {
+        let department = self.department.map(|id| id.to_string());
+        [
+            extension(DEPARTMENT, "valueString", maybe(department.as_ref())),
+            extension(PAYER, "valueString", maybe(self.payer.as_ref())),
+            extension(WARD_CLASS, "valueString", maybe(self.ward_class.as_ref())),
+            extension(
+                MEDICO_LEGAL,
+                "valueBoolean",
+                self.medico_legal.map_or(Value::Null, Value::from),
+            ),
+            extension(EXPECTED_AT, "valueDateTime", maybe_moment(self.expected_at)),
+        ]
+    }
+}
+
+/// How soon an admission is to be (v3 ActPriority), as the hub says it and as FHIR does.
+pub(crate) const PRIORITIES: [(&str, &str, &str); 3] = [
+    ("routine", "R", "routine"),
+    ("urgent", "UR", "urgent"),
+    ("emergency", "EM", "emergency"),
+];
+
+fn priority(ours: Option<&str>) -> Value {
+    PRIORITIES
+        .iter()
+        .find(|(word, ..)| Some(*word) == ours)
+        .map_or(Value::Null, |(_, code, display)| {
+            concept_of([coding(ACT_PRIORITY, code, Some(display))], None)
+        })
 }
 
 fn status(ours: &str) -> &'static str {
@@ -115,7 +177,6 @@ fn status(ours: &str) -> &'static str {
 
 /// Table 0004 as ActCode where it has one (specs/hl7-fhir.md §3.4). The element is mandatory: a class that nobody sent says so.
 fn class(code: Option<&str>) -> Value {
-    const ACT: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
     match code.map(str::trim).filter(|code| !code.is_empty()) {
         Some("E") => coding(ACT, "EMER", Some("emergency")),
         Some("I") => coding(ACT, "IMP", Some("inpatient encounter")),

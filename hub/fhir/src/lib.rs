@@ -11,9 +11,11 @@ mod bundle;
 mod capability;
 mod chart;
 mod check;
+mod clinic;
 mod document;
 mod element;
 mod encounter;
+mod entered;
 mod filed;
 mod laboratory;
 mod medication;
@@ -30,6 +32,7 @@ mod registered;
 mod resource;
 mod schedule;
 mod systems;
+mod visited;
 mod wire;
 
 pub use audit::AuditEvent;
@@ -38,9 +41,13 @@ pub use bundle::{Bundle, BundleKind, Entry, Mode};
 pub use capability::{Capability, Served, ServedParam};
 pub use chart::{Allergy, Condition, Reaction};
 pub use check::{Unfit, check};
+pub use clinic::{Schedule, Slot};
 pub use document::{Document, Part};
 pub use element::Written;
-pub use encounter::{Encounter, Stay};
+pub use encounter::{DEPARTMENT, EXPECTED_AT, Encounter, MEDICO_LEGAL, PAYER, Stay, WARD_CLASS};
+pub use entered::{
+    OXYGEN_SCALE, PREGNANT, VitalCorrection, VitalRequest, read_correction, read_vital,
+};
 pub use filed::{DocumentRequest, read_document};
 pub use laboratory::{Report, Specimen};
 pub use medication::{Dosage, Prescription};
@@ -52,11 +59,12 @@ pub use place::{Location, LocationKind, Organization, Practitioner};
 pub use prescribed::{ACCEPT_UNCHECKED, DrugRequest, OVERRIDE_REASON, read_drug, read_signing};
 pub use provenance::Provenance;
 pub use reading::Subject;
-pub use recorded::{AllergyRequest, ConditionRequest, read_allergy, read_condition};
+pub use recorded::{AllergyRequest, ConditionRequest, Recorded, read_allergy, read_condition};
 pub use registered::{FACILITY, NOT_A_DUPLICATE, PatientRequest, REASON, read_patient};
 pub use resource::{Kind, Meta, Resource, is_id};
 pub use schedule::{Appointment, Participant};
 pub use systems::{identifier_asked, identifier_system, system_asked};
+pub use visited::{VisitChange, VisitKind, VisitRequest, read_visit, read_visit_change};
 pub use wire::{kept, to_bytes};
 
 /// The version of FHIR that is spoken. The types that check it are those of R4B, which are equal for what is used.

@@ -3,14 +3,13 @@
 use schemas::care::{Code, Practitioner};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::element::{
     concept, list, maybe_moment, maybe_reference, named, notes, number, reference, whose,
 };
 use crate::outcome::Issue;
-use crate::reading::{Subject, items, local, owned, subject};
+use crate::reading::{Reader, Subject, items, local, owned};
 use crate::resource::{Kind, Meta, Resource};
 use crate::systems::system_asked;
 
@@ -119,107 +118,63 @@ pub enum Tube {
     },
 }
 
-/// Elements that are understood. Anything else is refused by name: what is left out of an order may be what mattered.
-const TAKEN: [&str; 16] = [
-    "resourceType",
-    "id",
-    "meta",
-    "text",
-    "contained",
-    "identifier",
-    "status",
-    "intent",
-    "priority",
-    "code",
-    "subject",
-    "encounter",
-    "authoredOn",
-    "requester",
-    "specimen",
-    "note",
-];
-
 /// Reads a ServiceRequest that [`crate::check`] found well-formed.
 ///
 /// # Errors
-/// Everything in it that the hub can't do, each with its place.
+/// Everything in it that the hub can't do, each with its place: what is left out of an order may be what mattered.
 pub fn read_order(json: &Value) -> Result<OrderRequest, Vec<Issue>> {
-    let mut wrong = Vec::new();
-    let place = |name: &str| format!("ServiceRequest.{name}");
-    for name in json
-        .as_object()
-        .into_iter()
-        .flat_map(|fields| fields.keys())
-    {
-        if !TAKEN.contains(&name.as_str()) {
-            wrong.push(Issue::not_supported(
-                place(name),
-                "the hub would not keep this element, so it does not take the order",
-            ));
-        }
-    }
+    let taken = [
+        "contained",
+        "identifier",
+        "status",
+        "intent",
+        "priority",
+        "code",
+        "subject",
+        "encounter",
+        "authoredOn",
+        "requester",
+        "specimen",
+        "note",
+    ];
+    let mut reader = Reader::new(Kind::ServiceRequest, json, &taken);
     for (name, value) in [("status", "active"), ("intent", "order")] {
         if json[name] != value {
-            wrong.push(Issue::value(
-                place(name),
-                format!("a new order has the {name} `{value}`"),
-            ));
+            reader.wrong(name, format!("a new order has the {name} `{value}`"));
         }
     }
-    let subject = subject(&json["subject"]);
-    if subject.is_none() {
-        wrong.push(Issue::value(
-            place("subject"),
-            "must be a reference to a Patient of this server, or an identifier",
-        ));
-    }
+    let subject = reader.subject("subject");
     let code = code(&json["code"]);
     if code.is_none() {
-        wrong.push(Issue::value(
-            place("code"),
-            "must have a coding with a code",
-        ));
+        reader.wrong("code", "must have a coding with a code");
     }
-    let tubes: Vec<Option<Tube>> = items(&json["specimen"])
-        .map(|reference| tube(json, reference))
-        .collect();
-    for (index, _) in tubes.iter().enumerate().filter(|(_, tube)| tube.is_none()) {
-        wrong.push(Issue::value(
-            format!("ServiceRequest.specimen[{index}]"),
-            "must be a Specimen of this server, or a contained one with an identifier or accessionIdentifier",
-        ));
+    let mut tubes = Vec::new();
+    for (index, reference) in items(&json["specimen"]).enumerate() {
+        let tube = tube(json, reference);
+        if tube.is_none() {
+            reader.wrong(
+                &format!("specimen[{index}]"),
+                "must be a Specimen of this server, or a contained one with an identifier or accessionIdentifier",
+            );
+        }
+        tubes.extend(tube);
     }
-    let encounter = &json["encounter"];
-    let encounter_id = local(encounter, Kind::Encounter);
-    if !encounter.is_null() && encounter_id.is_none() {
-        wrong.push(Issue::value(
-            place("encounter"),
-            "must be an Encounter of this server",
-        ));
-    }
-    let ordered_at = json["authoredOn"].as_str();
-    if ordered_at.is_some_and(|at| OffsetDateTime::parse(at, &Rfc3339).is_err()) {
-        wrong.push(Issue::value(
-            place("authoredOn"),
-            "must have a time and an offset",
-        ));
-    }
-    let (Some(subject), Some(code), true) = (subject, code, wrong.is_empty()) else {
-        return Err(wrong);
-    };
-    Ok(OrderRequest {
+    let encounter = reader.encounter();
+    let ordered_at = reader.moment("authoredOn", &json["authoredOn"]);
+    let read = subject.zip(code).map(|(subject, code)| OrderRequest {
         subject,
         code,
         placer_number: placer(&json["identifier"]),
         priority: owned(&json["priority"]),
-        ordered_at: ordered_at.map(str::to_owned),
+        ordered_at,
         ordered_by: practitioner(&json["requester"]),
-        encounter: encounter_id,
-        tubes: tubes.into_iter().flatten().collect(),
+        encounter,
+        tubes,
         notes: items(&json["note"])
             .filter_map(|note| owned(&note["text"]))
             .collect(),
-    })
+    });
+    reader.done(read)
 }
 
 /// The first coding that has a code.

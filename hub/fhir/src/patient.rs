@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::element::{
-    coding, concept_of, date, element, list, maybe, moment, reference, text, token,
+    coding, concept_of, date, element, extension, list, maybe, moment, reference, text, token,
 };
 use crate::resource::{Kind, Meta, Resource};
 use crate::systems::{IDENTIFIER_TYPE, identifier_system};
@@ -129,13 +129,11 @@ impl Patient {
     }
 
     fn maiden_name(&self) -> Value {
-        match maybe(self.mother_maiden_name.as_ref()) {
-            Value::Null => Value::Null,
-            name => json!({
-                "url": MAIDEN_NAME,
-                "valueString": name,
-            }),
-        }
+        extension(
+            MAIDEN_NAME,
+            "valueString",
+            maybe(self.mother_maiden_name.as_ref()),
+        )
     }
 
     /// The hour of birth, where it was sent.

@@ -111,31 +111,8 @@ fn dose(reader: &mut Reader<'_>, dosage: &Value) -> Option<String> {
         reader.unkept(at, "one dose is kept, not several");
     }
     reader.only(at, rate, &["doseQuantity"]);
-    let quantity = &rate["doseQuantity"];
-    reader.only(
-        &format!("{at}.doseQuantity"),
-        quantity,
-        &["value", "unit", "system", "code"],
-    );
-    let number = quantity["value"].as_number().map(ToString::to_string);
-    let unit = owned(&quantity["unit"]);
-    let code = owned(&quantity["code"]);
-    if unit.is_some() && code.is_some() && unit != code {
-        reader.unkept(
-            &format!("{at}.doseQuantity.code"),
-            "one unit is kept: send the same as unit and code",
-        );
-    }
-    match (number, unit.or(code)) {
-        (Some(number), Some(unit)) => Some(format!("{number} {unit}")),
-        _ => {
-            reader.wrong(
-                &format!("{at}.doseQuantity"),
-                "must have a value and a unit",
-            );
-            None
-        }
-    }
+    let (number, unit) = reader.quantity(&format!("{at}.doseQuantity"), &rate["doseQuantity"])?;
+    Some(format!("{number} {unit}"))
 }
 
 /// For how many days.

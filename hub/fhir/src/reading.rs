@@ -3,6 +3,8 @@
 
 use schemas::care::Code;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::outcome::Issue;
@@ -154,6 +156,63 @@ impl<'a> Reader<'a> {
             .or_else(|| owned(&self.json[format!("{name}String").as_str()]))
     }
 
+    /// The number and the one unit of a quantity.
+    pub(crate) fn quantity(&mut self, place: &str, quantity: &Value) -> Option<(String, String)> {
+        self.only(place, quantity, &["value", "unit", "system", "code"]);
+        let number = quantity["value"].as_number().map(ToString::to_string);
+        let unit = owned(&quantity["unit"]);
+        let code = owned(&quantity["code"]);
+        if unit.is_some() && code.is_some() && unit != code {
+            self.unkept(
+                &format!("{place}.code"),
+                "one unit is kept: send the same as unit and code",
+            );
+        }
+        let read = number.zip(unit.or(code));
+        if read.is_none() {
+            self.wrong(place, "must have a value and a unit");
+        }
+        read
+    }
+
+    /// A time of which only the moment counts: with a time and an offset.
+    pub(crate) fn moment(&mut self, place: &str, value: &Value) -> Option<String> {
+        let text = owned(value);
+        let fits = text
+            .as_deref()
+            .is_none_or(|at| OffsetDateTime::parse(at, &Rfc3339).is_ok());
+        if !fits {
+            self.wrong(place, "must have a time and an offset");
+        }
+        text.filter(|_| fits)
+    }
+
+    /// The values of the extensions that are known here, each by its address and the member that holds its value; null where
+    /// it is not sent. Any other is refused.
+    pub(crate) fn extensions<const N: usize>(
+        &mut self,
+        known: [(&str, &str); N],
+    ) -> [&'a Value; N] {
+        static NONE: Value = Value::Null;
+        let json: &'a Value = self.json;
+        let mut values = [&NONE; N];
+        for (index, extension) in items(&json["extension"]).enumerate() {
+            let place = format!("extension[{index}]");
+            let Some(at) = known.iter().position(|(url, _)| extension["url"] == *url) else {
+                self.unkept(&place, "the hub does not know this extension");
+                continue;
+            };
+            let member = known[at].1;
+            self.only(&place, extension, &["url", member]);
+            let value = &extension[member];
+            if value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty()) {
+                self.wrong(&place, format!("must have a {member}"));
+            }
+            values[at] = value;
+        }
+        values
+    }
+
     /// Annotations, as lines; of each only its text is kept.
     pub(crate) fn notes(&mut self) -> Option<String> {
         let json: &'a Value = self.json;
@@ -208,14 +267,9 @@ pub(crate) fn owned(value: &Value) -> Option<String> {
 
 /// The id behind `Patient/018f…`.
 pub(crate) fn local(reference: &Value, kind: Kind) -> Option<Uuid> {
-    local_of(reference, kind.as_str())
-}
-
-/// The same, of a type that is not served.
-pub(crate) fn local_of(reference: &Value, kind: &str) -> Option<Uuid> {
     let text = reference["reference"].as_str()?;
     let (found, id) = text.rsplit_once('/')?;
-    (found.rsplit('/').next() == Some(kind))
+    (found.rsplit('/').next() == Some(kind.as_str()))
         .then(|| id.parse().ok())
         .flatten()
 }

@@ -10,15 +10,57 @@ use crate::outcome::Issue;
 use crate::reading::{Reader, Subject, code_of, items, owned};
 use crate::resource::Kind;
 
-/// What somebody writes with a Condition.
+/// What somebody writes of a chart with a resource that has a clinical and a verification status.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConditionRequest {
+pub struct Recorded<T> {
     pub subject: Subject,
     pub encounter: Option<Uuid>,
-    pub content: chart::Condition,
+    pub content: T,
     /// Absent: nothing is said of it.
     pub clinical_status: Option<String>,
     pub verification: Option<String>,
+}
+
+/// What somebody writes with a Condition.
+pub type ConditionRequest = Recorded<chart::Condition>;
+/// What somebody writes with an AllergyIntolerance.
+pub type AllergyRequest = Recorded<chart::Allergy>;
+
+/// What both have around their content.
+struct Frame {
+    subject: Option<Subject>,
+    encounter: Option<Uuid>,
+    clinical_status: Option<String>,
+    verification: Option<String>,
+}
+
+impl Frame {
+    /// `whose` is the member that names the patient.
+    fn read(reader: &mut Reader<'_>, whose: &str) -> Self {
+        Self {
+            subject: reader.subject(whose),
+            encounter: reader.encounter(),
+            clinical_status: reader.status("clinicalStatus").map(str::to_owned),
+            verification: reader.status("verificationStatus").map(str::to_owned),
+        }
+    }
+
+    fn around<T>(self, content: Option<T>, reader: Reader<'_>) -> Result<Recorded<T>, Vec<Issue>> {
+        let Self {
+            subject,
+            encounter,
+            clinical_status,
+            verification,
+        } = self;
+        let read = subject.zip(content).map(|(subject, content)| Recorded {
+            subject,
+            encounter,
+            content,
+            clinical_status,
+            verification,
+        });
+        reader.done(read)
+    }
 }
 
 /// Reads a Condition that [`crate::check`] found well-formed, new or changed.
@@ -40,8 +82,7 @@ pub fn read_condition(json: &Value) -> Result<ConditionRequest, Vec<Issue>> {
         "note",
     ];
     let mut reader = Reader::new(Kind::Condition, json, &taken);
-    let subject = reader.subject("subject");
-    let encounter = reader.encounter();
+    let frame = Frame::read(&mut reader, "subject");
     let category = reader.only_one("category");
     if !category.is_null() && code_of(category) != Some("problem-list-item") {
         reader.unkept(
@@ -49,8 +90,6 @@ pub fn read_condition(json: &Value) -> Result<ConditionRequest, Vec<Issue>> {
             "what is recorded here stands on the problem list: send problem-list-item, or none",
         );
     }
-    let clinical_status = reader.status("clinicalStatus").map(str::to_owned);
-    let verification = reader.status("verificationStatus").map(str::to_owned);
     let code = reader.concept("code", &json["code"]);
     let content = code.map(|code| chart::Condition {
         text: code.text.clone().unwrap_or_else(|| code.code.clone()),
@@ -63,32 +102,12 @@ pub fn read_condition(json: &Value) -> Result<ConditionRequest, Vec<Issue>> {
         remark: reader.notes(),
         code_check: None,
     });
-    let read = subject
-        .zip(content)
-        .map(|(subject, content)| ConditionRequest {
-            subject,
-            encounter,
-            content,
-            clinical_status,
-            verification,
-        });
-    reader.done(read)
+    frame.around(content, reader)
 }
 
 /// What the code says of itself, beside what a person says.
 fn display(concept: &Value) -> Option<String> {
     items(&concept["coding"]).find_map(|coding| owned(&coding["display"]))
-}
-
-/// What somebody writes with an AllergyIntolerance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AllergyRequest {
-    pub subject: Subject,
-    pub encounter: Option<Uuid>,
-    pub content: chart::Allergy,
-    /// Absent: nothing is said of it.
-    pub clinical_status: Option<String>,
-    pub verification: Option<String>,
 }
 
 /// Reads an AllergyIntolerance that [`crate::check`] found well-formed, new or changed.
@@ -109,8 +128,7 @@ pub fn read_allergy(json: &Value) -> Result<AllergyRequest, Vec<Issue>> {
         "reaction",
     ];
     let mut reader = Reader::new(Kind::AllergyIntolerance, json, &taken);
-    let subject = reader.subject("patient");
-    let encounter = reader.encounter();
+    let frame = Frame::read(&mut reader, "patient");
     let category = match reader.only_one("category").as_str() {
         None => "other",
         Some("medication") => "drug",
@@ -124,8 +142,6 @@ pub fn read_allergy(json: &Value) -> Result<AllergyRequest, Vec<Issue>> {
             "other"
         }
     };
-    let clinical_status = reader.status("clinicalStatus").map(str::to_owned);
-    let verification = reader.status("verificationStatus").map(str::to_owned);
     let (reactions, severity) = reactions(&mut reader);
     let substance = reader.concept("code", &json["code"]);
     let content = substance.map(|substance| chart::Allergy {
@@ -133,7 +149,7 @@ pub fn read_allergy(json: &Value) -> Result<AllergyRequest, Vec<Issue>> {
         category: category.to_owned(),
         reactions,
         severity,
-        certainty: match verification.as_deref() {
+        certainty: match frame.verification.as_deref() {
             Some("confirmed") => "confirmed",
             _ => "unconfirmed",
         }
@@ -141,16 +157,7 @@ pub fn read_allergy(json: &Value) -> Result<AllergyRequest, Vec<Issue>> {
         since: reader.when("onset"),
         remark: reader.notes(),
     });
-    let read = subject
-        .zip(content)
-        .map(|(subject, content)| AllergyRequest {
-            subject,
-            encounter,
-            content,
-            clinical_status,
-            verification,
-        });
-    reader.done(read)
+    frame.around(content, reader)
 }
 
 /// What happened, in words, and how bad it was; the hub keeps one severity of them all.

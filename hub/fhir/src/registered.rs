@@ -360,23 +360,10 @@ fn organization(reader: &mut Reader<'_>) -> Option<Uuid> {
 }
 
 fn extensions(reader: &mut Reader<'_>, read: &mut PatientRequest) {
-    let json = reader.json;
-    for (index, extension) in items(&json["extension"]).enumerate() {
-        let at = format!("extension[{index}]");
-        let kept = match extension["url"].as_str() {
-            Some(MAIDEN_NAME) => &mut read.mother_maiden_name,
-            Some(FACILITY) => &mut read.facility,
-            Some(NOT_A_DUPLICATE) => &mut read.not_a_duplicate,
-            Some(REASON) => &mut read.reason,
-            _ => {
-                reader.unkept(&at, "the hub does not know this extension");
-                continue;
-            }
-        };
-        let words = owned(&extension["valueString"]);
-        if words.is_none() {
-            reader.wrong(&at, "must have a valueString");
-        }
-        *kept = words;
-    }
+    let said = [MAIDEN_NAME, FACILITY, NOT_A_DUPLICATE, REASON].map(|url| (url, "valueString"));
+    let [maiden_name, facility, not_a_duplicate, reason] = reader.extensions(said).map(owned);
+    read.mother_maiden_name = maiden_name;
+    read.facility = facility;
+    read.not_a_duplicate = not_a_duplicate;
+    read.reason = reason;
 }

@@ -44,7 +44,9 @@ kinds! {
     Patient,
     Practitioner,
     Provenance,
+    Schedule,
     ServiceRequest,
+    Slot,
     Specimen,
 }
 

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::element::{
-    coding, concept_of, element, list, maybe, maybe_moment, reference, text, words,
+    coding, concept_of, element, list, maybe, maybe_moment, maybe_reference, reference, text, words,
 };
 use crate::resource::{Kind, Meta, Resource};
 
@@ -18,7 +18,6 @@ pub struct Appointment {
     pub status: String,
     /// Nobody made an appointment: he was there.
     pub walk_in: bool,
-    /// The slot, which is no resource that is served.
     pub slot: Option<Uuid>,
     pub cancel_reason: Option<String>,
     pub service: Option<String>,
@@ -71,10 +70,6 @@ impl Appointment {
         } else {
             Value::Null
         };
-        let slot = self.slot.map_or(
-            Value::Null,
-            |slot| json!({ "type": "Slot", "identifier": { "value": slot.to_string() } }),
-        );
         // app-3: only these may be without times; app-2: both or none
         let (start, end) = match (self.start, self.end) {
             (Some(start), Some(end)) => (Some(start), Some(end.max(start))),
@@ -113,7 +108,7 @@ impl Appointment {
                 ("start", maybe_moment(start)),
                 ("end", maybe_moment(end)),
                 ("minutesDuration", minutes.map_or(Value::Null, Value::from)),
-                ("slot", list([slot])),
+                ("slot", list([maybe_reference(Kind::Slot, self.slot)])),
                 ("created", maybe_moment(self.created)),
                 ("comment", maybe(self.comment.as_ref())),
                 ("patientInstruction", maybe(self.instruction.as_ref())),

@@ -137,3 +137,46 @@ async fn an_order_placed_as_fhir_is_done_and_its_corrected_result_is_read_as_fhi
         "no number of a patient in the log"
     );
 }
+
+#[tokio::test]
+async fn under_one_condition_one_is_made_however_many_ask_at_once() {
+    let servers = Servers::start().await;
+    let hub = HubProcess::start(&servers, &HubSettings::new(&servers)).await;
+    let rest = hub.sign_in().await;
+    let number = unique("MRN");
+    let body = json!({
+        "resourceType": "Patient", "name": [{ "family": number, "given": ["Asha"] }],
+        "identifier": [{ "system": "urn:hub:identifier:HOSP", "value": number }]
+    });
+    let condition = format!("identifier=urn:hub:identifier:HOSP|{number}");
+    let headers = [
+        ("content-type", "application/fhir+json"),
+        ("if-none-exist", condition.as_str()),
+    ];
+    let ask = || rest.response(Method::POST, "/fhir/Patient", Some(&body), &headers);
+    let (a, b, c, d) = tokio::join!(ask(), ask(), ask(), ask());
+    let mut said: Vec<u16> = [a, b, c, d]
+        .iter()
+        .map(|answer| answer.status().as_u16())
+        .collect();
+    said.sort_unstable();
+    assert_eq!(
+        said.iter().filter(|status| **status == 201).count(),
+        1,
+        "{said:?}"
+    );
+    assert!(
+        said.iter().all(|status| [200, 201, 409].contains(status)),
+        "{said:?}"
+    );
+    // who was told to ask again finds it
+    let again = ask().await;
+    assert_eq!(again.status(), 200);
+    let again: Value = again.json().await.unwrap();
+    let all = found(
+        &rest,
+        &format!("Patient?identifier={}", encode(&format!("HOSP|{number}"))),
+    )
+    .await;
+    assert_eq!((all.len(), &all[0]["id"]), (1, &again["id"]));
+}

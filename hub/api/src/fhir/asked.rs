@@ -30,6 +30,8 @@ pub(crate) enum Modifier {
     Not,
     Exact,
     Contains,
+    /// `actor:identifier`
+    Identifier,
     /// `subject:Patient`
     Type(Kind),
 }
@@ -222,7 +224,7 @@ impl Asked {
         let Some(param) = wired.param(base) else {
             return Ok(false);
         };
-        let by_identifier = match chain {
+        let chained = match chain {
             None => false,
             Some("identifier") if param.how == How::Reference && leads_to_patient(param) => true,
             Some(_) => return Ok(false),
@@ -230,6 +232,10 @@ impl Asked {
         let modifier = modifier
             .map(|text| modifier_of(param, name, text))
             .transpose()?;
+        // of a patient both mean whoever has it: a reference to him holds no identifier
+        let marked = modifier == Some(Modifier::Identifier) && leads_to_patient(param);
+        let by_identifier = chained || marked;
+        let modifier = modifier.filter(|_| !marked);
         let values = split(value, ',');
         if values.len() > MOST {
             return Err(Problem::invalid(
@@ -292,6 +298,7 @@ fn modifier_of(param: &Param, name: &str, text: &str) -> Result<Modifier, Proble
         (How::Token, "not") => Some(Modifier::Not),
         (How::Text, "exact") => Some(Modifier::Exact),
         (How::Text, "contains") => Some(Modifier::Contains),
+        (How::Reference, "identifier") => Some(Modifier::Identifier),
         (How::Reference, kind) => kind.parse().ok().map(Modifier::Type),
         _ => None,
     };

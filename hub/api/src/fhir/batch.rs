@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use tower::ServiceExt as _;
 
 use super::call::{self, Call};
+use super::writes::IF_NONE_EXIST;
 use super::{answer, refusal};
 use crate::auth::permission::SignedIn;
 use crate::caller;
@@ -130,19 +131,20 @@ fn read(call: &Call, index: usize, entry: &Value) -> Result<Asked, Problem> {
             "must be an address of this server, as Patient/[id]",
         ));
     }
-    if let Some(name) = ["ifNoneExist"]
-        .into_iter()
-        .find(|name| !request[*name].is_null())
-    {
+    // with any other request it would be a condition that nobody looks at
+    let unless = &request["ifNoneExist"];
+    let creates = method == Method::POST && !path.contains('/');
+    if !unless.is_null() && !(creates && unless.is_string()) {
         return Err(Problem::invalid(
-            place(&format!(".{name}")),
-            "is not supported",
+            place(".ifNoneExist"),
+            "is a search, as identifier=[system]|[value], and goes with a POST to [type]",
         ));
     }
     let mut headers = Vec::new();
     for (name, header) in [
         ("ifMatch", header::IF_MATCH),
         ("ifNoneMatch", header::IF_NONE_MATCH),
+        ("ifNoneExist", IF_NONE_EXIST),
     ] {
         if let Some(value) = request[name].as_str() {
             headers.push((header, value.to_owned()));

@@ -10,8 +10,9 @@ use serde_json::Value;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{
     AllergiesWrite, AppointmentsBook, AppointmentsRead, AuditRead, Can, CanSomewhere, ChartsRead,
-    ConditionsWrite, DocumentsWrite, EncountersRead, OrdersPlace, OrdersRead, PatientsRead,
-    PatientsWrite, PrescriptionsWrite, ResultsRead, UsersRead, VitalsRead,
+    ConditionsWrite, DocumentsWrite, EncountersManage, EncountersOpen, EncountersRead, OrdersPlace,
+    OrdersRead, PatientsRead, PatientsWrite, PrescriptionsWrite, ResultsRead, SchedulesRead,
+    StaysManage, UsersRead, VitalsRead, VitalsRecord,
 };
 use crate::extract::unreadable;
 use crate::problem::Problem;
@@ -24,6 +25,18 @@ macro_rules! who {
         $proof::<$permission>::from_request_parts(&mut $call.parts, $state)
             .await
             .map(|can| can.who)
+    };
+}
+
+/// The same of either permission; that the first is missing is what is said.
+macro_rules! either {
+    ($call:ident, $state:ident, $first:ident, $second:ident) => {
+        match who!($call, $state, CanSomewhere<$first>) {
+            Err(problem) if problem.code == "auth.permission" => {
+                who!($call, $state, CanSomewhere<$second>).map_err(|_| problem)
+            }
+            other => other,
+        }
     };
 }
 
@@ -74,28 +87,44 @@ impl Call {
             Kind::Encounter | Kind::Location => who!(self, state, CanSomewhere<EncountersRead>),
             Kind::ServiceRequest | Kind::Specimen => who!(self, state, CanSomewhere<OrdersRead>),
             Kind::DiagnosticReport => who!(self, state, CanSomewhere<ResultsRead>),
-            Kind::Observation => match who!(self, state, CanSomewhere<ResultsRead>) {
-                Err(problem) if problem.code == "auth.permission" => {
-                    who!(self, state, CanSomewhere<VitalsRead>).map_err(|_| problem)
-                }
-                other => other,
-            },
+            Kind::Observation => either!(self, state, ResultsRead, VitalsRead),
             Kind::Condition
             | Kind::AllergyIntolerance
             | Kind::MedicationRequest
             | Kind::DocumentReference => who!(self, state, CanSomewhere<ChartsRead>),
             Kind::Appointment => who!(self, state, CanSomewhere<AppointmentsRead>),
+            Kind::Schedule | Kind::Slot => who!(self, state, CanSomewhere<SchedulesRead>),
             Kind::Practitioner => who!(self, state, Can<UsersRead>),
             Kind::AuditEvent => who!(self, state, Can<AuditRead>),
         }
     }
 
-    /// Who asks, once it is clear that he may write resources of this type somewhere.
-    pub(crate) async fn enter_to_write(
+    /// Who asks, once it is clear that he may create resources of this type somewhere.
+    pub(crate) async fn enter_to_create(
         &mut self,
         state: &ApiState,
         kind: Kind,
     ) -> Result<Identity, Problem> {
+        match kind {
+            Kind::Encounter => who!(self, state, CanSomewhere<EncountersOpen>),
+            kind => self.enter_to_write(state, kind).await,
+        }
+    }
+
+    /// The same of changing them.
+    pub(crate) async fn enter_to_update(
+        &mut self,
+        state: &ApiState,
+        kind: Kind,
+    ) -> Result<Identity, Problem> {
+        match kind {
+            // what he may do with it, the change itself asks
+            Kind::Encounter => either!(self, state, EncountersManage, StaysManage),
+            kind => self.enter_to_write(state, kind).await,
+        }
+    }
+
+    async fn enter_to_write(&mut self, state: &ApiState, kind: Kind) -> Result<Identity, Problem> {
         match kind {
             Kind::Patient => who!(self, state, Can<PatientsWrite>),
             Kind::ServiceRequest => who!(self, state, CanSomewhere<OrdersPlace>),
@@ -104,6 +133,7 @@ impl Call {
             Kind::MedicationRequest => who!(self, state, CanSomewhere<PrescriptionsWrite>),
             Kind::Appointment => who!(self, state, CanSomewhere<AppointmentsBook>),
             Kind::DocumentReference => who!(self, state, CanSomewhere<DocumentsWrite>),
+            Kind::Observation => who!(self, state, CanSomewhere<VitalsRecord>),
             _ => Err(Problem::unknown(
                 "fhir.unknown_type",
                 "this type is not written here",

@@ -145,6 +145,11 @@ fn text(asked: &str, found: &Value, modifier: Option<Modifier>) -> bool {
 
 /// `Patient/1`, `1`, or the address of it here.
 fn reference(asked: &str, found: &Value, modifier: Option<Modifier>) -> bool {
+    if modifier == Some(Modifier::Identifier) {
+        return found
+            .get("identifier")
+            .is_some_and(|identifier| token(asked, identifier));
+    }
     let Some(found) = found.get("reference").and_then(Value::as_str) else {
         return false;
     };
@@ -232,6 +237,10 @@ mod tests {
             assert_eq!(reference(asked, &found, None), fits, "{asked}");
         }
         assert!(!reference("7", &found, Some(Modifier::Type(Kind::Patient))));
+        let named = json!({ "type": "Practitioner", "identifier": { "value": "D-7" } });
+        assert!(reference("D-7", &named, Some(Modifier::Identifier)));
+        assert!(!reference("D-7", &found, Some(Modifier::Identifier)));
+        assert!(!reference("D-7", &named, None));
     }
 
     #[test]

@@ -119,6 +119,9 @@ fn issue_code(problem: &Problem) -> &'static str {
     if problem.code == "fhir.not_supported" {
         return "not-supported";
     }
+    if problem.code == "fhir.several_fit" {
+        return "multiple-matches";
+    }
     if problem.code == "patients.likely_duplicate" {
         return "duplicate";
     }

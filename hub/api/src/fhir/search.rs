@@ -113,6 +113,26 @@ async fn run(
     Ok(answer::json(StatusCode::OK, &bundle))
 }
 
+/// The first two that fit these conditions, so that it is clear whether one is meant. Nothing that could fit is left out: what
+/// the caller may not see is his refusal.
+pub(super) async fn first_two(
+    visit: &Visit<'_>,
+    ground: &mut Ground<'_, '_>,
+    wired: &'static Wired,
+    asked: &mut Asked,
+) -> Result<Vec<Found>, Problem> {
+    let mut doors = Doors::default();
+    let way = scope::way(visit, ground, &mut doors, wired, asked).await?;
+    if let Some(suppressed) = asked.remarks.first() {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "fhir.partly_seen",
+            format!("what fits can't be told: {}", suppressed.words),
+        ));
+    }
+    page::first(visit, ground, &mut doors, wired, asked, way, 2).await
+}
+
 /// The façade's ground for this caller.
 pub(crate) fn ground<'a, 'tx>(tx: &'a mut Tx<'tx>, call: &Call, who: &Identity) -> Ground<'a, 'tx> {
     let may = |permission: &str| who.reach(permission) != Reach::Nowhere;

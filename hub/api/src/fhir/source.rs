@@ -3,6 +3,7 @@
 
 mod appointments;
 mod charts;
+mod clinics;
 mod house;
 mod laboratory;
 mod links;
@@ -122,6 +123,10 @@ pub(crate) struct Hints {
     pub(crate) action: Option<String>,
     /// `laboratory`, `vital-signs`.
     pub(crate) category: Option<String>,
+    pub(crate) schedule: Option<Uuid>,
+    pub(crate) service: Option<String>,
+    /// Slots with a free place only.
+    pub(crate) free: bool,
 }
 
 /// A stretch of a walk.
@@ -185,6 +190,8 @@ pub(crate) async fn walk(
         Kind::Practitioner => house::practitioners(ground, after, limit).await,
         Kind::AuditEvent => records::events(ground, hints, after, limit).await,
         Kind::Appointment => appointments::walk(ground, scope, hints, after, limit).await,
+        Kind::Schedule => clinics::schedules(ground, hints, after, limit).await,
+        Kind::Slot => clinics::slots(ground, hints, after, limit).await,
         Kind::Condition
         | Kind::AllergyIntolerance
         | Kind::MedicationRequest
@@ -211,6 +218,8 @@ pub(crate) async fn one(
         Kind::Practitioner => house::practitioner(ground, id).await,
         Kind::AuditEvent => records::event(ground, id).await,
         Kind::Appointment => appointments::one(ground, id).await,
+        Kind::Schedule => clinics::schedule(ground, id).await,
+        Kind::Slot => clinics::slot(ground, id).await,
         Kind::Condition
         | Kind::AllergyIntolerance
         | Kind::MedicationRequest

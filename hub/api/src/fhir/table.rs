@@ -206,7 +206,7 @@ pub(crate) const WIRED: &[Wired] = &[
     },
     Wired {
         kind: Kind::Encounter,
-        interactions: READ_ONLY,
+        interactions: WRITTEN,
         params: &[
             PATIENT,
             SUBJECT,
@@ -224,7 +224,11 @@ pub(crate) const WIRED: &[Wired] = &[
         mandatory: &["status", "class"],
         keeps_versions: false,
         dated: false,
-        words: "A visit or stay. Searches need patient, subject, identifier or _id.",
+        words: "A visit or stay. Searches need patient, subject, identifier or _id. Create opens a visit (AMB or EMER, in-progress) or \
+            asks for an admission (IMP, planned); the extension urn:hub:extension:department names the department by its id, and \
+            payer, ward-class and medico-legal say what REST asks for. An update changes who attends, the service, the reason and \
+            the extensions payer, medico-legal and expected-at, or ends a consultation (finished), or cancels (the extension \
+            reason says why): one of these at a time. Beds are given over REST.",
     },
     Wired {
         kind: Kind::ServiceRequest,
@@ -314,7 +318,7 @@ pub(crate) const WIRED: &[Wired] = &[
     },
     Wired {
         kind: Kind::Observation,
-        interactions: READ_ONLY,
+        interactions: WRITTEN,
         params: &[
             PATIENT,
             SUBJECT,
@@ -335,12 +339,18 @@ pub(crate) const WIRED: &[Wired] = &[
         keeps_versions: true,
         dated: false,
         words: "A result of the laboratory or a measurement of a bedside device. Preliminary until it may be acted on. Corrections \
-            keep the versions before. Searches need patient, subject, specimen or _id.",
+            keep the versions before. Searches need patient, subject, specimen or _id. Create enters one value that staff measured \
+            or saw (category vital-signs, LOINC, UCUM): those of one effectiveDateTime are a round, of which the early warning \
+            score is made; the extensions urn:hub:extension:oxygen-scale and pregnant say what REST asks for, and the encounter \
+            goes to the score and its task. An update corrects the value, or takes it back (entered-in-error); the extension \
+            reason says why.",
     },
     charts::CONDITION,
     charts::ALLERGY,
     charts::PRESCRIPTION,
     charts::APPOINTMENT,
+    charts::SCHEDULE,
+    charts::SLOT,
     charts::DOCUMENT,
     Wired {
         kind: Kind::Organization,

@@ -6,45 +6,51 @@ mod appointments;
 mod change;
 mod charts;
 mod conditions;
+mod desk;
 mod documents;
+mod encounters;
+mod observations;
+mod orders;
 mod patients;
 mod prescriptions;
+mod unless;
 
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use hub_core::Tx;
-use hub_fhir::{Issue, Kind, Outcome, Resource, Severity, Subject};
+use hub_fhir::{Issue, Kind, Outcome, Resource, Severity};
 use serde_json::Value;
 use uuid::Uuid;
-use worker_clinical::queries as clinical;
 
 use super::answer;
 use super::call::{self, Call};
-use super::doors::Doors;
-use super::orders;
 use super::read::newest;
 use super::source::{self, Found};
 use super::table::Wired;
 use crate::auth::identity::Identity;
-use crate::command::{Sender, Written};
+use crate::command::Written;
 use crate::if_match::must_match;
 use crate::problem::{FieldProblem, Problem};
-use crate::reads::{care, chart, patients as people};
 use crate::state::ApiState;
+use desk::{compared, named};
+use unless::Unless;
+
+pub(super) use unless::IF_NONE_EXIST;
 
 /// Who writes, and in which request.
 pub(super) struct Desk<'a> {
     state: &'a ApiState,
     call: &'a Call,
     who: &'a Identity,
-    kind: Kind,
+    wired: &'static Wired,
 }
 
-/// What came of a create.
+/// What came of a create. Ids are the resource's.
 enum Made {
-    /// The id of the resource.
-    Done(String),
+    New(String),
+    /// It stood already, as it was sent or as the condition says.
+    Stood(String),
+    /// The command.
     Pending(Uuid),
 }
 
@@ -54,32 +60,27 @@ pub(crate) async fn create(
     wired: &'static Wired,
     request: Request,
 ) -> Result<Response, Problem> {
-    if wired.kind == Kind::ServiceRequest {
-        return orders::create(state, request).await;
-    }
     let (mut call, body) = Call::begin(request).await?;
-    let who = call.enter_to_write(&state, wired.kind).await?;
-    if call.parts.headers.contains_key("if-none-exist") {
-        return Err(not_supported("a conditional create is not supported"));
+    let who = call.enter_to_create(&state, wired.kind).await?;
+    let unless = Unless::asked(&call, wired)?;
+    if unless.is_some() {
+        // what stands is searched and shown: that is a look too, and is on record as one
+        call.enter(&state, wired.kind).await?;
     }
     let json = resource(body, wired.kind).await?;
     let desk = Desk {
         state: &state,
         call: &call,
         who: &who,
-        kind: wired.kind,
+        wired,
     };
-    let made = match wired.kind {
-        Kind::Patient => patients::register(&desk, &json).await?,
-        Kind::Condition => conditions::record(&desk, &json).await?,
-        Kind::AllergyIntolerance => allergies::record(&desk, &json).await?,
-        Kind::MedicationRequest => prescriptions::draft(&desk, &json).await?,
-        Kind::Appointment => appointments::book(&desk, &json).await?,
-        Kind::DocumentReference => documents::file(&desk, &json).await?,
-        _ => return Err(not_served()),
+    let made = match unless {
+        Some(unless) => unless.create(&desk, &json).await?,
+        None => desk.create(&json).await?,
     };
-    let id = match made {
-        Made::Done(id) => id,
+    let (status, id) = match made {
+        Made::New(id) => (StatusCode::CREATED, id),
+        Made::Stood(id) => (StatusCode::OK, id),
         Made::Pending(command) => return Ok(pending(command)),
     };
     let found = {
@@ -88,7 +89,7 @@ pub(crate) async fn create(
         source::one(&mut ground, wired.kind, &id).await?
     };
     let resource = found.ok_or_else(Problem::internal)?.resource;
-    written_as(&call, StatusCode::CREATED, &resource)
+    written_as(&call, status, &resource)
 }
 
 /// `PUT [type]/[id]`
@@ -98,11 +99,8 @@ pub(crate) async fn update(
     id: String,
     request: Request,
 ) -> Result<Response, Problem> {
-    if wired.kind == Kind::ServiceRequest {
-        return orders::update(state, id, request).await;
-    }
     let (mut call, body) = Call::begin(request).await?;
-    let who = call.enter_to_write(&state, wired.kind).await?;
+    let who = call.enter_to_update(&state, wired.kind).await?;
     // what stands is compared and shown: that is a look too, and is on record as one
     call.enter(&state, wired.kind).await?;
     let json = resource(body, wired.kind).await?;
@@ -118,17 +116,9 @@ pub(crate) async fn update(
         state: &state,
         call: &call,
         who: &who,
-        kind: wired.kind,
+        wired,
     };
-    let written = match wired.kind {
-        Kind::Patient => patients::change(&desk, &json, &found).await?,
-        Kind::Condition => conditions::change(&desk, &json, &found).await?,
-        Kind::AllergyIntolerance => allergies::change(&desk, &json, &found).await?,
-        Kind::MedicationRequest => prescriptions::change(&desk, &json, &found).await?,
-        Kind::Appointment => appointments::change(&desk, &json, &found).await?,
-        _ => return Err(not_served()),
-    };
-    if let Some(Written::Pending(command)) = written {
+    if let Some(Written::Pending(command)) = desk.change(&json, &found).await? {
         return Ok(pending(command));
     }
     let found = newest(&state, &call, &who, wired, &id).await?;
@@ -140,178 +130,57 @@ fn not_served() -> Problem {
 }
 
 impl Desk<'_> {
-    fn actor(&self) -> String {
-        self.who.username.clone()
-    }
-
-    async fn tx(&self) -> Result<Tx<'static>, Problem> {
-        self.state.read(&self.who.tenant).await
-    }
-
-    /// Sends the command. That the version is not the one that the caller saw is 412, also when it is the worker that sees it.
-    async fn send<B: schemas::Body>(
-        &self,
-        aggregate: impl Into<String>,
-        command: &B,
-    ) -> Result<Written, Problem> {
-        let sent = Sender::new(self.state, self.who, &self.call.trace)
-            .send(aggregate, command)
-            .await;
-        sent.map_err(|problem| {
-            let stale = problem.code.ends_with("stale");
-            if stale {
-                return Problem {
-                    status: StatusCode::PRECONDITION_FAILED,
-                    ..problem
-                };
-            }
-            problem
-        })
-    }
-
-    /// The same of what makes a thing: its id is the worker's word, or the one that was sent.
-    async fn make<B: schemas::Body>(
-        &self,
-        aggregate: impl Into<String>,
-        command: &B,
-        (member, id): (&str, Uuid),
-    ) -> Result<MadeId, Problem> {
-        Ok(match self.send(aggregate, command).await? {
-            Written::Pending(command) => MadeId::Pending(command),
-            Written::Applied(answer) => MadeId::Done(
-                answer
-                    .as_ref()
-                    .and_then(|answer| answer.get(member)?.as_str()?.parse().ok())
-                    .unwrap_or(id),
-            ),
-        })
-    }
-
-    /// A member of the resource, as it is named in a refusal.
-    fn place(&self, member: &str) -> String {
-        format!("{}.{member}", self.kind)
-    }
-
-    /// The patient whose chart it goes into, opened under the permission to write there.
-    async fn patient(
-        &self,
-        tx: &mut Tx<'_>,
-        asked: &Subject,
-        permission: &'static str,
-    ) -> Result<chart::Subject, Problem> {
-        let nobody = || {
-            Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "fhir.no_patient",
-                "nobody is meant by the reference to the patient",
-            )
-        };
-        let id = match asked {
-            Subject::Patient(id) => *id,
-            Subject::Identifier(text) => match people::named(tx, text).await? {
-                people::Named::One(identifier) => {
-                    people::person_of(tx, identifier.key)
-                        .await?
-                        .ok_or_else(nobody)?
-                        .patient_id
-                }
-                people::Named::Several => {
-                    return Err(Problem::new(
-                        StatusCode::CONFLICT,
-                        "fhir.ambiguous_patient",
-                        "several people have this identifier; name its system",
-                    ));
-                }
-                people::Named::Nobody => return Err(nobody()),
-            },
-        };
-        let subject = chart::subject(tx, id).await?.ok_or_else(nobody)?;
-        Doors::default()
-            .open(
-                self.state,
-                self.call,
-                self.who,
-                tx,
-                permission,
-                Some(subject.patient),
-            )
-            .await?;
-        Ok(subject)
-    }
-
-    /// The number of the visit that it belongs to.
-    async fn visit(
-        &self,
-        tx: &mut Tx<'_>,
-        encounter: Option<Uuid>,
-        patient: Uuid,
-    ) -> Result<Option<String>, Problem> {
-        let Some(id) = encounter else {
-            return Ok(None);
-        };
-        let unknown = || {
-            Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "fhir.no_encounter",
-                "the patient has no such encounter, or it has no visit number",
-            )
-        };
-        let (row, _) = clinical::encounter(tx.conn(), id)
-            .await?
-            .ok_or_else(unknown)?;
-        let keys = care::patients_of(tx, [Some(row.subject_key)]).await?;
-        if keys.values().flatten().all(|one| *one != patient) {
-            return Err(unknown());
+    async fn create(&self, json: &Value) -> Result<Made, Problem> {
+        match self.wired.kind {
+            Kind::Patient => patients::register(self, json).await,
+            Kind::Encounter => encounters::open(self, json).await,
+            Kind::ServiceRequest => orders::place(self, json).await,
+            Kind::Observation => observations::enter(self, json).await,
+            Kind::Condition => conditions::record(self, json).await,
+            Kind::AllergyIntolerance => allergies::record(self, json).await,
+            Kind::MedicationRequest => prescriptions::draft(self, json).await,
+            Kind::Appointment => appointments::book(self, json).await,
+            Kind::DocumentReference => documents::file(self, json).await,
+            _ => Err(not_served()),
         }
-        row.visit_number.map(Some).ok_or_else(unknown)
     }
 
-    /// What can't be taken as it is, each with its place.
-    fn refused(&self, issues: Vec<Issue>) -> Problem {
-        let mut problem = Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "fhir.content",
-            "the resource can't be taken as it is",
-        );
-        problem.fields = issues
-            .into_iter()
-            .map(|issue| FieldProblem {
-                field: issue.expression.unwrap_or_default(),
-                detail: issue.words,
-            })
-            .collect();
-        problem
-    }
-
-    /// The same of one member.
-    fn wrong(&self, member: &str, words: impl Into<String>) -> Problem {
-        let mut problem = self.refused(Vec::new());
-        problem.fields.push(FieldProblem {
-            field: self.place(member),
-            detail: words.into(),
-        });
-        problem
+    /// `None`: nothing was to be otherwise.
+    async fn change(&self, json: &Value, found: &Found) -> Result<Option<Written>, Problem> {
+        match self.wired.kind {
+            Kind::Patient => patients::change(self, json, found).await,
+            Kind::Encounter => encounters::change(self, json, found).await,
+            Kind::ServiceRequest => orders::change(self, json, found).await,
+            Kind::Observation => observations::change(self, json, found).await,
+            Kind::Condition => conditions::change(self, json, found).await,
+            Kind::AllergyIntolerance => allergies::change(self, json, found).await,
+            Kind::MedicationRequest => prescriptions::change(self, json, found).await,
+            Kind::Appointment => appointments::change(self, json, found).await,
+            _ => Err(not_served()),
+        }
     }
 }
 
-/// What came of making something that has one id.
-enum MadeId {
-    Done(Uuid),
-    Pending(Uuid),
-}
-
-impl MadeId {
-    fn named(self, name: impl FnOnce(Uuid) -> String) -> Made {
-        match self {
-            Self::Done(id) => Made::Done(name(id)),
-            Self::Pending(command) => Made::Pending(command),
-        }
-    }
+/// What can't be taken as it is, each with its place.
+fn refused(issues: Vec<Issue>) -> Problem {
+    let mut problem = Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "fhir.content",
+        "the resource can't be taken as it is",
+    );
+    problem.fields = issues
+        .into_iter()
+        .map(|issue| FieldProblem {
+            field: issue.expression.unwrap_or_default(),
+            detail: issue.words,
+        })
+        .collect();
+    problem
 }
 
 /// It is the version that the caller saw: that of `If-Match`, or of the body as he read it. Nobody shall overwrite without a
 /// thought what he did not see, so who says neither is refused, as over REST.
-pub(super) fn as_seen(call: &Call, body: &Value, found: &Found) -> Result<(), Problem> {
+fn as_seen(call: &Call, body: &Value, found: &Found) -> Result<(), Problem> {
     let version = &found.resource.meta.version;
     let seen = match call.header(header::IF_MATCH) {
         Some(tag) => tag.trim().trim_start_matches("W/").trim_matches('"'),
@@ -328,7 +197,7 @@ pub(super) fn as_seen(call: &Call, body: &Value, found: &Found) -> Result<(), Pr
 }
 
 /// A body that is a resource of this type.
-pub(super) async fn resource(request: Request, kind: Kind) -> Result<Value, Problem> {
+async fn resource(request: Request, kind: Kind) -> Result<Value, Problem> {
     let json = call::json(request).await?;
     if json["resourceType"] != kind.as_str() {
         return Err(Problem::invalid(
@@ -354,7 +223,7 @@ pub(super) async fn resource(request: Request, kind: Kind) -> Result<Value, Prob
     Ok(json)
 }
 
-pub(super) fn not_supported(words: impl Into<String>) -> Problem {
+fn not_supported(words: impl Into<String>) -> Problem {
     Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "fhir.not_supported",
@@ -377,11 +246,7 @@ fn short(field: String, words: Option<String>) -> Result<Option<String>, Problem
 }
 
 /// What was written, in the form that the caller prefers (FHIR R4 §3.1.0.1.9).
-pub(super) fn written_as(
-    call: &Call,
-    status: StatusCode,
-    resource: &Resource,
-) -> Result<Response, Problem> {
+fn written_as(call: &Call, status: StatusCode, resource: &Resource) -> Result<Response, Problem> {
     let mut response = if call.prefers("return=minimal") {
         status.into_response()
     } else if call.prefers("return=OperationOutcome") {
@@ -408,7 +273,7 @@ pub(super) fn written_as(
 }
 
 /// Stored, and no outcome yet.
-pub(super) fn pending(command: Uuid) -> Response {
+fn pending(command: Uuid) -> Response {
     let status_url = format!("/api/v1/commands/{command}");
     let issue = Issue {
         severity: Severity::Information,

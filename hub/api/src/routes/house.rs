@@ -34,7 +34,7 @@ pub(crate) fn routes() -> Routes {
 }
 
 /// A code as HL7 PL and grants carry it: letters, digits and `. _ - /`, single blanks inside, 1 to 32.
-pub(super) fn code(field: &'static str, text: &str) -> Result<String, Problem> {
+pub(crate) fn code(field: &'static str, text: &str) -> Result<String, Problem> {
     let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let fits = (1..=32).contains(&plain.len())
         && plain

@@ -43,7 +43,7 @@ pub(crate) fn routes() -> Routes {
 /// Longest visit number that HL7 peers hold without cutting it.
 const NUMBER_BYTES: usize = 50;
 
-pub(super) fn visit_number(text: Option<String>) -> Result<Option<String>, Problem> {
+pub(crate) fn visit_number(text: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let text = text.trim().to_owned();
     if text.is_empty() || text.len() > NUMBER_BYTES || text.chars().any(char::is_control) {
@@ -56,7 +56,7 @@ pub(super) fn visit_number(text: Option<String>) -> Result<Option<String>, Probl
 }
 
 /// The one person whom the identifier means.
-async fn patient(tx: &mut Tx<'_>, text: &str) -> Result<Identifier, Problem> {
+pub(crate) async fn patient(tx: &mut Tx<'_>, text: &str) -> Result<Identifier, Problem> {
     match patients::named(tx, text).await? {
         patients::Named::One(identifier) => Ok(identifier),
         patients::Named::Several => Err(Problem::new(
@@ -64,12 +64,33 @@ async fn patient(tx: &mut Tx<'_>, text: &str) -> Result<Identifier, Problem> {
             "encounters.ambiguous_patient",
             "several people have this identifier; name its system: `system|value`",
         )),
-        patients::Named::Nobody => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "encounters.no_patient",
-            "nobody has this identifier",
-        )),
+        patients::Named::Nobody => Err(no_patient()),
     }
+}
+
+pub(crate) fn no_patient() -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "encounters.no_patient",
+        "nobody has this identifier",
+    )
+}
+
+/// The caller may open encounters in the department.
+pub(crate) async fn may_open(
+    tx: &mut Tx<'_>,
+    who: &Identity,
+    department: Uuid,
+) -> Result<(), Problem> {
+    let department = queries::department(tx.conn(), department)
+        .await?
+        .ok_or_else(no_department)?;
+    reads::may_at(
+        who,
+        EncountersOpen::NAME,
+        &department.facility,
+        &[&department.code],
+    )
 }
 
 /// The patient, once it is clear that the caller may open encounters in the department.
@@ -80,15 +101,7 @@ pub(super) async fn admitted_to(
     identifier: &str,
 ) -> Result<Identifier, Problem> {
     let mut tx = state.read(&who.tenant).await?;
-    let department = queries::department(tx.conn(), department)
-        .await?
-        .ok_or_else(no_department)?;
-    reads::may_at(
-        who,
-        EncountersOpen::NAME,
-        &department.facility,
-        &[&department.code],
-    )?;
+    may_open(&mut tx, who, department).await?;
     patient(&mut tx, identifier).await
 }
 

@@ -79,6 +79,15 @@ impl FakeBackbone {
         *self.mood.lock().unwrap()
     }
 
+    /// Gives a command to its worker, also one that nobody was there for when it came.
+    pub(crate) async fn carry_out(&self, command: CommandRequest) -> CommandOutcome {
+        let mut message = envelope(&command.tenant, "/api", &Empty {});
+        message.id = command.id;
+        message.name = command.name.to_owned();
+        message.body = command.body.into();
+        self.deliver(message).await
+    }
+
     /// Gives a message to the worker that consumes it, and what follows to theirs.
     pub(crate) async fn deliver(&self, message: Envelope) -> CommandOutcome {
         let mut outcome = CommandOutcome::Pending;
@@ -249,11 +258,7 @@ impl Backbone for FakeBackbone {
         if self.mood() == Mood::Busy {
             return Ok(CommandOutcome::Pending);
         }
-        let mut message = envelope(&command.tenant, "/api", &Empty {});
-        message.id = command.id;
-        message.name = command.name.to_owned();
-        message.body = command.body.into();
-        Ok(self.deliver(message).await)
+        Ok(self.carry_out(command).await)
     }
 
     async fn kept_body(

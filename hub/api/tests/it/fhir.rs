@@ -3,8 +3,11 @@
 mod appointments;
 mod batches;
 mod charts;
+mod conditional;
 mod documents;
+mod encounters;
 mod forms;
+mod observations;
 mod orders;
 mod patients;
 mod prescriptions;

@@ -1,5 +1,5 @@
-//! The bucket `hub_requests`: what was answered to requests that carry an `Idempotency-Key`, for a day. All processes see the
-//! same entry, and an entry changes only for who knows its newest revision.
+//! The bucket `hub_requests`: what was answered to requests that carry an `Idempotency-Key`, and who creates under which condition
+//! of FHIR, for a day. All processes see the same entry, and an entry changes only for who knows its newest revision.
 //!
 //! What stands in an entry is its writer's affair; this room never looks into it.
 

@@ -4,7 +4,7 @@ use hub_fhir::{
     Allergy, Appointment, AuditEvent, Category, Condition, Document, Dosage, Encounter, Kind,
     Location, LocationKind, Measured, Meta, Observation, Order, Organization, Part, Participant,
     Patient, PatientIdentifier, Practitioner, Prescription, Provenance, Range, Reaction, Report,
-    Resource, Specimen, Stay,
+    Resource, Schedule, Slot, Specimen, Stay,
 };
 use schemas::care::{Attachment, Code, Comparator, Value};
 use schemas::patients::{Address, HumanName, Telecom};
@@ -188,6 +188,13 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
                 referring: None,
                 service: Some("MED".to_owned()),
                 disposition: Some("HOME".to_owned()),
+                department: Some(id(91)),
+                reason: Some("pneumonia".to_owned()),
+                priority: Some("urgent".to_owned()),
+                payer: Some("insurer".to_owned()),
+                ward_class: Some("general".to_owned()),
+                medico_legal: Some(false),
+                expected_at: Some(AT + Duration::days(2)),
                 started_at: Some(AT),
                 ended_at: None,
                 organization: Some(id(90)),
@@ -454,6 +461,38 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
                         status: "accepted".to_owned(),
                     },
                 ],
+            }
+            .resource(),
+        ),
+        (
+            "schedule",
+            Schedule {
+                id: id(27),
+                meta: meta(),
+                active: true,
+                name: "Dr Rao, general OPD".to_owned(),
+                practitioner: Some("D12".to_owned()),
+                practitioner_name: Some("R. Rao".to_owned()),
+                room: Some("12".to_owned()),
+                service: Some("general".to_owned()),
+                facility: Some("MAIN".to_owned()),
+                department: Some("OPD".to_owned()),
+                until: Some(AT.date()),
+            }
+            .resource(),
+        ),
+        (
+            "slot",
+            Slot {
+                id: id(26),
+                meta: meta(),
+                schedule: id(27),
+                service: Some("general".to_owned()),
+                state: "open".to_owned(),
+                free: 2,
+                capacity: 3,
+                start: AT,
+                end: AT + Duration::minutes(15),
             }
             .resource(),
         ),

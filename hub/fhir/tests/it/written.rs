@@ -1,10 +1,15 @@
 //! What staff write, read: nothing of it is lost, and what would be is refused by its place.
 
 use hub_fhir::{
-    ACCEPT_UNCHECKED, Issue, OVERRIDE_REASON, Subject, read_allergy, read_booking, read_condition,
-    read_document, read_drug, read_signing,
+    ACCEPT_UNCHECKED, DEPARTMENT, EXPECTED_AT, Issue, MEDICO_LEGAL, OVERRIDE_REASON, OXYGEN_SCALE,
+    PAYER, PREGNANT, REASON, Subject, VisitKind, WARD_CLASS, read_allergy, read_booking,
+    read_condition, read_correction, read_document, read_drug, read_signing, read_visit,
+    read_visit_change, read_vital,
 };
+use schemas::care::Practitioner;
 use schemas::chart;
+use schemas::rounds::EnteredValue;
+use schemas::stays::{AdmissionPriority, Payer};
 use serde_json::{Value, json};
 use time::macros::datetime;
 
@@ -151,6 +156,260 @@ fn refused<T: std::fmt::Debug>(
             "{member}: {issues:?}"
         );
     }
+}
+
+fn pulse() -> Value {
+    json!({
+        "resourceType": "Observation", "status": "final", "subject": patient(), "effectiveDateTime": "2026-03-01T12:00:00+05:30",
+        "category": [{ "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs" }] }],
+        "code": { "coding": [{ "system": "http://loinc.org", "code": "8867-4", "display": "Heart rate" }] },
+        "valueQuantity": { "value": 72, "unit": "/min", "system": "http://unitsofmeasure.org", "code": "/min" }
+    })
+}
+
+fn entered(value: &str, ucum: Option<&str>) -> EnteredValue {
+    EnteredValue {
+        loinc: "8867-4".to_owned(),
+        display: Some("Heart rate".to_owned()),
+        value: value.to_owned(),
+        ucum: ucum.map(str::to_owned),
+    }
+}
+
+#[test]
+fn a_vital_sign_is_one_value_of_one_term_at_one_time() {
+    hub_fhir::check(&pulse()).unwrap();
+    let read = read_vital(&pulse()).unwrap();
+    assert_eq!(read.value, entered("72", Some("/min")));
+    assert_eq!(read.observed_at, "2026-03-01T12:00:00+05:30");
+    assert_eq!((read.oxygen_scale, read.pregnant), (None, None));
+    let mut other = pulse();
+    other["valueQuantity"]["value"] = json!(37.5);
+    other["extension"] = json!([
+        { "url": OXYGEN_SCALE, "valueInteger": 2 }, { "url": PREGNANT, "valueBoolean": false } ]);
+    let read = read_vital(&other).unwrap();
+    assert_eq!(read.value, entered("37.5", Some("/min")));
+    assert_eq!((read.oxygen_scale, read.pregnant), (Some(2), Some(false)));
+    let mut seen = pulse();
+    seen.as_object_mut().unwrap().remove("valueQuantity");
+    seen["valueCodeableConcept"] = status("A");
+    assert_eq!(read_vital(&seen).unwrap().value, entered("A", None));
+}
+
+#[test]
+fn a_correction_is_another_value_or_none_with_a_reason() {
+    let reason = json!([{ "url": REASON, "valueString": "typed 170" }]);
+    let mut right = pulse();
+    for member in ["subject", "category", "effectiveDateTime"] {
+        right.as_object_mut().unwrap().remove(member);
+    }
+    right["extension"] = reason;
+    let read = read_correction(&right).unwrap();
+    assert_eq!(read.value, Some(entered("72", Some("/min"))));
+    assert_eq!(read.reason.as_deref(), Some("typed 170"));
+    right["status"] = json!("entered-in-error");
+    assert_eq!(read_correction(&right).unwrap().value, None);
+}
+
+fn visit() -> Value {
+    json!({
+        "resourceType": "Encounter", "status": "in-progress", "subject": patient(),
+        "class": { "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB" },
+        "identifier": [{ "type": status("VN"), "value": "V-7" }], "reasonCode": [{ "text": "fever" }],
+        "participant": [{ "type": [status("ATND")], "individual": { "identifier": { "value": "D12" }, "display": "R. Rao" } }],
+        "period": { "start": "2026-03-01T12:00:00Z" },
+        "extension": [{ "url": DEPARTMENT, "valueString": id(91).to_string() }, { "url": PAYER, "valueString": "self" }]
+    })
+}
+
+fn admission() -> Value {
+    let mut json = visit();
+    json["status"] = json!("planned");
+    json["class"]["code"] = json!("IMP");
+    json["priority"] = status("UR");
+    json["extension"] = json!([{ "url": DEPARTMENT, "valueString": id(91).to_string() },
+        { "url": WARD_CLASS, "valueString": "general" }, { "url": MEDICO_LEGAL, "valueBoolean": true }]);
+    json
+}
+
+#[test]
+fn a_visit_and_an_admission_are_read_whole() {
+    hub_fhir::check(&visit()).unwrap();
+    let read = read_visit(&visit()).unwrap();
+    assert_eq!(
+        (read.kind, read.department),
+        (VisitKind::Outpatient, id(91))
+    );
+    assert_eq!(read.visit_number.as_deref(), Some("V-7"));
+    assert_eq!(read.reason.as_deref(), Some("fever"));
+    assert_eq!(read.at.as_deref(), Some("2026-03-01T12:00:00Z"));
+    assert_eq!(read.payer, Some(Payer::Oneself));
+    let rao = Practitioner {
+        id: Some("D12".to_owned()),
+        name: Some("R. Rao".to_owned()),
+    };
+    assert_eq!(read.attending, Some(rao));
+    hub_fhir::check(&admission()).unwrap();
+    let read = read_visit(&admission()).unwrap();
+    assert_eq!(
+        (read.kind, read.priority, read.medico_legal),
+        (VisitKind::Admission, Some(AdmissionPriority::Urgent), true)
+    );
+    assert_eq!(read.ward_class.as_deref(), Some("general"));
+}
+
+#[test]
+fn what_else_is_known_of_a_visit_is_read_beside_who_referred_the_patient() {
+    let change = json!({
+        "resourceType": "Encounter", "serviceType": { "text": "MED" },
+        "participant": [{ "type": [status("REF")], "individual": { "display": "anybody" } },
+                        { "type": [status("ATND")], "individual": { "display": "S. Iyer" } }],
+        "extension": [{ "url": EXPECTED_AT, "valueDateTime": "2026-03-03T10:00:00Z" }, { "url": REASON, "valueString": "twice" }]
+    });
+    let read = read_visit_change(&change).unwrap();
+    assert_eq!(read.attending.unwrap().name.as_deref(), Some("S. Iyer"));
+    assert_eq!(read.service.as_deref(), Some("MED"));
+    assert_eq!(read.expected_at.as_deref(), Some("2026-03-03T10:00:00Z"));
+    assert_eq!((read.reason, read.why.as_deref()), (None, Some("twice")));
+}
+
+#[test]
+fn of_what_staff_measure_and_open_nothing_is_lost_either() {
+    refused(
+        read_vital,
+        &pulse(),
+        &[
+            ("status", json!("preliminary"), "Observation.status"),
+            (
+                "category",
+                json!([status("laboratory")]),
+                "Observation.category",
+            ),
+            (
+                "code",
+                json!({ "coding": [{ "code": "8867-4" }] }),
+                "Observation.code",
+            ),
+            ("code", json!({ "text": "pulse" }), "Observation.code"),
+            (
+                "code",
+                json!({ "coding": [{ "system": "http://loinc.org", "code": "8867-4", "display": "Heart rate" }], "text": "pulse" }),
+                "Observation.code.text",
+            ),
+            (
+                "effectiveDateTime",
+                json!("2026-03-01"),
+                "Observation.effectiveDateTime",
+            ),
+            (
+                "effectiveDateTime",
+                Value::Null,
+                "Observation.effectiveDateTime",
+            ),
+            ("component", json!([]), "Observation.component"),
+            (
+                "performer",
+                json!([{ "display": "x" }]),
+                "Observation.performer",
+            ),
+            ("valueQuantity", Value::Null, "Observation.valueQuantity"),
+            (
+                "valueQuantity",
+                json!({ "value": 72, "unit": "/min" }),
+                "Observation.valueQuantity",
+            ),
+            (
+                "valueQuantity",
+                json!({ "value": 72, "comparator": ">", "system": "http://unitsofmeasure.org", "code": "/min" }),
+                "Observation.valueQuantity.comparator",
+            ),
+            (
+                "valueQuantity",
+                json!({ "value": 72, "unit": "beats", "system": "http://unitsofmeasure.org", "code": "/min" }),
+                "Observation.valueQuantity.code",
+            ),
+            (
+                "extension",
+                json!([{ "url": "x", "valueString": "y" }]),
+                "Observation.extension[0]",
+            ),
+            (
+                "extension",
+                json!([{ "url": OXYGEN_SCALE, "valueString": "2" }]),
+                "Observation.extension[0]",
+            ),
+        ],
+    );
+    refused(
+        read_visit,
+        &visit(),
+        &[
+            ("status", json!("planned"), "Encounter.status"),
+            ("class", json!({ "code": "AMB" }), "Encounter.class"),
+            ("priority", status("R"), "Encounter.priority"),
+            (
+                "serviceType",
+                json!({ "text": "MED" }),
+                "Encounter.serviceType",
+            ),
+            ("hospitalization", json!({}), "Encounter.hospitalization"),
+            ("extension", json!([]), "Encounter.extension"),
+            (
+                "extension",
+                json!([{ "url": DEPARTMENT, "valueString": id(91).to_string() }, { "url": WARD_CLASS, "valueString": "icu" }]),
+                "Encounter.extension",
+            ),
+            (
+                "extension",
+                json!([{ "url": DEPARTMENT, "valueString": id(91).to_string() }, { "url": PAYER, "valueString": "aunt" }]),
+                "Encounter.extension",
+            ),
+            (
+                "identifier",
+                json!([{ "system": "x", "value": "V-7" }]),
+                "Encounter.identifier[0].system",
+            ),
+            (
+                "identifier",
+                json!([{ "type": status("MR"), "value": "V-7" }]),
+                "Encounter.identifier[0].type",
+            ),
+            (
+                "period",
+                json!({ "end": "2026-03-01T12:00:00Z" }),
+                "Encounter.period.end",
+            ),
+            (
+                "period",
+                json!({ "start": "2026-03" }),
+                "Encounter.period.start",
+            ),
+            (
+                "participant",
+                json!([{ "type": [status("REF")], "individual": { "display": "x" } }]),
+                "Encounter.participant[0].type",
+            ),
+            (
+                "participant",
+                json!([{ "individual": { "reference": "Practitioner/x" } }]),
+                "Encounter.participant[0].individual.reference",
+            ),
+            (
+                "reasonCode",
+                json!([status("386661006")]),
+                "Encounter.reasonCode.coding",
+            ),
+        ],
+    );
+    refused(
+        read_visit,
+        &admission(),
+        &[
+            ("reasonCode", Value::Null, "Encounter.reasonCode"),
+            ("priority", status("XX"), "Encounter.priority"),
+            ("status", json!("in-progress"), "Encounter.status"),
+        ],
+    );
 }
 
 #[test]

@@ -23,10 +23,12 @@ pub struct SlotRow {
     /// Places beyond the capacity that may still be given.
     pub overbook_left: i16,
     pub state: String,
+    /// When it was made, or its schedule was last changed; what is booked in it does not move it.
+    pub defined_at: OffsetDateTime,
 }
 
 const SLOT: &str = "select o.id, o.schedule_id, s.name as schedule, s.practitioner, s.service, s.room, s.facility, s.department,
-    o.day, o.starts_at, o.ends_at, o.capacity, o.state, (o.overbook - o.overbooked)::smallint as overbook_left,
+    o.day, o.starts_at, o.ends_at, o.capacity, o.state, greatest(o.created_at, s.updated_at) as defined_at, (o.overbook - o.overbooked)::smallint as overbook_left,
     case when o.state = 'open' and o.ends_at > now() then (o.capacity - o.taken + over.count)::smallint else 0::smallint end as free
     from clinical.slots o join clinical.schedules s on s.id = o.schedule_id
     cross join lateral (select count(*) from clinical.appointments a

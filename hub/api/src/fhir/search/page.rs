@@ -9,7 +9,7 @@ use super::super::asked::{Asked, Place};
 use super::super::doors::Doors;
 use super::super::fits;
 use super::super::include::Visit;
-use super::super::source::{self, Found, Ground};
+use super::super::source::{self, Found, Ground, Hints, Scope, Stretch};
 use super::super::table::{Param, Wired};
 use super::Page;
 use super::scope::Way;
@@ -41,12 +41,44 @@ pub(crate) async fn of(
         wired,
         asked,
         now,
+        hidden: Hidden::LeftOut,
     };
     if whole {
-        let all = search.all(way).await?;
+        let all = search.all(way, usize::MAX).await?;
         return search.sorted(all);
     }
     search.next_page(way).await
+}
+
+/// The first matches, so many at most. What fits and is not for the caller is no match that is left out, as on a page: it is
+/// his refusal, because who asks this acts on there being none.
+#[allow(clippy::too_many_arguments, reason = "the ground of one search")]
+pub(crate) async fn first(
+    visit: &Visit<'_>,
+    ground: &mut Ground<'_, '_>,
+    doors: &mut Doors,
+    wired: &'static Wired,
+    asked: &mut Asked,
+    way: Way,
+    most: usize,
+) -> Result<Vec<Found>, Problem> {
+    let mut search = Search {
+        visit,
+        ground,
+        doors,
+        wired,
+        asked,
+        now: OffsetDateTime::now_utc(),
+        hidden: Hidden::Refused,
+    };
+    search.all(way, most).await
+}
+
+/// What becomes of a match that the caller may not see.
+#[derive(Clone, Copy)]
+enum Hidden {
+    LeftOut,
+    Refused,
 }
 
 struct Search<'s, 'a, 'tx, 'v> {
@@ -56,6 +88,7 @@ struct Search<'s, 'a, 'tx, 'v> {
     wired: &'static Wired,
     asked: &'s mut Asked,
     now: OffsetDateTime,
+    hidden: Hidden,
 }
 
 impl Search<'_, '_, '_, '_> {
@@ -63,8 +96,29 @@ impl Search<'_, '_, '_, '_> {
         fits::all(&self.asked.criteria, &found.resource, self.now)
     }
 
-    /// All matches, in the order of the walk.
-    async fn all(&mut self, way: Way) -> Result<Vec<Found>, Problem> {
+    async fn sees(&mut self, found: &Found) -> Result<bool, Problem> {
+        match self.hidden {
+            Hidden::LeftOut => self.visit.sees(self.ground, self.doors, found).await,
+            Hidden::Refused => {
+                let admitted = self.visit.admitted(self.ground, self.doors, found).await;
+                admitted.map(|()| true)
+            }
+        }
+    }
+
+    /// The next rows of a walk.
+    async fn stretch(
+        &mut self,
+        scope: &Scope,
+        hints: &Hints,
+        place: Option<&str>,
+        rows: u16,
+    ) -> Result<Stretch, Problem> {
+        source::walk(self.ground, self.wired.kind, scope, hints, place, rows).await
+    }
+
+    /// All matches in the order of the walk, or the first `most` of them.
+    async fn all(&mut self, way: Way, most: usize) -> Result<Vec<Found>, Problem> {
         let mut all = Vec::new();
         match way {
             Way::Ids(ids) => {
@@ -72,9 +126,11 @@ impl Search<'_, '_, '_, '_> {
                     let Some(found) = source::one(self.ground, self.wired.kind, &id).await? else {
                         continue;
                     };
-                    if self.fits(&found) && self.visit.sees(self.ground, self.doors, &found).await?
-                    {
+                    if self.fits(&found) && self.sees(&found).await? {
                         all.push(found);
+                    }
+                    if all.len() >= most {
+                        return Ok(all);
                     }
                 }
             }
@@ -86,22 +142,16 @@ impl Search<'_, '_, '_, '_> {
                 let mut place: Option<String> = None;
                 let mut looked_at = 0;
                 loop {
-                    let stretch = source::walk(
-                        self.ground,
-                        self.wired.kind,
-                        &scope,
-                        &hints,
-                        place.as_deref(),
-                        STRETCH,
-                    )
-                    .await?;
+                    let stretch = self
+                        .stretch(&scope, &hints, place.as_deref(), STRETCH)
+                        .await?;
                     looked_at += stretch.found.len();
                     for found in stretch.found {
-                        if self.fits(&found)
-                            && (!ask_each
-                                || self.visit.sees(self.ground, self.doors, &found).await?)
-                        {
+                        if self.fits(&found) && (!ask_each || self.sees(&found).await?) {
                             all.push(found);
+                        }
+                        if all.len() >= most {
+                            return Ok(all);
                         }
                     }
                     place = stretch.next;
@@ -190,20 +240,11 @@ impl Search<'_, '_, '_, '_> {
         let mut matches: Vec<Found> = Vec::new();
         let mut looked_at = 0;
         loop {
-            let stretch = source::walk(
-                self.ground,
-                self.wired.kind,
-                &scope,
-                &hints,
-                place.as_deref(),
-                rows,
-            )
-            .await?;
+            let stretch = self.stretch(&scope, &hints, place.as_deref(), rows).await?;
             for found in stretch.found {
                 looked_at += 1;
                 let at = found.place.clone();
-                let fits = self.fits(&found)
-                    && (!ask_each || self.visit.sees(self.ground, self.doors, &found).await?);
+                let fits = self.fits(&found) && (!ask_each || self.sees(&found).await?);
                 if fits {
                     if matches.len() == wanted {
                         // one more is there: the next page begins with it

@@ -46,7 +46,12 @@ pub(crate) async fn way(
     let mut hints = hints(asked);
     match wired.kind {
         Kind::Patient => return of_patients(ground, asked, hints).await,
-        Kind::Organization | Kind::Location | Kind::Practitioner | Kind::AuditEvent => {
+        Kind::Slot => return of_slots(asked, hints),
+        Kind::Organization
+        | Kind::Location
+        | Kind::Practitioner
+        | Kind::Schedule
+        | Kind::AuditEvent => {
             return Ok(Way::Walk {
                 scope: Scope::Whole,
                 hints: Box::new(hints),
@@ -270,9 +275,12 @@ fn hints(asked: &Asked) -> Hints {
         code: single("code").and_then(code_of),
         category: single("category").and_then(code_of),
         action: single("subtype").and_then(code_of),
+        service: single("service-type").and_then(code_of),
+        free: single("status").and_then(code_of).as_deref() == Some("free"),
         ..Hints::default()
     };
-    for criterion in asked.of("date") {
+    // `start` is the time of a slot
+    for criterion in asked.of("date").chain(asked.of("start")) {
         let ([value], None) = (criterion.values.as_slice(), criterion.modifier) else {
             continue;
         };
@@ -290,6 +298,27 @@ fn hints(asked: &Asked) -> Hints {
         }
     }
     hints
+}
+
+/// Of one schedule, or of a time: all that there ever were is no answer to anybody.
+fn of_slots(asked: &Asked, mut hints: Hints) -> Result<Way, Problem> {
+    let named = asked
+        .of("schedule")
+        .find(|criterion| matches!(criterion.modifier, None | Some(Modifier::Type(_))));
+    if let Some([value]) = named.map(|criterion| criterion.values.as_slice()) {
+        let Ok(id) = target(value).1.parse::<Uuid>() else {
+            return Ok(Way::Ids(Vec::new()));
+        };
+        hints.schedule = Some(id);
+    }
+    if hints.schedule.is_none() && hints.from.is_none() && hints.to.is_none() {
+        return Err(too_costly("Slot needs one schedule, start or _id"));
+    }
+    Ok(Way::Walk {
+        scope: Scope::Whole,
+        hints: Box::new(hints),
+        ask_each: false,
+    })
 }
 
 /// Patients are found by what has an index; the rest is compared with those.

@@ -35,12 +35,17 @@ pub(super) async fn walk(
 }
 
 /// Microseconds, which is what the database keeps of a time, and the id.
-fn place(text: &str) -> Result<(OffsetDateTime, Uuid), Problem> {
+pub(super) fn place(text: &str) -> Result<(OffsetDateTime, Uuid), Problem> {
     let (micros, id) = text.split_once('.').ok_or_else(Cursor::refused)?;
     let micros: i64 = micros.parse().map_err(|_| Cursor::refused())?;
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000)
         .map_err(|_| Cursor::refused())?;
     Ok((at, id.parse().map_err(|_| Cursor::refused())?))
+}
+
+/// The same, of a row.
+pub(super) fn place_of(at: OffsetDateTime, id: Uuid) -> String {
+    format!("{}.{id}", at.unix_timestamp_nanos() / 1_000)
 }
 
 pub(super) async fn one(ground: &mut Ground<'_, '_>, id: &str) -> Result<Option<Found>, Problem> {
@@ -66,8 +71,7 @@ async fn of_all(
 }
 
 fn of(row: AppointmentRow, patient: Option<Uuid>) -> Found {
-    let micros = row.starts_at.unix_timestamp_nanos() / 1_000;
-    let place = format!("{micros}.{}", row.id);
+    let place = place_of(row.starts_at, row.id);
     let how = match row.mode.as_str() {
         "video" => Some("video"),
         "phone" => Some("phone"),

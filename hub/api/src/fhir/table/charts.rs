@@ -3,7 +3,7 @@
 use hub_fhir::Kind;
 
 use super::How::{Date, Reference, Token};
-use super::{FILED, PATIENT, SUBJECT, WRITTEN, Wired, param};
+use super::{FILED, PATIENT, Param, READ_ONLY, SUBJECT, WRITTEN, Wired, param};
 
 pub(super) const CONDITION: Wired = Wired {
     kind: Kind::Condition,
@@ -121,6 +121,7 @@ pub(super) const APPOINTMENT: Wired = Wired {
         ),
         param("status", Token, &["status"], "status"),
         param("date", Date, &["start"], "when it begins"),
+        param("slot", Reference, &["slot"], "the slot that it has"),
         param(
             "appointment-type",
             Token,
@@ -132,9 +133,62 @@ pub(super) const APPOINTMENT: Wired = Wired {
     keeps_versions: false,
     dated: false,
     words: "A place in a slot of a schedule. The patient's participation is accepted once he confirmed or came. Searches need \
-            patient or _id. Create books a slot (Slot/[id] of GET /api/v1/slots) or holds it (pending); an update confirms, moves, \
-            cancels or changes what it is about: one of these at a time.",
+            patient or _id. Create books a slot (a search of Slot tells which are free) or holds it (pending); an update confirms, \
+            moves, cancels or changes what it is about: one of these at a time.",
 };
+
+pub(super) const SCHEDULE: Wired = Wired {
+    kind: Kind::Schedule,
+    interactions: READ_ONLY,
+    params: &[
+        param("active", Token, &["active"], "slots are made of it"),
+        param(
+            "actor",
+            Reference,
+            &["actor"],
+            "whose time it is: as actor:identifier, the hospital's code of the practitioner or the service",
+        ),
+        SERVICE,
+    ],
+    mandatory: &["actor"],
+    keeps_versions: false,
+    dated: false,
+    words: "Whose time is given away: a practitioner's, a room's or a service's. They are defined over REST.",
+};
+
+pub(super) const SLOT: Wired = Wired {
+    kind: Kind::Slot,
+    interactions: READ_ONLY,
+    params: &[
+        param(
+            "schedule",
+            Reference,
+            &["schedule"],
+            "the schedule: [id] or Schedule/[id]",
+        ),
+        param("start", Date, &["start"], "when it begins"),
+        param(
+            "status",
+            Token,
+            &["status"],
+            "free, busy, or busy-unavailable: the schedule has it no longer",
+        ),
+        SERVICE,
+    ],
+    mandatory: &["schedule", "status", "start", "end"],
+    keeps_versions: false,
+    // what is free in it changes with the clock too
+    dated: false,
+    words: "A time of a schedule, and how many places of it are free. An Appointment books it. Searches need schedule, start or \
+            _id.",
+};
+
+const SERVICE: Param = param(
+    "service-type",
+    Token,
+    &["serviceType"],
+    "the service, as the hospital names it",
+);
 
 pub(super) const DOCUMENT: Wired = Wired {
     kind: Kind::DocumentReference,

@@ -6,15 +6,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::change::Change;
-use super::charts::{STATUS, Step, entry, send};
-use super::{Desk, Made};
+use super::charts::{STATUS, Step, entry, take};
+use super::{Desk, Made, refused};
 use crate::auth::permission::{AllergiesWrite, Permission as _};
 use crate::command::Written;
 use crate::fhir::source::{Found, content};
 use crate::problem::Problem;
 
 pub(super) async fn record(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem> {
-    let asked = read_allergy(json).map_err(|issues| desk.refused(issues))?;
+    let asked = read_allergy(json).map_err(refused)?;
     if !matches!(
         asked.verification.as_deref(),
         None | Some("confirmed" | "unconfirmed")
@@ -27,14 +27,9 @@ pub(super) async fn record(desk: &Desk<'_>, json: &Value) -> Result<Made, Proble
     if !matches!(asked.clinical_status.as_deref(), None | Some("active")) {
         return Err(desk.wrong("clinicalStatus", "a new allergy is active"));
     }
-    let mut tx = desk.tx().await?;
-    let subject = desk
-        .patient(&mut tx, &asked.subject, AllergiesWrite::NAME)
+    let (subject, visit_number) = desk
+        .chart(&asked.subject, asked.encounter, AllergiesWrite::NAME)
         .await?;
-    let visit_number = desk
-        .visit(&mut tx, asked.encounter, subject.patient)
-        .await?;
-    drop(tx);
     let command = RecordAllergy {
         entry_id: Uuid::now_v7(),
         subject: subject.identifier.clone(),
@@ -42,10 +37,8 @@ pub(super) async fn record(desk: &Desk<'_>, json: &Value) -> Result<Made, Proble
         allergy: asked.content,
         actor: desk.actor(),
     };
-    let made = desk
-        .make(subject.aggregate(), &command, ("id", command.entry_id))
-        .await?;
-    Ok(made.named(|id| id.to_string()))
+    desk.make(subject.aggregate(), &command, ("id", command.entry_id))
+        .await
 }
 
 const ALLERGY_CONTENT: [&str; 5] = [
@@ -62,24 +55,15 @@ pub(super) async fn change(
     found: &Found,
 ) -> Result<Option<Written>, Problem> {
     let change = Change::of(json, &found.resource)?;
-    let mut free = vec!["note"];
-    free.extend(ALLERGY_CONTENT);
-    free.extend(STATUS);
-    change.only(&free)?;
-    free.extend(["patient", "encounter"]);
-    let asked = read_allergy(&change.with_only(&free)).map_err(|issues| desk.refused(issues))?;
-    let mut tx = desk.tx().await?;
-    let row = entry(desk, &mut tx, found, AllergiesWrite::NAME).await?;
-    drop(tx);
+    let free: [&[&str]; 3] = [&["note"], &ALLERGY_CONTENT, &STATUS];
+    let asked = change.read(&free, &["patient", "encounter"], read_allergy)?;
+    let row = entry(desk, found, AllergiesWrite::NAME).await?;
     let stored: chart::Allergy = content(&row)?;
-    match step(&change, &row.state, &stored.certainty)? {
-        Step::Nothing => Ok(None),
-        Step::Act(action) => send(desk, &row, action, None, change.reason_in_notes()?).await,
-        Step::Edit => {
-            let content = Content::Allergy(edited(&change, stored, asked));
-            send(desk, &row, EntryAction::Edit, Some(content), None).await
-        }
-    }
+    let step = step(&change, &row.state, &stored.certainty)?;
+    take(desk, &change, &row, step, || {
+        Content::Allergy(edited(&change, stored, asked))
+    })
+    .await
 }
 
 fn edited(

@@ -1,6 +1,5 @@
 //! Appointment: a slot is booked or held; confirmed, moved, called off, and what it is about.
 
-use axum::http::StatusCode;
 use hub_fhir::{Subject, read_booking, slot_of};
 use schemas::IdentifierKey;
 use schemas::scheduling::{
@@ -14,7 +13,7 @@ use uuid::Uuid;
 use worker_scheduling::queries::{self, AppointmentRow};
 
 use super::change::Change;
-use super::{Desk, Made, not_supported, short};
+use super::{Desk, Made, compared, not_supported, refused, short};
 use crate::auth::permission::{AppointmentsBook, Permission as _};
 use crate::command::Written;
 use crate::fhir::source::Found;
@@ -23,7 +22,7 @@ use crate::reads::scheduling as reads;
 use crate::routes::desk::{bookable, instead, own};
 
 pub(super) async fn book(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem> {
-    let asked = read_booking(json).map_err(|issues| desk.refused(issues))?;
+    let asked = read_booking(json).map_err(refused)?;
     let mut tx = desk.tx().await?;
     let schedule = bookable(&mut tx, desk.who, asked.slot).await?;
     let subject = match &asked.subject {
@@ -51,8 +50,7 @@ pub(super) async fn book(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem>
             ("appointment_id", command.appointment_id),
         )
         .await;
-    let made = instead(desk.state, desk.who, asked.slot, made).await?;
-    Ok(made.named(|id| id.to_string()))
+    instead(desk.state, desk.who, asked.slot, made).await
 }
 
 /// Who names a time that is not the slot's believes something that is not so.
@@ -91,14 +89,7 @@ pub(super) async fn change(
     change.only(&free)?;
     let id: Uuid = found.resource.id.parse().map_err(|_| Problem::internal())?;
     let row = own(desk.state, desk.who, AppointmentsBook::NAME, id).await?;
-    let compared = format!("{}-", row.version);
-    if !found.resource.meta.version.starts_with(&compared) {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "fhir.stale",
-            "somebody changed it at this moment: read it again",
-        ));
-    }
+    compared(found, row.version)?;
     let confirms = confirms(&change)?;
     let (states, moves, about) = (
         change.differs(&["status"]),
@@ -160,11 +151,7 @@ async fn state(
     change: &Change<'_>,
     row: &AppointmentRow,
 ) -> Result<Option<Written>, Problem> {
-    let reason = change.sent["cancelationReason"]["text"]
-        .as_str()
-        .map(|words| words.trim().to_owned())
-        .filter(|words| !words.is_empty());
-    let reason = short(desk.place("cancelationReason"), reason)?;
+    let reason = change.reason_in("cancelationReason")?;
     let before = change.stands["status"].as_str().unwrap_or_default();
     let action = match (before, change.sent["status"].as_str().unwrap_or_default()) {
         ("pending", "booked") => AppointmentAction::Book,
@@ -202,10 +189,7 @@ async fn reschedule(
 ) -> Result<Option<Written>, Problem> {
     let slot = slot_of(change.sent).filter(|slot| Some(*slot) != row.slot_id);
     let Some(slot) = slot else {
-        return Err(desk.wrong(
-            "slot",
-            "an appointment is moved to another slot: Slot/[id] of GET /api/v1/slots",
-        ));
+        return Err(desk.wrong("slot", "an appointment is moved to another slot: Slot/[id]"));
     };
     // times that were left as they stand are those of the old slot
     let time = |name: &str| {

@@ -1,7 +1,7 @@
 //! What an update asks to be otherwise: the resource that is sent beside the one that stands. Pure.
 
 use axum::http::StatusCode;
-use hub_fhir::{Kind, Resource};
+use hub_fhir::{Issue, Kind, Resource};
 use serde_json::Value;
 
 use super::not_supported;
@@ -77,11 +77,34 @@ impl<'a> Change<'a> {
 
     /// The resource that was sent, with these members only.
     pub(super) fn with_only(&self, names: &[&str]) -> Value {
-        let mut json = self.sent.clone();
-        if let Some(members) = json.as_object_mut() {
-            members.retain(|name, _| name == "resourceType" || names.contains(&name.as_str()));
-        }
-        json
+        only(self.sent, names)
+    }
+
+    /// The one that stands, with these members only.
+    pub(super) fn before(&self, names: &[&str]) -> Value {
+        only(&self.stands, names)
+    }
+
+    /// The same, read: those that may be otherwise, and beside them those that a reader needs.
+    pub(super) fn read<T>(
+        &self,
+        free: &[&[&str]],
+        beside: &[&str],
+        read: fn(&Value) -> Result<T, Vec<Issue>>,
+    ) -> Result<T, Problem> {
+        let mut names = free.concat();
+        self.only(&names)?;
+        names.extend(beside);
+        read(&self.with_only(&names)).map_err(super::refused)
+    }
+
+    /// The words of a concept that says why.
+    pub(super) fn reason_in(&self, name: &str) -> Result<Option<String>, Problem> {
+        let words = self.sent[name]["text"]
+            .as_str()
+            .map(|words| words.trim().to_owned())
+            .filter(|words| !words.is_empty());
+        super::short(format!("{}.{name}", self.kind), words)
     }
 
     /// The code of a status concept.
@@ -123,4 +146,12 @@ impl<'a> Change<'a> {
     pub(super) fn conflict(&self, words: impl Into<String>) -> Problem {
         Problem::new(StatusCode::CONFLICT, "fhir.status_conflict", words)
     }
+}
+
+fn only(json: &Value, names: &[&str]) -> Value {
+    let mut json = json.clone();
+    if let Some(members) = json.as_object_mut() {
+        members.retain(|name, _| name == "resourceType" || names.contains(&name.as_str()));
+    }
+    json
 }

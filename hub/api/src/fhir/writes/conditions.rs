@@ -6,15 +6,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::change::Change;
-use super::charts::{STATUS, Step, entry, send};
-use super::{Desk, Made};
+use super::charts::{STATUS, Step, entry, take};
+use super::{Desk, Made, refused};
 use crate::auth::permission::{ConditionsWrite, Permission as _};
 use crate::command::Written;
 use crate::fhir::source::{Found, content};
 use crate::problem::Problem;
 
 pub(super) async fn record(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem> {
-    let asked = read_condition(json).map_err(|issues| desk.refused(issues))?;
+    let asked = read_condition(json).map_err(refused)?;
     let confirmed = match asked.verification.as_deref() {
         None | Some("provisional") => false,
         Some("confirmed") => true,
@@ -38,14 +38,9 @@ pub(super) async fn record(desk: &Desk<'_>, json: &Value) -> Result<Made, Proble
             "a new condition is active, or, with an abatement, resolved",
         ));
     }
-    let mut tx = desk.tx().await?;
-    let subject = desk
-        .patient(&mut tx, &asked.subject, ConditionsWrite::NAME)
+    let (subject, visit_number) = desk
+        .chart(&asked.subject, asked.encounter, ConditionsWrite::NAME)
         .await?;
-    let visit_number = desk
-        .visit(&mut tx, asked.encounter, subject.patient)
-        .await?;
-    drop(tx);
     let command = RecordCondition {
         entry_id: Uuid::now_v7(),
         subject: subject.identifier.clone(),
@@ -54,10 +49,8 @@ pub(super) async fn record(desk: &Desk<'_>, json: &Value) -> Result<Made, Proble
         confirmed,
         actor: desk.actor(),
     };
-    let made = desk
-        .make(subject.aggregate(), &command, ("id", command.entry_id))
-        .await?;
-    Ok(made.named(|id| id.to_string()))
+    desk.make(subject.aggregate(), &command, ("id", command.entry_id))
+        .await
 }
 
 const CONDITION_CONTENT: [&str; 3] = ["code", "onsetDateTime", "onsetString"];
@@ -69,25 +62,16 @@ pub(super) async fn change(
     found: &Found,
 ) -> Result<Option<Written>, Problem> {
     let change = Change::of(json, &found.resource)?;
-    let mut free = vec!["note"];
-    free.extend(CONDITION_CONTENT);
-    free.extend(ABATEMENT);
-    free.extend(STATUS);
-    change.only(&free)?;
-    free.extend(["subject", "encounter", "category"]);
-    let asked = read_condition(&change.with_only(&free)).map_err(|issues| desk.refused(issues))?;
-    let mut tx = desk.tx().await?;
-    let row = entry(desk, &mut tx, found, ConditionsWrite::NAME).await?;
-    drop(tx);
-    match step(&change, &row.state)? {
-        Step::Nothing => Ok(None),
-        Step::Act(action) => send(desk, &row, action, None, change.reason_in_notes()?).await,
-        Step::Edit => {
-            let stored: chart::Condition = content(&row)?;
-            let content = Content::Condition(edited(&change, stored, asked));
-            send(desk, &row, EntryAction::Edit, Some(content), None).await
-        }
-    }
+    let free: [&[&str]; 4] = [&["note"], &CONDITION_CONTENT, &ABATEMENT, &STATUS];
+    let beside = ["subject", "encounter", "category"];
+    let asked = change.read(&free, &beside, read_condition)?;
+    let row = entry(desk, found, ConditionsWrite::NAME).await?;
+    let stored: chart::Condition = content(&row)?;
+    let step = step(&change, &row.state)?;
+    take(desk, &change, &row, step, || {
+        Content::Condition(edited(&change, stored, asked))
+    })
+    .await
 }
 
 /// What is not otherwise stays as it is stored, which may be more than FHIR shows.

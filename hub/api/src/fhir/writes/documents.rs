@@ -9,7 +9,7 @@ use schemas::chart::{self, FileDocument};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Desk, Made, short};
+use super::{Desk, Made, refused, short};
 use crate::auth::permission::{DocumentsWrite, Permission as _};
 use crate::fhir::source::document_kind;
 use crate::problem::Problem;
@@ -20,7 +20,7 @@ const NO_KIND: &str = "other";
 const DATA: &str = "content[0].attachment.data";
 
 pub(super) async fn file(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem> {
-    let asked = read_document(json).map_err(|issues| desk.refused(issues))?;
+    let asked = read_document(json).map_err(refused)?;
     let kind = kind(desk, &asked.kinds)?;
     let title = short(desk.place("description"), Some(asked.title))?.unwrap_or_default();
     let bytes = STANDARD
@@ -37,14 +37,9 @@ pub(super) async fn file(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem>
         }
         problem
     })?;
-    let mut tx = desk.tx().await?;
-    let subject = desk
-        .patient(&mut tx, &asked.subject, DocumentsWrite::NAME)
+    let (subject, visit_number) = desk
+        .chart(&asked.subject, asked.encounter, DocumentsWrite::NAME)
         .await?;
-    let visit_number = desk
-        .visit(&mut tx, asked.encounter, subject.patient)
-        .await?;
-    drop(tx);
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let sha256 = desk
         .state
@@ -64,10 +59,8 @@ pub(super) async fn file(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem>
         },
         actor: desk.actor(),
     };
-    let made = desk
-        .make(subject.aggregate(), &command, ("id", command.entry_id))
-        .await?;
-    Ok(made.named(|id| id.to_string()))
+    desk.make(subject.aggregate(), &command, ("id", command.entry_id))
+        .await
 }
 
 /// The kind that all codes mean; that there is such a kind, the worker says.

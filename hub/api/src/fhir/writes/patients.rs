@@ -10,7 +10,7 @@ use uuid::Uuid;
 use worker_patient::queries;
 
 use super::change::Change;
-use super::{Desk, Made, not_supported, short};
+use super::{Desk, Made, compared, not_supported, refused, short};
 use crate::command::Written;
 use crate::fhir::source::{Found, organization};
 use crate::problem::Problem;
@@ -20,7 +20,7 @@ use crate::routes::registration::{is_birth_date, naming_lookalikes};
 const IDENTIFIER_BYTES: usize = 100;
 
 pub(super) async fn register(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem> {
-    let asked = read_patient(json).map_err(|issues| desk.refused(issues))?;
+    let asked = read_patient(json).map_err(refused)?;
     if asked.active == Some(false) {
         return Err(desk.wrong("active", "a new patient is active"));
     }
@@ -72,7 +72,7 @@ pub(super) async fn register(desk: &Desk<'_>, json: &Value) -> Result<Made, Prob
         Written::Applied(answer) => answer
             .as_ref()
             .and_then(|answer| answer["id"].as_str())
-            .map(|id| Made::Done(id.to_owned()))
+            .map(|id| Made::New(id.to_owned()))
             .ok_or_else(Problem::internal),
     }
 }
@@ -196,8 +196,7 @@ pub(super) async fn change(
         };
         return desk.send(aggregate, &command).await.map(Some);
     }
-    let asked =
-        read_patient(&change.with_only(&otherwise)).map_err(|issues| desk.refused(issues))?;
+    let asked = read_patient(&change.with_only(&otherwise)).map_err(refused)?;
     if asked.facility.is_some() || asked.not_a_duplicate.is_some() {
         return Err(desk.wrong(
             "extension",
@@ -226,14 +225,7 @@ async fn row(desk: &Desk<'_>, found: &Found) -> Result<queries::Patient, Problem
     let row = queries::record(tx.conn(), id)
         .await?
         .ok_or_else(Problem::internal)?;
-    let compared = format!("{}-", row.version);
-    if !found.resource.meta.version.starts_with(&compared) {
-        return Err(Problem::new(
-            axum::http::StatusCode::CONFLICT,
-            "fhir.stale",
-            "somebody changed it at this moment: read it again",
-        ));
-    }
+    compared(found, row.version)?;
     Ok(row)
 }
 
@@ -255,7 +247,7 @@ fn added(desk: &Desk<'_>, change: &Change<'_>) -> Result<Identifier, Problem> {
     // those that stand may be of a record that was merged into this one, and are not read
     let mut json = change.with_only(&[]);
     json["identifier"] = Value::from(vec![one.clone()]);
-    let asked = read_patient(&json).map_err(|issues| desk.refused(issues))?;
+    let asked = read_patient(&json).map_err(refused)?;
     let one = asked.identifiers.first().ok_or_else(Problem::internal)?;
     identifier(desk, one)
 }

@@ -10,7 +10,7 @@ use worker_clinical::queries::ChartRow;
 
 use super::change::Change;
 use super::charts::{entry, send};
-use super::{Desk, Made, not_supported, short};
+use super::{Desk, Made, not_supported, refused, short};
 use crate::auth::permission::{Permission as _, PrescriptionsWrite};
 use crate::command::Written;
 use crate::fhir::source::{Found, content};
@@ -18,21 +18,16 @@ use crate::problem::Problem;
 use crate::reads::chart::whose;
 
 pub(super) async fn draft(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem> {
-    let asked = read_drug(json).map_err(|issues| desk.refused(issues))?;
+    let asked = read_drug(json).map_err(refused)?;
     if asked.status != "draft" {
         return Err(desk.wrong(
             "status",
             "a new prescription is a draft: it is signed by an update, which runs the checks",
         ));
     }
-    let mut tx = desk.tx().await?;
-    let subject = desk
-        .patient(&mut tx, &asked.subject, PrescriptionsWrite::NAME)
+    let (subject, visit_number) = desk
+        .chart(&asked.subject, asked.encounter, PrescriptionsWrite::NAME)
         .await?;
-    let visit_number = desk
-        .visit(&mut tx, asked.encounter, subject.patient)
-        .await?;
-    drop(tx);
     let command = DraftPrescription {
         entry_id: Uuid::now_v7(),
         subject: subject.identifier.clone(),
@@ -48,7 +43,11 @@ pub(super) async fn draft(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem
     let made = desk
         .make(subject.aggregate(), &command, ("id", command.entry_id))
         .await?;
-    Ok(made.named(|id| format!("{id}.1")))
+    Ok(match made {
+        // its one line
+        Made::New(id) => Made::New(format!("{id}.1")),
+        made => made,
+    })
 }
 
 const CONTENT: [&str; 3] = ["medicationCodeableConcept", "dosageInstruction", "note"];
@@ -62,8 +61,7 @@ pub(super) async fn change(
     let mut free = vec!["status", "statusReason", "extension"];
     free.extend(CONTENT);
     change.only(&free)?;
-    let mut tx = desk.tx().await?;
-    let row = entry(desk, &mut tx, found, PrescriptionsWrite::NAME).await?;
+    let row = entry(desk, found, PrescriptionsWrite::NAME).await?;
     let stored: chart::Prescription = content(&row)?;
     let stated = change.differs(&["status"]);
     let edited = change.differs(&CONTENT);
@@ -87,7 +85,7 @@ pub(super) async fn change(
         return Err(change.one_at_a_time());
     }
     if edited {
-        let line = edited_line(desk, &change, &stored, line.clone())?;
+        let line = edited_line(&change, &stored, line.clone())?;
         let content = Content::Prescription(chart::Prescription {
             lines: vec![line],
             remark: stored.remark,
@@ -96,10 +94,8 @@ pub(super) async fn change(
         });
         return send(desk, &row, EntryAction::Edit, Some(content), None).await;
     }
-    let (_, keys) = whose(&mut tx, row.subject_key).await?;
-    drop(tx);
     if change.sent["status"] == "active" && change.stands["status"] == "draft" {
-        return sign(desk, &change, &row, keys.into_keys().collect()).await;
+        return sign(desk, &change, &row).await;
     }
     if change.differs(&["extension"]) {
         return Err(not_supported("the extensions go with the signing only"));
@@ -116,17 +112,12 @@ pub(super) async fn change(
             )));
         }
     };
-    let reason = change.sent["statusReason"]["text"]
-        .as_str()
-        .map(|words| words.trim().to_owned())
-        .filter(|words| !words.is_empty());
-    let reason = short(desk.place("statusReason"), reason)?;
+    let reason = change.reason_in("statusReason")?;
     send(desk, &row, action, None, reason).await
 }
 
 /// What is not otherwise stays as it is stored: the text of a dosage is the hub's own, and is not read back.
 fn edited_line(
-    desk: &Desk<'_>,
     change: &Change<'_>,
     stored: &chart::Prescription,
     mut line: PrescriptionLine,
@@ -138,9 +129,7 @@ fn edited_line(
     if !dosage {
         sent["dosageInstruction"] = json!([{ "text": line.frequency }]);
     }
-    let asked = read_drug(&sent)
-        .map_err(|issues| desk.refused(issues))?
-        .line;
+    let asked = read_drug(&sent).map_err(refused)?.line;
     if change.differs(&["medicationCodeableConcept"]) {
         line.drug = asked.drug;
     }
@@ -167,14 +156,16 @@ async fn sign(
     desk: &Desk<'_>,
     change: &Change<'_>,
     row: &ChartRow,
-    keys: Vec<Uuid>,
 ) -> Result<Option<Written>, Problem> {
-    let (accept_unchecked, reason) =
-        read_signing(change.sent).map_err(|issues| desk.refused(issues))?;
+    let (accept_unchecked, reason) = read_signing(change.sent).map_err(refused)?;
+    let keys = {
+        let mut tx = desk.tx().await?;
+        whose(&mut tx, row.subject_key).await?.1
+    };
     let command = SignPrescription {
         entry_id: row.id,
         seen: Some(row.version),
-        keys,
+        keys: keys.into_keys().collect(),
         accept_unchecked,
         override_reason: short(desk.place("extension"), reason)?,
         actor: desk.actor(),

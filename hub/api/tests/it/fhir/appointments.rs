@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::appointments::{booked, patient, schedule};
 use super::super::house::{Answer, House};
-use super::{matches, outcome, resource, send};
+use super::{matches, next, of_mode, outcome, resource, send};
 
 fn booking(slot: &Value, patient: &str) -> Value {
     json!({ "resourceType": "Appointment", "status": "booked",
@@ -79,9 +79,10 @@ async fn a_slot_is_booked_and_the_appointment_lives_as_it_does_over_rest() {
     assert_eq!(resource(&about)["comment"], "brings old films");
     let other = json!([{ "reference": format!("Slot/{}", slots[1]["id"].as_str().unwrap()) }]);
     let moved = changed(&house, &about.json, &[("slot", other)]).await;
+    let slot = resource(&moved)["slot"][0]["reference"].as_str().unwrap();
     assert_eq!(
-        resource(&moved)["slot"][0]["identifier"]["value"],
-        slots[1]["id"]
+        slot.strip_prefix("Slot/").unwrap(),
+        slots[1]["id"].as_str().unwrap()
     );
     let why = json!({ "text": "patient is travelling" });
     let cancel = [("status", json!("cancelled"))];
@@ -178,4 +179,82 @@ async fn who_works_in_the_clinic_sees_and_books_there_and_nowhere_else() {
         .post_as(token, "/fhir/Appointment", &booking(&slots[1], &asha))
         .await;
     assert_eq!(mine.status.as_u16(), 201, "{}", mine.json);
+}
+
+#[tokio::test]
+async fn a_client_finds_a_free_slot_books_it_and_follows_the_reference_back() {
+    let house = House::new().await;
+    let (schedule, slots) = schedule(&house, "OPD").await;
+    let asha = patient(&house, "1001").await;
+    let found = house
+        .get("/fhir/Schedule?actor:identifier=D-7&active=true")
+        .await;
+    let all = matches(&found);
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0]["id"], schedule.as_str());
+    assert_eq!(all[0]["actor"][0]["identifier"]["value"], "D-7");
+    let none = house.get("/fhir/Schedule?actor:identifier=D-8").await;
+    assert!(matches(&none).is_empty());
+
+    let from = slots[0]["starts_at"].as_str().unwrap();
+    let search = format!(
+        "/fhir/Slot?schedule=Schedule/{schedule}&start=ge{from}&status=free&_count=3&_include=Slot:schedule"
+    );
+    let free = house.get(&search).await;
+    assert_eq!(matches(&free).len(), 3);
+    assert_eq!(of_mode(&free, "include").len(), 1);
+    assert_eq!(matches(&free)[0]["id"], slots[0]["id"]);
+    let mut pages = 1;
+    let mut seen = matches(&free).len();
+    let mut address = next(&free);
+    while let Some(path) = address {
+        let page = house.get(&path).await;
+        seen += matches(&page).len();
+        pages += 1;
+        address = next(&page);
+    }
+    assert_eq!((seen, pages > 1), (slots.len(), true));
+
+    let made = send(
+        &house,
+        "POST",
+        "/fhir/Appointment",
+        &[],
+        &booking(&slots[0], &asha),
+    )
+    .await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.json);
+    let reference = made.json["slot"][0]["reference"].as_str().unwrap();
+    let slot = house.get(&format!("/fhir/{reference}")).await;
+    assert_eq!(resource(&slot)["status"], "busy");
+    assert_eq!(slot.json["start"], made.json["start"]);
+    let of = slot.json["schedule"]["reference"].as_str().unwrap();
+    assert_eq!(
+        resource(&house.get(&format!("/fhir/{of}")).await)["comment"],
+        "OPD"
+    );
+    let free = house.get(&search).await;
+    assert_eq!(matches(&free)[0]["id"], slots[1]["id"]);
+    let id = slots[0]["id"].as_str().unwrap();
+    let mine = format!("/fhir/Appointment?patient={asha}&slot={id}&_include=Appointment:slot");
+    let mine = house.get(&mine).await;
+    assert_eq!(matches(&mine).len(), 1);
+    assert_eq!(of_mode(&mine, "include")[0]["resourceType"], "Slot");
+
+    for (query, found) in [
+        (format!("schedule={schedule}&start=ge{from}&status=busy"), 1),
+        (format!("schedule={schedule}&start=ge2999"), 0),
+        ("schedule=x".to_owned(), 0),
+        ("start=ge2999&status=free".to_owned(), 0),
+    ] {
+        let page = house.get(&format!("/fhir/Slot?{query}")).await;
+        assert_eq!(matches(&page).len(), found, "{query}");
+    }
+    let all = house.get("/fhir/Slot?status=free").await;
+    assert_eq!(outcome(&all, 400), "fhir.too_costly");
+    let token = house.user(&house.tenant, &["patients:read"]).await;
+    for path in ["/fhir/Schedule".to_owned(), format!("/fhir/{reference}")] {
+        let refused = house.get_as(&token, &path).await;
+        assert_eq!(outcome(&refused, 403), "auth.permission", "{path}");
+    }
 }

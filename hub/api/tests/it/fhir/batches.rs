@@ -130,7 +130,15 @@ async fn a_bundle_that_leads_elsewhere_is_refused() {
         ),
         (json!({}), "Bundle.entry[0].request.method"),
         (
-            json!({ "request": { "method": "POST", "url": "ServiceRequest", "ifNoneExist": "x" } }),
+            json!({ "request": { "method": "PUT", "url": "Patient/1", "ifNoneExist": "identifier=x" } }),
+            "Bundle.entry[0].request.ifNoneExist",
+        ),
+        (
+            json!({ "request": { "method": "POST", "url": "Patient/_search", "ifNoneExist": "identifier=x" } }),
+            "Bundle.entry[0].request.ifNoneExist",
+        ),
+        (
+            json!({ "request": { "method": "POST", "url": "Patient", "ifNoneExist": 1 } }),
             "Bundle.entry[0].request.ifNoneExist",
         ),
     ] {

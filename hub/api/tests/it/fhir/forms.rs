@@ -16,7 +16,7 @@ async fn the_capability_statement_is_true() {
     let rest = &resource(&statement)["rest"][0];
     assert_eq!(statement.json["fhirVersion"], "4.0.1");
     let resources = rest["resource"].as_array().unwrap();
-    assert_eq!(resources.len(), 16);
+    assert_eq!(resources.len(), 18);
     for one in resources {
         let kind = one["type"].as_str().unwrap();
         let does = |code: &str| {
@@ -52,6 +52,7 @@ async fn the_capability_statement_is_true() {
                 | "Observation" | "Condition" | "AllergyIntolerance" | "MedicationRequest"
                 | "Appointment" | "DocumentReference" => &format!("&patient={patient}"),
                 "Provenance" => &format!("&target=Patient/{patient}"),
+                "Slot" if !matches!(name, "start" | "schedule") => "&start=2026",
                 _ => "",
             };
             let path = format!("/fhir/{kind}?{name}={value}{scope}");
@@ -68,6 +69,7 @@ async fn the_capability_statement_is_true() {
             if does("create") { 400 } else { 405 },
             "{kind}"
         );
+        assert_eq!(one["conditionalCreate"], json!(does("create")), "{kind}");
         let update = send(&house, "PUT", &format!("/fhir/{kind}/x"), &[], &json!({})).await;
         assert_eq!(
             update.status.as_u16(),

@@ -132,8 +132,8 @@ async fn what_the_hub_would_not_keep_is_refused_by_its_place_and_nothing_is_plac
             "encounter",
             json!({ "reference": "Encounter/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c" }),
             422,
-            "orders.no_encounter",
-            "",
+            "fhir.no_encounter",
+            "ServiceRequest.encounter",
         ),
         (
             "specimen",
@@ -181,7 +181,7 @@ async fn what_the_hub_would_not_keep_is_refused_by_its_place_and_nothing_is_plac
         &request(&subject),
     )
     .await;
-    assert_eq!(outcome(&conditional, 422), "fhir.not_supported");
+    assert_eq!(outcome(&conditional, 400), "request.invalid");
     assert!(house.backbone.commands.lock().unwrap().is_empty());
 
     send(

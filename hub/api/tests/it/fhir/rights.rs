@@ -267,8 +267,16 @@ async fn another_tenant_s_ids_are_unknown_and_his_lists_are_empty() {
             .await;
         assert!(matches(&none).is_empty(), "{kind}");
     }
-    for kind in ["Organization", "Location", "Practitioner", "AuditEvent"] {
-        let found = house.get(&format!("/fhir/{kind}?_count=1")).await;
+    for list in [
+        "Organization?_count=1",
+        "Location?_count=1",
+        "Practitioner?_count=1",
+        "AuditEvent?_count=1",
+        "Schedule?_count=1",
+        "Slot?start=ge2026&_count=1",
+    ] {
+        let found = house.get(&format!("/fhir/{list}")).await;
+        let (kind, _) = list.split_once('?').unwrap();
         paths.push(format!(
             "/fhir/{kind}/{}",
             matches(&found)[0]["id"].as_str().unwrap()
