@@ -34,6 +34,8 @@ pub enum Answering {
     Sealed,
     /// 403: the token has ended.
     Denying,
+    /// The same for all but `decrypt`: the policy of the token has no more.
+    OnlyDecrypting,
     /// As the text says, after a while.
     Slow(Duration),
     /// 200, with the page of somebody else.
@@ -255,32 +257,35 @@ impl Engine {
         if header("x-vault-namespace") != Some(namespace) {
             return Err((404, "no handler for route"));
         }
-        if header("x-vault-token") != Some(&self.token) {
+        if header("x-vault-token") != Some(self.token.as_str()) {
             return Err((403, "permission denied"));
         }
         let path = head
             .strip_prefix("POST /v1/")
             .and_then(|rest| rest.split_once(' '))
             .map(|(path, _)| path)
-            .ok_or((405, "unsupported operation"))?;
+            .ok_or(no(405, "unsupported operation"))?;
         let (operation, name) = path
             .strip_prefix(mount)
             .and_then(|rest| rest.strip_prefix('/'))
             .and_then(|rest| rest.split_once('/'))
-            .ok_or((404, "no handler for route"))?;
+            .ok_or(no(404, "no handler for route"))?;
+        if self.answering == Answering::OnlyDecrypting && operation != "decrypt" {
+            return Err((403, "permission denied"));
+        }
         if name != key {
             return Err((400, "encryption key not found"));
         }
         let asked: Value =
-            serde_json::from_slice(body).map_err(|_| (400, "failed to parse JSON input"))?;
+            serde_json::from_slice(body).map_err(|_| no(400, "failed to parse JSON input"))?;
         let bytes = |name: &str| BASE64.decode(asked[name].as_str()?).ok();
         let context = bytes("context")
             .filter(|context| !context.is_empty())
-            .ok_or((400, "missing 'context' for key derivation"))?;
+            .ok_or(no(400, "missing 'context' for key derivation"))?;
         let ciphertext = asked["ciphertext"].as_str().unwrap_or_default();
         let data = match operation {
             "encrypt" => {
-                let plaintext = bytes("plaintext").ok_or((400, "illegal base64 data"))?;
+                let plaintext = bytes("plaintext").ok_or(no(400, "illegal base64 data"))?;
                 self.encrypted(&context, &plaintext)
             }
             "decrypt" => {
@@ -324,14 +329,14 @@ impl Engine {
         let (version, text) = ciphertext
             .strip_prefix("vault:v")
             .and_then(|rest| rest.split_once(':'))
-            .ok_or((400, "invalid ciphertext: no prefix"))?;
+            .ok_or(no(400, "invalid ciphertext: no prefix"))?;
         let version: usize = version.parse().map_err(|_| {
-            (
+            no(
                 400,
                 "invalid ciphertext: version number could not be decoded",
             )
         })?;
-        if version > self.versions.len() {
+        if version == 0 || version > self.versions.len() {
             return Err((400, "invalid ciphertext: version is too new"));
         }
         if version < self.least {
@@ -340,7 +345,7 @@ impl Engine {
                 "ciphertext or signature version is disallowed by policy (too old)",
             ));
         }
-        let failed = (400, "cipher: message authentication failed");
+        let failed = no(400, "cipher: message authentication failed");
         let bytes = BASE64.decode(text).map_err(|_| failed)?;
         let (nonce, text) = bytes.split_at_checked(NONCE_LEN).ok_or(failed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| failed)?;
@@ -351,6 +356,10 @@ impl Engine {
             .map_err(|_| failed)?;
         Ok(plain.to_vec())
     }
+}
+
+fn no(status: u16, words: &'static str) -> Refusal {
+    (status, words)
 }
 
 fn complaint((status, words): Refusal) -> (u16, String) {
