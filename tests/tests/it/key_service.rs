@@ -56,8 +56,12 @@ async fn body(rest: &Rest, id: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn said(config: &Path, arguments: &[&str]) -> (bool, String) {
-    let output = hub(config, arguments);
+/// What the program says beside the hub, and whether it succeeded. On a thread of its own: the service must go on answering.
+async fn said(config: &Path, arguments: &[&'static str]) -> (bool, String) {
+    let (config, given) = (config.to_owned(), arguments.to_vec());
+    let output = tokio::task::spawn_blocking(move || hub(&config, &given))
+        .await
+        .unwrap();
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(
@@ -68,8 +72,8 @@ fn said(config: &Path, arguments: &[&str]) -> (bool, String) {
 }
 
 /// The data keys that NATS holds, as `hub keys data` tells them.
-fn data_keys(config: &Path) -> Vec<Value> {
-    let (_, text) = said(config, &["keys", "data", "--json"]);
+async fn data_keys(config: &Path) -> Vec<Value> {
+    let (_, text) = said(config, &["keys", "data", "--json"]).await;
     text.lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .filter(|one: &Value| one["tenant"].is_string())
@@ -100,7 +104,7 @@ async fn the_master_key_stays_in_its_service_through_starts_rotations_and_absenc
     rest.results(&patient, 1).await;
     assert_eq!(holders(&nats, MARK.as_bytes()), Vec::<String>::new());
     assert!(body(&rest, &first).await.contains(MARK));
-    let keys = data_keys(process.config());
+    let keys = data_keys(process.config()).await;
     assert!(
         keys.iter().all(|key| key["opens"] == true
             && key["version"] == 1
@@ -118,10 +122,10 @@ async fn the_master_key_stays_in_its_service_through_starts_rotations_and_absenc
     rest.results(&patient, 1).await;
     assert!(body(&rest, &first).await.contains(MARK));
     assert!(rest.is_ready().await, "{}", rest.text("/readyz").await);
-    let (done, text) = said(process.config(), &["keys", "rotate-data"]);
+    let (done, text) = said(process.config(), &["keys", "rotate-data"]).await;
     assert!(!done && text.contains("unseal it"), "{text}");
     assert_eq!(
-        data_keys(process.config())
+        data_keys(process.config()).await
             .iter()
             .filter(|key| key["opens"] == false
                 && key["fault"].as_str().unwrap().contains("sealed"))
@@ -133,9 +137,9 @@ async fn the_master_key_stays_in_its_service_through_starts_rotations_and_absenc
     // a new version of the master key: rotated while the hub runs, and the old version is closed for good
     service.be(Answering::Well);
     service.rotate();
-    let (done, text) = said(process.config(), &["keys", "rotate-data"]);
+    let (done, text) = said(process.config(), &["keys", "rotate-data"]).await;
     assert!(done, "{text}");
-    let rotated = data_keys(process.config());
+    let rotated = data_keys(process.config()).await;
     assert_eq!(rotated.len(), 2 * keys.len(), "{rotated:?}");
     assert!(
         rotated
@@ -167,7 +171,7 @@ async fn the_master_key_stays_in_its_service_through_starts_rotations_and_absenc
     .await;
     assert_eq!(send(&process, "lab", &text).await, "AE");
     assert_eq!(holders(&nats, MARK.as_bytes()), Vec::<String>::new());
-    let (well, doctor) = said(process.config(), &["doctor"]);
+    let (well, doctor) = said(process.config(), &["doctor"]).await;
     assert!(!well && doctor.contains("unseal it"), "{doctor}");
     assert!(process.log().contains("unseal it"));
 
@@ -214,7 +218,7 @@ async fn the_master_key_stays_in_its_service_through_starts_rotations_and_absenc
     let more = stranger.settings(&token_file(&servers), Some(&pki.ca));
     let text = text.split("\n[encryption]").next().unwrap().to_owned() + &more;
     std::fs::write(&config, text).unwrap();
-    let (well, doctor) = said(&config, &["doctor"]);
+    let (well, doctor) = said(&config, &["doctor"]).await;
     assert!(
         !well && doctor.contains("message authentication failed"),
         "{doctor}"
@@ -245,7 +249,7 @@ async fn whatever_a_key_service_answers_nothing_is_stored_before_a_key_opens_aga
         (Answering::Hanging, "did not answer within"),
     ] {
         service.be(answering);
-        let (well, doctor) = said(process.config(), &["doctor"]);
+        let (well, doctor) = said(process.config(), &["doctor"]).await;
         assert!(!well && doctor.contains(says), "{answering:?}: {doctor}");
         let began = Instant::now();
         assert_eq!(send(&process, "lab", &text).await, "AE", "{answering:?}");
@@ -253,7 +257,7 @@ async fn whatever_a_key_service_answers_nothing_is_stored_before_a_key_opens_aga
             began.elapsed() < Duration::from_secs(5),
             "an instrument waits no longer: {answering:?}"
         );
-        assert_eq!(data_keys(process.config()), Vec::<Value>::new());
+        assert_eq!(data_keys(process.config()).await, Vec::<Value>::new());
     }
     assert!(!process.log().contains(TOKEN));
 
@@ -271,13 +275,13 @@ async fn whatever_a_key_service_answers_nothing_is_stored_before_a_key_opens_aga
 
     // another token is accepted from now on: the file is read anew
     service.accept_token("hvs.second");
-    let (well, doctor) = said(process.config(), &["doctor"]);
+    let (well, doctor) = said(process.config(), &["doctor"]).await;
     assert!(
         !well && doctor.contains("does not accept the token"),
         "{doctor}"
     );
     std::fs::write(&token, "hvs.second\n").unwrap();
-    let (_, doctor) = said(process.config(), &["doctor"]);
+    let (_, doctor) = said(process.config(), &["doctor"]).await;
     assert!(doctor.contains("data keys open"), "{doctor}");
     let came = service.came();
     assert!(rest.is_ready().await);
@@ -298,11 +302,12 @@ async fn hub_check_says_what_is_wrong_with_the_settings_of_a_key_service_and_tel
     let transit = format!(
         "\n[encryption]\nbodies = true\n[encryption.transit]\naddress = \"https://vault.example:8200\"\nkey = \"sangam\"\ntoken = {TOKEN:?}\n"
     );
-    let check = |more: &str| {
-        std::fs::write(&config, format!("{text}{more}")).unwrap();
-        said(&config, &["check"])
+    let (config, text) = (&config, &text);
+    let check = |more: String| async move {
+        std::fs::write(config, format!("{text}{more}")).unwrap();
+        said(config, &["check"]).await
     };
-    let (good, told) = check(&transit);
+    let (good, told) = check(transit.clone()).await;
     assert!(good, "{told}");
     for (from, to, says) in [
         ("https://vault", "http://vault", "is no https:// address"),
@@ -318,7 +323,7 @@ async fn hub_check_says_what_is_wrong_with_the_settings_of_a_key_service_and_tel
             "one of them wraps",
         ),
     ] {
-        let (good, told) = check(&transit.replace(from, to));
+        let (good, told) = check(transit.replace(from, to)).await;
         assert!(!good && told.contains(says), "{says}: {told}");
         assert!(told.contains("[encryption]") || says == "tokens", "{told}");
     }

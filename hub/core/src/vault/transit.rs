@@ -118,19 +118,24 @@ impl Transit {
             return Err(MasterError::Away(said));
         }
         let outcome = self.exchange(operation, asked).await;
-        let mut failed = None;
-        let word = match &outcome {
-            Ok(_) => "ok",
-            Err(MasterError::Away(said)) => {
-                tracing::warn!(operation, "{said}");
-                failed = Some((Instant::now(), said.clone()));
-                "away"
-            }
-            Err(_) => "refused",
+        let (word, why) = match &outcome {
+            Ok(_) => ("ok", None),
+            Err(MasterError::Away(why)) => ("away", Some(why)),
+            Err(_) => ("refused", None),
         };
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
         metrics::counter!("hub_key_service_requests_total", "operation" => operation, "outcome" => word)
             .increment(1);
+        let failed = why.map(|why| (Instant::now(), why.clone()));
+        let before = std::mem::replace(
+            &mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner),
+            failed,
+        );
+        // each cause once: it is asked again and again
+        if let Some(why) = why
+            && before.is_none_or(|(_, before)| before != *why)
+        {
+            tracing::warn!(operation, "{why}");
+        }
         outcome
     }
 
