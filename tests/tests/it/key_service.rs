@@ -112,6 +112,11 @@ async fn the_master_key_stays_in_its_service_through_starts_rotations_and_absenc
         "{keys:?}"
     );
 
+    eventually("the token is renewed", SOON, || async {
+        (service.done("renew-self") > 0).then_some(())
+    })
+    .await;
+
     // it is sealed while the hub runs: nobody notices, but who wants a new key
     service.be(Answering::Sealed);
     let (second, patient) = (unique("C"), unique("KMS"));

@@ -42,6 +42,9 @@ pub trait MasterKey: Send + Sync {
         false
     }
 
+    /// Does what keeps the right to ask alive. Whether it helped shows with the next question.
+    async fn stay(&self) {}
+
     /// Wraps a tenant's key, under the newest version.
     async fn wrap(&self, tenant: &TenantId, key: &[u8; 32]) -> Result<Vec<u8>, MasterError>;
 

@@ -70,6 +70,10 @@ struct Answered<T> {
     data: T,
 }
 
+/// Of `auth/token/renew-self`: what it says stands elsewhere, and is for nothing here.
+#[derive(Serialize, Deserialize)]
+struct Nothing {}
+
 /// Every status from 400 on.
 #[derive(Default, Deserialize)]
 struct Complaint {
@@ -117,7 +121,8 @@ impl Transit {
         if let Some(said) = self.rests() {
             return Err(MasterError::Away(said));
         }
-        let outcome = self.exchange(operation, asked).await;
+        let path = format!("{}/{operation}/{}", self.mount, self.key);
+        let outcome = self.exchange(&path, asked).await;
         let (word, why) = match &outcome {
             Ok(_) => ("ok", None),
             Err(MasterError::Away(why)) => ("away", Some(why)),
@@ -147,8 +152,8 @@ impl Transit {
 
     async fn exchange<T: DeserializeOwned>(
         &self,
-        operation: &'static str,
-        asked: &Asked<'_>,
+        path: &str,
+        asked: &(impl Serialize + Sync),
     ) -> Result<T, MasterError> {
         let token = self.token.resolve().ok();
         let token = token.and_then(|token| HeaderValue::from_str(token.trim()).ok());
@@ -156,8 +161,7 @@ impl Transit {
             self.away("its token can't be read: look at [encryption.transit] token")
         })?;
         token.set_sensitive(true);
-        let (address, mount, key) = (&self.address, &self.mount, &self.key);
-        let mut request = Request::post(format!("{address}/v1/{mount}/{operation}/{key}"))
+        let mut request = Request::post(format!("{}/v1/{path}", self.address))
             .header("x-vault-token", token)
             // an agent or proxy may want it: who was made to send a request elsewhere can't add it
             .header("x-vault-request", "true")
@@ -257,6 +261,16 @@ impl MasterKey for Transit {
 
     fn is_remote(&self) -> bool {
         true
+    }
+
+    /// Renews the token (<https://openbao.org/api-docs/auth/token>): a periodic one then lives as long as the hub does. One of an
+    /// agent needs it not, one that can't be renewed says so.
+    async fn stay(&self) {
+        let renewed: Result<Option<Nothing>, _> =
+            self.exchange("auth/token/renew-self", &Nothing {}).await;
+        if let Err(error) = renewed {
+            tracing::debug!(%error, "the token of the key service was not renewed");
+        }
     }
 
     async fn wrap(&self, tenant: &TenantId, key: &[u8; 32]) -> Result<Vec<u8>, MasterError> {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Vault, VaultError};
+use super::{MasterKey, Vault, VaultError};
 use crate::backbone::Backbone;
 use crate::retry::Pauses;
 
-/// Pause between two looks at a key service.
+/// Pause between two looks at a key service; a token must last longer than that.
 const LOOK: Duration = Duration::from_secs(300);
 /// How long one look may take: a question a key that is not at hand.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,7 +73,7 @@ impl Vault {
             && self.0.seals
             && master.is_remote()
         {
-            self.look_after(&stop).await;
+            self.look_after(master.as_ref(), &stop).await;
         }
     }
 
@@ -109,16 +109,18 @@ impl Vault {
         true
     }
 
-    async fn look_after(&self, stop: &CancellationToken) {
+    async fn look_after(&self, master: &dyn MasterKey, stop: &CancellationToken) {
         let up = metrics::gauge!("hub_key_service_up");
-        up.set(1.0);
         let mut was_well = true;
         loop {
-            tokio::select! {
+            let looked = tokio::time::timeout(PATIENCE, async {
+                master.stay().await;
+                self.try_out().await
+            });
+            let looked = tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            let looked = tokio::time::timeout(PATIENCE, self.try_out()).await;
+                looked = looked => looked,
+            };
             let why = match looked {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(error.to_string()),
@@ -134,6 +136,10 @@ impl Vault {
                 _ => {}
             }
             was_well = why.is_none();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
         }
     }
 }

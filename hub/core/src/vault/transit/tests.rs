@@ -141,6 +141,14 @@ async fn it_asks_as_the_api_wants_to_be_asked() {
         *body,
         json!({ "context": context, "plaintext": BASE64.encode(plaintext) })
     );
+    transit.stay().await;
+    let renewal = service.asked().pop().unwrap();
+    assert!(
+        renewal
+            .0
+            .starts_with("POST /v1/auth/token/renew-self HTTP/1.1\r\n"),
+        "{renewal:?}"
+    );
     let (head, body) = &asked[1];
     assert!(
         head.starts_with("POST /v1/hospital/transit/rewrap/sangam "),
