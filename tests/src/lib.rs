@@ -26,6 +26,7 @@ mod servers;
 mod settings;
 mod shared;
 mod spawn;
+mod transit;
 mod wait;
 
 pub use astm::{Astm, astm_frame};
@@ -40,4 +41,5 @@ pub use servers::Servers;
 pub use settings::{ChannelToml, HubSettings, free_address};
 pub use shared::{World, shared};
 pub use spawn::Owned;
+pub use transit::{Answering, KeyService};
 pub use wait::{eventually, within};

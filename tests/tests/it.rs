@@ -21,6 +21,7 @@ mod it {
     mod hl7_orders;
     mod identity;
     mod incidents;
+    mod key_service;
     mod lab;
     mod lab_corpus;
     mod lab_faults;

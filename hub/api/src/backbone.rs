@@ -211,13 +211,15 @@ pub struct Readiness {
     pub nats: Check,
     pub postgres: Check,
     pub migrations: Check,
+    /// That what NATS stores is encrypted with: at hand, or nothing is encrypted.
+    pub keys: Check,
 }
 
 impl Readiness {
     /// True when everything was checked and is well.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        [&self.nats, &self.postgres, &self.migrations]
+        [&self.nats, &self.postgres, &self.migrations, &self.keys]
             .into_iter()
             .all(|check| *check == Check::Ok)
     }

@@ -143,11 +143,11 @@ fn complete(document: &mut Value) {
         plain("Is the process alive?", &json!({ "status": "alive" }), &[]);
     document["paths"]["/readyz"] = plain(
         "Can the hub work?",
-        &json!({ "status": "ready", "nats": "ok", "postgres": "ok", "migrations": "ok" }),
+        &json!({ "status": "ready", "nats": "ok", "postgres": "ok", "migrations": "ok", "keys": "ok" }),
         &[(
             503,
             "readiness",
-            "NATS, Postgres or the migrations are not well; the detail says which",
+            "NATS, Postgres, the migrations or the keys that encrypt are not well; the detail says which",
         )],
     );
 }

@@ -14,7 +14,7 @@ use hub_core::relay::Relay;
 use hub_core::retry::Pauses;
 use hub_core::subject::StreamName;
 use hub_core::telemetry::{MetricsHandle, export};
-use hub_core::vault::{Vault, VaultError};
+use hub_core::vault::Vault;
 use hub_core::worker::runner::{STOP_DEADLINE, WorkerRunner};
 use hub_core::{Worker, claim, db};
 use schemas::{ChannelId, TenantId};
@@ -209,6 +209,10 @@ impl Hub {
             let _entered = background.handle().enter();
             db::pool(pg_options(&url)?, connections.div_ceil(2))
         };
+        tasks.spawn_on(
+            behind.vault().clone().watch(behind.clone(), stop.clone()),
+            &background.handle(),
+        );
         if roles.workers || roles.api {
             tasks.spawn_on(
                 tenants.keep(pool.clone(), stop.clone()),
@@ -484,17 +488,18 @@ impl Workers<'_> {
 }
 
 /// What was encrypted must open before anything starts: a master key that is wrong or missing is said now, and not by records
-/// that wait. A NATS that is away is no reason not to start: then it is said when it is there.
+/// that wait. NATS or a key service that is away is no reason not to start: the vault goes on asking behind the open ports, and
+/// until it has its keys nothing is stored in the open and senders are asked to repeat.
 async fn keys_open(backbone: &Backbone) -> anyhow::Result<()> {
     match tokio::time::timeout(KEYS_PATIENCE, backbone.vault().check(backbone)).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(VaultError::Away(error))) => {
-            tracing::warn!(%error, "the data keys can't be looked at yet");
+        Ok(Err(error)) if error.is_passing() => {
+            tracing::error!(%error, "the data keys can't be read yet");
             Ok(())
         }
         Ok(Err(error)) => Err(anyhow::anyhow!("{error}")),
         Err(_) => {
-            tracing::warn!("the data keys can't be looked at yet: no answer in time");
+            tracing::warn!("the data keys can't be read yet: no answer in time");
             Ok(())
         }
     }

@@ -395,13 +395,17 @@ impl Backbone {
         let sealing = self.vault.seal(self, message);
         match tokio::time::timeout(self.publish_timeout, sealing).await {
             Ok(Ok(())) => Ok(()),
+            // senders hear what follows: not where the key service is, nor its words. The log has them
+            Ok(Err(VaultError::Service(..))) => Err(PublishError::Unreachable(
+                "the key that encrypts can't be had now".to_owned(),
+            )),
             Ok(Err(error @ VaultError::Away(_))) => {
                 Err(PublishError::Unreachable(error.to_string()))
             }
             Ok(Err(error)) => {
                 metrics::counter!("hub_vault_failures_total").increment(1);
                 tracing::error!(%error, "a record can't be encrypted, so it is not stored");
-                Err(PublishError::Unreachable(error.to_string()))
+                Err(PublishError::Unreachable(error.in_short().to_owned()))
             }
             Err(_) => Err(PublishError::Timeout(self.publish_timeout.as_millis())),
         }

@@ -12,8 +12,10 @@ use crate::subject::StreamName;
 use crate::telemetry::settings::TelemetrySettings;
 
 mod api;
+mod encryption;
 mod sign_in;
 pub use api::{ApiSettings, ApiTls};
+pub use encryption::{EncryptionSettings, TransitSettings};
 pub use sign_in::{GroupRole, OidcSettings, PasskeySettings, is_safe_url};
 
 /// The whole file.
@@ -120,31 +122,6 @@ const FEWEST_CONNECTIONS: u32 = 16;
 
 fn twenty() -> u32 {
     20
-}
-
-/// `[encryption]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EncryptionSettings {
-    /// What is stored in NATS from now on is encrypted, with a key for each tenant. What was stored before stays as it is.
-    pub bodies: bool,
-    /// Wraps the tenants' keys: 32 bytes in base64 or hex, as `env:NAME` or `file:/path`. Without it nothing that was encrypted
-    /// can be read: keep it elsewhere too.
-    pub master_key: Option<Secret>,
-    /// Master keys of before: `hub keys rotate-data` wraps anew what they wrapped.
-    pub previous_master_keys: Vec<Secret>,
-}
-
-impl EncryptionSettings {
-    /// The master keys and how they are called here; the one that wraps comes first.
-    pub(crate) fn masters(&self) -> impl Iterator<Item = (&'static str, &Secret)> {
-        let current = self.master_key.iter().map(|secret| ("master_key", secret));
-        current.chain(
-            self.previous_master_keys
-                .iter()
-                .map(|secret| ("previous_master_keys", secret)),
-        )
-    }
 }
 
 /// `[incidents]`
@@ -489,8 +466,15 @@ impl Loaded {
                 );
             }
         }
-        if let Err(message) = crate::vault::Vault::of(&config.encryption) {
+        let faults = config.encryption.faults();
+        // the form is right: now what it names
+        if faults.is_empty()
+            && let Err(message) = crate::vault::Vault::of(&config.encryption)
+        {
             found.push(self.problem_of_file(message));
+        }
+        for fault in faults {
+            found.push(self.problem_of_file(format!("[encryption] {fault}")));
         }
         if let Some(tls) = &config.api.tls {
             let files = [

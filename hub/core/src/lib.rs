@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod facts;
 pub mod failure;
 pub mod governor;
+pub mod https;
 pub mod ingest;
 pub mod lane;
 pub mod mappings;

@@ -7,39 +7,42 @@
 //! never a body.
 //!
 //! Sealing happens where [`Backbone`](crate::backbone::Backbone) publishes, opening where it reads: nothing behind it knows.
+//!
+//! A data key is unwrapped once in the life of a process and then kept: a key service that is away stops nobody whose key is at
+//! hand. What is wrapped is opened again before it is stored: a key that nobody could open would be records that nobody can read.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, RwLock};
 
 use async_nats::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use ring::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use schemas::TenantId;
+use schemas::platform::platform;
 use serde::Serialize;
 
 use crate::backbone::{Backbone, ToPublish};
-use crate::config::EncryptionSettings;
+use crate::config::{EncryptionSettings, Secret, TransitSettings};
 use crate::subject::tenant_of_subject;
 
 mod bucket;
 mod cipher;
+mod keys;
 mod master;
-use bucket::{Wrapped, bucket, ensure, entry};
+mod transit;
+mod watch;
+use bucket::{Wrapped, bucket, entry, stored};
 use cipher::{is_ours, opened, sealed, without_key};
+use keys::{Tenant, random_key, wrapped_surely};
 pub use master::{LocalMaster, MasterError, MasterKey};
+pub use transit::Transit;
+use watch::Standing;
 
 /// Header that names the data key: `<tenant>.<number>`.
 pub const HEADER: &str = "hub-key";
 /// Bucket of the wrapped keys; one entry a tenant.
 pub const BUCKET: &str = "hub_data_keys";
-/// What another process rotated is noticed within this time.
-const FRESH: Duration = Duration::from_secs(30);
-/// A data key in the open.
-const KEY_LEN: usize = 32;
 
 /// Why something was not sealed, or does not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,14 +59,38 @@ pub enum VaultError {
     Damaged(String),
     #[error("the keys can't be had now: {0}")]
     Away(String),
+    /// For which key, and a sentence that names the service and what to do.
+    #[error("the master key can't be used now ({0}): {1}")]
+    Service(String, String),
+    /// The same; asked again it says so again.
+    #[error("the master key can't be used ({0}): {1}")]
+    Refused(String, String),
     #[error("the system's generator or the cipher failed")]
     Cipher,
 }
 
-struct Tenant {
-    keys: HashMap<u32, Arc<LessSafeKey>>,
-    newest: u32,
-    read: Instant,
+impl VaultError {
+    /// It may be otherwise when it is asked again, without anybody changing the configuration.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Away(_) | Self::Service(..))
+    }
+
+    /// What may be said to anybody: without the key service's address and words.
+    #[must_use]
+    pub fn in_short(&self) -> &'static str {
+        match self {
+            Self::NoMaster => "master_key is not set, and what is stored is encrypted",
+            Self::Unknown(_) | Self::Damaged(_) | Self::Cipher => "a record's key is not there",
+            Self::WrongMaster(_) | Self::Refused(..) => {
+                "the master key does not open the keys that are stored: hub doctor says which"
+            }
+            Self::Away(_) => "NATS does not give them",
+            Self::Service(..) => {
+                "the key service is away, sealed or does not accept the token: hub doctor says which"
+            }
+        }
+    }
 }
 
 struct Inner {
@@ -72,7 +99,9 @@ struct Inner {
     /// New records are encrypted.
     seals: bool,
     tenants: RwLock<HashMap<TenantId, Tenant>>,
-    reading: tokio::sync::Mutex<()>,
+    /// Whoever has it reads or makes a tenant's keys, one at a time.
+    reading: Arc<tokio::sync::Mutex<()>>,
+    standing: RwLock<Standing>,
 }
 
 /// The keys of a process; cheap to clone.
@@ -85,9 +114,15 @@ pub struct KeyFacts {
     pub tenant: String,
     pub number: u32,
     pub master: String,
+    /// Version of the master key, where a key service counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
     pub made_at: String,
     /// It opens under the master keys of this configuration.
     pub opens: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 impl Default for Vault {
@@ -105,7 +140,8 @@ impl Vault {
             seals: seals && !masters.is_empty(),
             masters,
             tenants: RwLock::default(),
-            reading: tokio::sync::Mutex::default(),
+            reading: Arc::default(),
+            standing: RwLock::default(),
         }))
     }
 
@@ -114,17 +150,34 @@ impl Vault {
     /// # Errors
     /// A sentence that names the key at fault.
     pub fn of(settings: &EncryptionSettings) -> Result<Self, String> {
-        let mut masters: Vec<Box<dyn MasterKey>> = Vec::new();
-        for (name, secret) in settings.masters() {
-            let text = secret
-                .resolve()
-                .map_err(|error| format!("[encryption] {name}: {error}"))?;
-            let master = LocalMaster::parse(&text)
-                .map_err(|error| format!("[encryption] {name}: {error}"))?;
-            masters.push(Box::new(master));
+        let local = |name: &str, secret: &Secret| -> Result<Box<dyn MasterKey>, String> {
+            let named = |error: &dyn std::fmt::Display| format!("[encryption] {name}: {error}");
+            let text = secret.resolve().map_err(|error| named(&error))?;
+            let master = LocalMaster::parse(&text).map_err(|error| named(&error))?;
+            Ok(Box::new(master))
+        };
+        let service =
+            |name: &str, settings: &TransitSettings| -> Result<Box<dyn MasterKey>, String> {
+                let master = Transit::new(settings)
+                    .map_err(|error| format!("[encryption] {name}.{error}"))?;
+                Ok(Box::new(master))
+            };
+        let mut masters = Vec::new();
+        // the one that wraps comes first
+        if let Some(secret) = &settings.master_key {
+            masters.push(local("master_key", secret)?);
+        }
+        if let Some(transit) = &settings.transit {
+            masters.push(service("transit", transit)?);
         }
         if settings.bodies && masters.is_empty() {
             return Err("[encryption] bodies is on, and master_key is not set".to_owned());
+        }
+        for secret in &settings.previous_master_keys {
+            masters.push(local("previous_master_keys", secret)?);
+        }
+        for transit in &settings.previous_transit {
+            masters.push(service("previous_transit", transit)?);
         }
         Ok(Self::with(masters, settings.bodies))
     }
@@ -141,20 +194,38 @@ impl Vault {
         !self.0.masters.is_empty()
     }
 
-    /// A look at the bucket at the start: keys that are there must open.
+    /// Reads all keys there are, which must open, and tries the master key out where new keys need it. What was read stays at
+    /// hand. How many there are.
     ///
     /// # Errors
-    /// [`VaultError`]; `Away` when NATS is.
+    /// [`VaultError`]; those that [pass](VaultError::is_passing) when NATS or the key service is away.
     pub async fn check(&self, backbone: &Backbone) -> Result<usize, VaultError> {
-        let facts = self.facts(backbone).await?;
-        match facts.iter().find(|fact| !fact.opens) {
-            None => Ok(facts.len()),
-            Some(_) if self.0.masters.is_empty() => Err(VaultError::NoMaster),
-            Some(fact) => Err(VaultError::WrongMaster(format!(
-                "{}.{}",
-                fact.tenant, fact.number
-            ))),
+        let looked = self.look(backbone).await;
+        self.stand(&looked);
+        looked
+    }
+
+    async fn look(&self, backbone: &Backbone) -> Result<usize, VaultError> {
+        let mut count = 0;
+        for (tenant, wrapped) in stored(backbone).await? {
+            if self.0.masters.is_empty() {
+                return Err(VaultError::NoMaster);
+            }
+            self.keep(&tenant, &wrapped).await?;
+            count += wrapped.len();
         }
+        if self.0.seals {
+            self.try_out().await?;
+        }
+        Ok(count)
+    }
+
+    /// The master key wraps and unwraps: said before the first record of a tenant waits for it.
+    async fn try_out(&self) -> Result<(), VaultError> {
+        let master = self.0.masters.first().ok_or(VaultError::NoMaster)?;
+        wrapped_surely(master.as_ref(), &platform(), "a new key", &random_key()?)
+            .await
+            .map(drop)
     }
 
     /// All keys there are.
@@ -162,30 +233,16 @@ impl Vault {
     /// # Errors
     /// `Away` when NATS is.
     pub async fn facts(&self, backbone: &Backbone) -> Result<Vec<KeyFacts>, VaultError> {
-        use futures::TryStreamExt as _;
-        let Some(store) = bucket(backbone).await? else {
-            return Ok(Vec::new());
-        };
-        let names: Vec<String> = store
-            .keys()
-            .await
-            .map_err(away)?
-            .try_collect()
-            .await
-            .map_err(away)?;
         let mut facts = Vec::new();
-        for name in names {
-            let Some((wrapped, _)) = entry(&store, &name).await? else {
-                continue;
-            };
-            let Ok(tenant) = TenantId::new(name.as_str()) else {
-                continue;
-            };
+        for (tenant, wrapped) in stored(backbone).await? {
             for one in wrapped {
+                let fault = self.unwrap(&tenant, &one).await.err();
                 facts.push(KeyFacts {
-                    opens: self.unwrap(&tenant, &one).await.is_ok(),
-                    tenant: name.clone(),
+                    opens: fault.is_none(),
+                    fault: fault.map(|error| error.to_string()),
+                    tenant: tenant.to_string(),
                     number: one.number,
+                    version: self.version_of(&one),
                     master: one.master,
                     made_at: one.made_at,
                 });
@@ -193,6 +250,12 @@ impl Vault {
         }
         facts.sort_by(|a, b| (&a.tenant, a.number).cmp(&(&b.tenant, b.number)));
         Ok(facts)
+    }
+
+    fn version_of(&self, one: &Wrapped) -> Option<u32> {
+        let mut masters = self.0.masters.iter();
+        let master = masters.find(|master| master.name() == one.master)?;
+        master.version(&BASE64.decode(&one.key).ok()?)
     }
 
     /// Seals a message that goes to one of our streams; leaves everything else as it is.
@@ -323,190 +386,13 @@ impl Vault {
         opened(&key, name, text).ok_or(VaultError::Damaged(of))
     }
 
-    /// Gives a tenant a new key for what is stored from now on, and wraps those it has under the first master key. Running
-    /// processes take it within half a minute; until then they use the one before, which goes on opening.
+    /// Gives a tenant a new key for what is stored from now on, and wraps those it has under the first master key, at its newest
+    /// version. Running processes take it within half a minute; until then they use the one before, which goes on opening.
     ///
     /// # Errors
     /// [`VaultError`].
     pub async fn rotate(&self, backbone: &Backbone, tenant: &TenantId) -> Result<u32, VaultError> {
         self.add(backbone, tenant, true).await
-    }
-
-    fn at_hand(&self, tenant: &TenantId, number: u32) -> Option<Arc<LessSafeKey>> {
-        let tenants = self
-            .0
-            .tenants
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        tenants.get(tenant)?.keys.get(&number).cloned()
-    }
-
-    fn newest_at_hand(&self, tenant: &TenantId) -> Option<(u32, Arc<LessSafeKey>, bool)> {
-        let tenants = self
-            .0
-            .tenants
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        let of = tenants.get(tenant)?;
-        let key = of.keys.get(&of.newest)?;
-        Some((of.newest, Arc::clone(key), of.read.elapsed() < FRESH))
-    }
-
-    async fn newest(
-        &self,
-        backbone: &Backbone,
-        tenant: &TenantId,
-    ) -> Result<(u32, Arc<LessSafeKey>), VaultError> {
-        let before = match self.newest_at_hand(tenant) {
-            Some((number, key, true)) => return Ok((number, key)),
-            Some((number, key, false)) => Some((number, key)),
-            None => None,
-        };
-        // one asks; who has a key meanwhile goes on with it
-        let turn = match &before {
-            Some((number, key)) => match self.0.reading.try_lock() {
-                Ok(turn) => turn,
-                Err(_) => return Ok((*number, Arc::clone(key))),
-            },
-            None => self.0.reading.lock().await,
-        };
-        if let Some((number, key, true)) = self.newest_at_hand(tenant) {
-            return Ok((number, key));
-        }
-        let asked = self.add(backbone, tenant, false).await;
-        drop(turn);
-        match (asked, before) {
-            (Ok(_), _) => self
-                .newest_at_hand(tenant)
-                .map(|(number, key, _)| (number, key))
-                .ok_or_else(|| VaultError::Unknown(format!("{tenant}.1"))),
-            // NATS takes the record or it does not: the key of before is as good
-            (Err(VaultError::Away(_)), Some(before)) => Ok(before),
-            (Err(error), _) => Err(error),
-        }
-    }
-
-    /// Reads a tenant's keys; makes the first, or one more.
-    async fn add(
-        &self,
-        backbone: &Backbone,
-        tenant: &TenantId,
-        one_more: bool,
-    ) -> Result<u32, VaultError> {
-        let master = self.0.masters.first().ok_or(VaultError::NoMaster)?;
-        let store = match bucket(backbone).await? {
-            Some(store) => store,
-            None => ensure(backbone).await?,
-        };
-        // who writes at the same time wins once, and the other reads what he wrote
-        for _ in 0..8 {
-            let found = entry(&store, tenant.as_str()).await?;
-            let (mut wrapped, revision) = match found {
-                Some((wrapped, revision)) => (wrapped, Some(revision)),
-                None => (Vec::new(), None),
-            };
-            if !one_more && !wrapped.is_empty() {
-                self.keep(tenant, &wrapped).await?;
-                return Ok(0);
-            }
-            for one in &mut wrapped {
-                if one.master != master.name() {
-                    let key = self.unwrap(tenant, one).await?;
-                    one.key = BASE64.encode(
-                        master
-                            .wrap(tenant, &key)
-                            .await
-                            .map_err(of_master(tenant, one.number))?,
-                    );
-                    one.master = master.name();
-                }
-            }
-            let mut key = [0; KEY_LEN];
-            SystemRandom::new()
-                .fill(&mut key)
-                .map_err(|_| VaultError::Cipher)?;
-            let number = wrapped.iter().map(|one| one.number).max().unwrap_or(0) + 1;
-            wrapped.push(Wrapped {
-                number,
-                master: master.name(),
-                key: BASE64.encode(
-                    master
-                        .wrap(tenant, &key)
-                        .await
-                        .map_err(of_master(tenant, number))?,
-                ),
-                made_at: time::OffsetDateTime::now_utc()
-                    .format(&time::format_description::well_known::Rfc3339)
-                    .unwrap_or_default(),
-            });
-            let value: Bytes = serde_json::to_vec(&wrapped).map_err(away)?.into();
-            let written = match revision {
-                Some(revision) => store.update(tenant.as_str(), value, revision).await.is_ok(),
-                None => store.create(tenant.as_str(), value).await.is_ok(),
-            };
-            if written {
-                tracing::info!(%tenant, number, "a new data key");
-                self.keep(tenant, &wrapped).await?;
-                return Ok(number);
-            }
-        }
-        Err(VaultError::Away("somebody else writes the keys".to_owned()))
-    }
-
-    async fn unwrap(&self, tenant: &TenantId, one: &Wrapped) -> Result<[u8; KEY_LEN], VaultError> {
-        let name = format!("{tenant}.{}", one.number);
-        if self.0.masters.is_empty() {
-            return Err(VaultError::NoMaster);
-        }
-        let wrong = || VaultError::WrongMaster(name.clone());
-        let master = self
-            .0
-            .masters
-            .iter()
-            .find(|master| master.name() == one.master)
-            .ok_or_else(wrong)?;
-        let bytes = BASE64.decode(&one.key).map_err(|_| wrong())?;
-        master
-            .unwrap(tenant, &bytes)
-            .await
-            .map_err(of_master(tenant, one.number))
-    }
-
-    async fn keep(&self, tenant: &TenantId, wrapped: &[Wrapped]) -> Result<(), VaultError> {
-        let mut keys = HashMap::new();
-        for one in wrapped {
-            let key = match self.at_hand(tenant, one.number) {
-                Some(key) => key,
-                None => {
-                    let bytes = self.unwrap(tenant, one).await?;
-                    let key =
-                        UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| VaultError::Cipher)?;
-                    Arc::new(LessSafeKey::new(key))
-                }
-            };
-            keys.insert(one.number, key);
-        }
-        let newest = wrapped.iter().map(|one| one.number).max().unwrap_or(0);
-        let of = Tenant {
-            keys,
-            newest,
-            read: Instant::now(),
-        };
-        self.0
-            .tenants
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(tenant.clone(), of);
-        Ok(())
-    }
-}
-
-fn of_master(tenant: &TenantId, number: u32) -> impl Fn(MasterError) -> VaultError {
-    let name = format!("{tenant}.{number}");
-    move |error| match error {
-        MasterError::NotMine => VaultError::WrongMaster(name.clone()),
-        MasterError::Away(detail) => VaultError::Away(detail),
-        MasterError::Form | MasterError::Cipher => VaultError::Cipher,
     }
 }
 

@@ -30,7 +30,7 @@ fn message(id: &str, patient: &str, value: &str) -> String {
 }
 
 /// Files below a folder that hold the word.
-fn holders(folder: &Path, word: &[u8]) -> Vec<String> {
+pub(crate) fn holders(folder: &Path, word: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

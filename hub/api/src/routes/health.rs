@@ -15,12 +15,12 @@ pub(crate) async fn alive() -> Json<serde_json::Value> {
     Json(json!({ "status": "alive" }))
 }
 
-/// NATS, Postgres and migrations: 200 when all are well, otherwise 503 that says which is not.
+/// NATS, Postgres, migrations and data keys: 200 when all are well, otherwise 503 that says which is not.
 pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Response, Problem> {
     let readiness = state.backbone.readiness().await;
     if readiness.is_ready() {
         return Ok(Json(json!({
-            "status": "ready", "nats": "ok", "postgres": "ok", "migrations": "ok"
+            "status": "ready", "nats": "ok", "postgres": "ok", "migrations": "ok", "keys": "ok"
         }))
         .into_response());
     }
@@ -32,6 +32,7 @@ fn failing(readiness: &Readiness) -> String {
         ("nats", &readiness.nats),
         ("postgres", &readiness.postgres),
         ("migrations", &readiness.migrations),
+        ("keys", &readiness.keys),
     ]
     .into_iter()
     .map(|(name, check)| match check {

@@ -397,6 +397,7 @@ impl Backbone for FakeBackbone {
             },
             postgres: Check::Ok,
             migrations: Check::Ok,
+            keys: Check::Ok,
         }
     }
 }

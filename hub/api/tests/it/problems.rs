@@ -130,7 +130,7 @@ async fn health_and_metrics_need_no_token() {
     assert_eq!(answer.problem(503), "readiness");
     assert_eq!(
         answer.json["detail"],
-        "nats: not connected; postgres: ok; migrations: ok"
+        "nats: not connected; postgres: ok; migrations: ok; keys: ok"
     );
     assert_eq!(house.send(plain("/healthz")).await.ok()["status"], "alive");
 }

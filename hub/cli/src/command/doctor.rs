@@ -17,6 +17,9 @@ use super::ConfigArgument;
 use super::audit::{Keys, told};
 use crate::compose::{self, unmatched_age};
 
+/// How long the look at the data keys may take: a key service has 5 s for one.
+const KEYS_PATIENCE: Duration = Duration::from_secs(15);
+
 /// One finding.
 #[derive(serde::Serialize)]
 struct Finding {
@@ -167,7 +170,7 @@ async fn nats(loaded: &Loaded, findings: &mut Vec<Finding>) {
 /// Keys that are there must open, whether or not new records are encrypted.
 async fn encryption(backbone: &Backbone) -> Finding {
     let vault = backbone.vault();
-    match tokio::time::timeout(Duration::from_secs(5), vault.check(backbone)).await {
+    match tokio::time::timeout(KEYS_PATIENCE, vault.check(backbone)).await {
         Ok(Ok(0)) if !vault.seals() => {
             not_checked("encryption", "off: what NATS stores lies in the open")
         }
@@ -177,7 +180,10 @@ async fn encryption(backbone: &Backbone) -> Finding {
             format!("off for what is stored now; {keys} data keys of before open"),
         ),
         Ok(Err(error)) => bad("encryption", error.to_string()),
-        Err(_) => bad("encryption", "no answer within 5 s"),
+        Err(_) => bad(
+            "encryption",
+            format!("no answer within {} s", KEYS_PATIENCE.as_secs()),
+        ),
     }
 }
 

@@ -44,8 +44,9 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Give each tenant a new key for what is stored from now on, and wrap those it has under the master key of now. What was
-    /// stored before goes on being read. Running processes take it within half a minute.
+    /// Give each tenant a new key for what is stored from now on, and wrap those it has under the master key of now (of a key
+    /// service: under its newest version). What was stored before goes on being read. Running processes take it within half a
+    /// minute.
     RotateData {
         /// Tenant. Default: every one that has a key.
         #[arg(long)]
@@ -132,12 +133,17 @@ async fn data(loaded: &Loaded, json: bool) -> anyhow::Result<ExitCode> {
             println!("{}", serde_json::to_string(fact)?);
         } else {
             println!(
-                "{}.{}  made {}  wrapped by {}  {}",
+                "{}.{}  made {}  wrapped by {}{}  {}",
                 fact.tenant,
                 fact.number,
                 fact.made_at,
                 fact.master,
-                if fact.opens { "opens" } else { "DOES NOT OPEN" }
+                fact.version
+                    .map_or_else(String::new, |version| format!(" v{version}")),
+                fact.fault.as_ref().map_or_else(
+                    || "opens".to_owned(),
+                    |fault| format!("DOES NOT OPEN: {fault}")
+                ),
             );
         }
     }

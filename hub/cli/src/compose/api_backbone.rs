@@ -330,6 +330,10 @@ impl hub_api::Backbone for ApiBackbone {
             nats,
             postgres,
             migrations,
+            keys: match self.backbone.vault().standing() {
+                Ok(()) => Check::Ok,
+                Err(why) => Check::Failing(why.to_owned()),
+            },
         }
     }
 }

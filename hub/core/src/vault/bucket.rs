@@ -2,6 +2,8 @@
 
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{ErrorCode, kv};
+use futures::TryStreamExt as _;
+use schemas::TenantId;
 use serde::{Deserialize, Serialize};
 
 use super::{BUCKET, VaultError, away};
@@ -69,4 +71,29 @@ pub(super) async fn entry(
     }
     let wrapped = serde_json::from_slice(&entry.value).map_err(away)?;
     Ok(Some((wrapped, entry.revision)))
+}
+
+/// What all tenants have.
+pub(super) async fn stored(
+    backbone: &Backbone,
+) -> Result<Vec<(TenantId, Vec<Wrapped>)>, VaultError> {
+    let Some(store) = bucket(backbone).await? else {
+        return Ok(Vec::new());
+    };
+    let names: Vec<String> = store
+        .keys()
+        .await
+        .map_err(away)?
+        .try_collect()
+        .await
+        .map_err(away)?;
+    let mut all = Vec::new();
+    for name in names {
+        if let Ok(tenant) = TenantId::new(name.as_str())
+            && let Some((wrapped, _)) = entry(&store, &name).await?
+        {
+            all.push((tenant, wrapped));
+        }
+    }
+    Ok(all)
 }

@@ -1,5 +1,5 @@
-//! The master key: it wraps data keys and nothing else. Here one that the configuration gives (environment, file); a key
-//! management service is another implementation of the same trait.
+//! The master key: it wraps data keys and nothing else. Here what one is, and one that the configuration gives (environment,
+//! file); `transit.rs` has one that never leaves a key service.
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -16,8 +16,12 @@ pub enum MasterError {
     Form,
     #[error("it was wrapped under another master key")]
     NotMine,
-    #[error("the key service is away: {0}")]
+    /// The key service is not there, sealed, does not believe us, or answers nonsense: asked again it may answer otherwise.
+    #[error("{0}")]
     Away(String),
+    /// The key service answers, and says no to this key: asked again it says no again.
+    #[error("{0}")]
+    Refused(String),
     #[error("the system's generator or the cipher failed")]
     Cipher,
 }
@@ -27,10 +31,31 @@ pub enum MasterError {
 pub trait MasterKey: Send + Sync {
     /// Names it without telling it: stands with what it wrapped.
     fn name(&self) -> String;
-    /// Wraps a tenant's key.
+
+    /// Which version of it wrapped this. A key of a file has none: a new one is another key, with another name.
+    fn version(&self, _wrapped: &[u8]) -> Option<u32> {
+        None
+    }
+
+    /// It is asked over a network, so it may be away tomorrow.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Does what keeps the right to ask alive. Whether it helped shows with the next question.
+    async fn stay(&self) {}
+
+    /// Wraps a tenant's key, under the newest version.
     async fn wrap(&self, tenant: &TenantId, key: &[u8; 32]) -> Result<Vec<u8>, MasterError>;
+
     /// The key that was wrapped for that tenant.
     async fn unwrap(&self, tenant: &TenantId, wrapped: &[u8]) -> Result<[u8; 32], MasterError>;
+
+    /// The same key of that tenant, wrapped under the newest version.
+    async fn rewrap(&self, tenant: &TenantId, wrapped: &[u8]) -> Result<Vec<u8>, MasterError> {
+        let key = self.unwrap(tenant, wrapped).await?;
+        self.wrap(tenant, &key).await
+    }
 }
 
 /// A master key in this process.
@@ -71,7 +96,8 @@ impl LocalMaster {
     }
 }
 
-fn belongs(tenant: &TenantId) -> Vec<u8> {
+/// What binds a wrapped key to its tenant: put at another's place it does not open.
+pub(super) fn belongs(tenant: &TenantId) -> Vec<u8> {
     format!("sangam data key of {tenant}").into_bytes()
 }
 
