@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tests::{
-    Astm, HubProcess, HubSettings, Mllp, Owned, PASSWORD, Rest, Servers, eventually, free_address,
-    hub_binary, oru, parse_answers, unique,
+    Astm, HubProcess, HubSettings, Mllp, Owned, PASSWORD, Rest, Servers, corpus, eventually,
+    free_address, hub_binary, oru, parse_answers, unique,
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -381,17 +381,7 @@ for name in sys.stdin.read().splitlines():
 
 #[tokio::test]
 async fn mllp_send_of_python_hl7_gets_an_acceptance_for_every_valid_file_of_the_corpus() {
-    let corpus = std::env::var_os("SANGAM_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    let Ok(corpus) = corpus.canonicalize() else {
-        eprintln!(
-            "skipped: there is no corpus at {} (set $SANGAM_CORPUS)",
-            corpus.display()
-        );
-        return;
-    };
+    let Some(corpus) = corpus() else { return };
     let folder = Servers::folder_for_tests();
     let Some(python) = python_hl7(folder.path()) else {
         eprintln!("skipped: pip can't install `hl7` into a venv here");

@@ -1,12 +1,12 @@
 //! Orders to instruments that speak HL7, through the whole program: placed over REST, asked for, acknowledged, measured, done.
 //! The instruments are written from the protocols and share no code with the hub.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::{
-    ChannelToml, HubSettings, Mllp, SerialDevice, encode, eventually, frame, hybrid_block, unique,
+    ChannelToml, HubSettings, Mllp, SerialDevice, corpus, encode, eventually, frame, hybrid_block,
+    unique,
 };
 
 use super::lab::{Lab, SOON, port};
@@ -363,15 +363,8 @@ async fn over_serial_lines_the_loop_from_order_to_released_report_is_closed_in_e
 
 #[tokio::test]
 async fn captured_queries_of_a_real_analyzer_are_answered() {
-    let corpus = std::env::var_os("SANGAM_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        Into::into,
-    );
+    let Some(corpus) = corpus() else { return };
     let folder = corpus.join("lab/law-slices");
-    if !folder.is_dir() {
-        println!("SKIPPED: no corpus at {}", corpus.display());
-        return;
-    }
     let lab = on_tcp().await;
     let Line::Tcp(mut line) = tcp(&lab, "law").await else {
         unreachable!()

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tests::{HubProcess, Rest, Servers, unique};
+use tests::{HubProcess, Rest, Servers, corpus, unique};
 
 mod instruments;
 mod orders;
@@ -26,6 +26,7 @@ async fn every_file_of_the_lab_corpus_ends_as_the_table_says() {
     let Some(corpus) = corpus() else {
         return;
     };
+    let corpus = corpus.join("lab");
     let files = files(&corpus);
     assert!(
         files.len() >= 80,
@@ -242,19 +243,6 @@ fn compare(page: &str) {
         page.len(),
         "{path} has other rows; UPDATE_DOCS=1 writes it"
     );
-}
-
-fn corpus() -> Option<PathBuf> {
-    let corpus = std::env::var_os("SANGAM_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    let lab = corpus.join("lab");
-    if lab.is_dir() {
-        return Some(lab);
-    }
-    println!("SKIPPED: no corpus at {}", lab.display());
-    None
 }
 
 /// Every file of the corpus, its own README apart, in the order of names.
