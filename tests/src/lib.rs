@@ -16,7 +16,7 @@
 
 mod astm;
 mod collector;
-mod corpus;
+pub mod corpus;
 mod hub;
 mod messages;
 mod mllp;
@@ -31,7 +31,6 @@ mod wait;
 
 pub use astm::{Astm, astm_frame};
 pub use collector::{Collector, Exported, Mood, parents_missing};
-pub use corpus::corpus;
 pub use hub::{HubProcess, PASSWORD, hub_binary};
 pub use messages::{adt, adt_named, oru, stamp, unique};
 pub use mllp::{Answer, Mllp, frame, parse_answers};

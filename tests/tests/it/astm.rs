@@ -126,7 +126,9 @@ async fn the_last_frame_is_refused_while_nothing_can_be_stored_and_a_kill_loses_
 
 #[tokio::test]
 async fn a_sysmex_of_the_corpus_ends_as_held_results_under_its_tube() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = corpus::folder() else {
+        return;
+    };
     let bytes = std::fs::read(corpus.join("lab/senaite-astm/sysmex_xp100.txt")).unwrap();
     let servers = Servers::start().await;
     let sysmex = ChannelToml::new("sysmex")

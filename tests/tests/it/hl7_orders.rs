@@ -363,8 +363,9 @@ async fn over_serial_lines_the_loop_from_order_to_released_report_is_closed_in_e
 
 #[tokio::test]
 async fn captured_queries_of_a_real_analyzer_are_answered() {
-    let Some(corpus) = corpus() else { return };
-    let folder = corpus.join("lab/law-slices");
+    let Some(corpus) = corpus::folder() else {
+        return;
+    };
     let lab = on_tcp().await;
     let Line::Tcp(mut line) = tcp(&lab, "law").await else {
         unreachable!()
@@ -372,11 +373,7 @@ async fn captured_queries_of_a_real_analyzer_are_answered() {
     let patient = lab.patient().await;
     lab.place(&patient, json!({ "code": "LIPID" }), "32971968")
         .await;
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
+    let files = corpus::files(&corpus.join("lab/law-slices"));
     assert_eq!(files.len(), 3);
     for (file, steps) in files.iter().zip([2, 2, 0]) {
         let mut bytes = std::fs::read(file).unwrap();
