@@ -1,17 +1,39 @@
 //! The public sample files, which are never copied into the repository: `shared/corpus` beside it, or `$SANGAM_CORPUS`.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The corpus folder, or `None` (said aloud) where the machine has none.
+/// The corpus folder, or `None` where the machine has none: the test has nothing to check then, which is said where a person
+/// sees it also of a test that passes.
+///
+/// # Panics
+/// When `SANGAM_CORPUS` names a folder that is no corpus: whoever sets it wants these tests.
 pub fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("SANGAM_CORPUS")
-        .map(PathBuf::from)
-        .or_else(beside)
-        .filter(|folder| folder.is_dir());
-    if folder.is_none() {
-        println!("SKIPPED: there is no corpus; set SANGAM_CORPUS to check against it");
+    let named = std::env::var_os("SANGAM_CORPUS").filter(|said| !said.is_empty());
+    let found = given(named.map(PathBuf::from));
+    if found.is_none() {
+        let thread = std::thread::current();
+        // what the printing macros write, cargo shows of a failed test only
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {}: there is no corpus; set SANGAM_CORPUS to check against it",
+            thread.name().unwrap_or("a test")
+        );
     }
-    folder
+    found
+}
+
+/// The folder that was named, or that beside the repository.
+fn given(named: Option<PathBuf>) -> Option<PathBuf> {
+    let Some(folder) = named else {
+        return beside();
+    };
+    assert!(
+        is_corpus(&folder),
+        "SANGAM_CORPUS names {}, which is no corpus: it has no folder `lab`",
+        folder.display()
+    );
+    Some(folder)
 }
 
 /// Beside the repository, whichever of its crates asks.
@@ -19,7 +41,11 @@ fn beside() -> Option<PathBuf> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .map(|folder| folder.join("shared/corpus"))
-        .find(|folder| folder.is_dir())
+        .find(|folder| is_corpus(folder))
+}
+
+fn is_corpus(folder: &Path) -> bool {
+    folder.join("lab").is_dir()
 }
 
 /// All files below `folder`, sorted.
@@ -38,4 +64,15 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "has no folder `lab`")]
+    fn a_folder_that_was_named_and_is_no_corpus_is_a_failure() {
+        given(Some(PathBuf::from("/nowhere/at/all")));
+    }
 }

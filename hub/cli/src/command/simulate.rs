@@ -49,7 +49,7 @@ pub(super) struct Simulate {
     /// Seconds of silence with --fault silence; the hub gives an ASTM message up after 30, an HL7 message after 60.
     #[arg(long, default_value_t = 35.0)]
     silence: f64,
-    /// Seconds to stay on the line after the last message, for what the hub sends by itself.
+    /// Seconds to stay on the line after the last message, for what the hub sends by itself (ASTM and HL7; not in blocks).
     #[arg(long, default_value_t = 0.0)]
     stay: f64,
     /// Steers the values: the same seed sends the same. Default: the time.
