@@ -180,4 +180,30 @@ fn what_a_pack_has_no_sample_of_is_said_with_what_it_has() {
     assert!(!output.status.success());
     let why = said(&output);
     assert!(why.contains("no sample of query, only of results"), "{why}");
+    let page = std::fs::read_to_string(project().join("mappings/analyzers/README.md")).unwrap();
+    let (_, rest) = page
+        .split_once("What a pack has no sample of is refused:")
+        .unwrap();
+    let (paragraph, _) = rest.split_once("\n\n").unwrap();
+    let mut listed: Vec<&str> = paragraph
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    listed.sort_unstable();
+    // packs are listed by name
+    let packs = json_of(&hub(
+        &project().join("mappings"),
+        None,
+        &["packs", "--json"],
+    ));
+    let silent: Vec<&str> = packs
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|pack| !pack["plays"].as_array().unwrap().contains(&json!("query")))
+        .map(|pack| text(pack, "name"))
+        .collect();
+    assert_eq!(listed, silent, "mappings/analyzers/README.md");
 }
