@@ -101,9 +101,11 @@ impl Player<'_> {
             }
         };
         if !came {
-            if !self.heard.is_empty() {
-                (self.tell)(Told::odd("what the answer promises does not follow"));
-            }
+            (self.tell)(Told::odd(if self.heard.is_empty() {
+                "it was taken like any message: has the hub's channel [channel.settings.orders] in this instrument's dialect?"
+            } else {
+                "what the answer promises does not follow"
+            }));
             self.outcome.unanswered += 1;
             (self.tell)(Told::Unanswered {
                 specimen: job.specimen.clone(),
