@@ -19,7 +19,7 @@ TEST_ARGS ?= --workspace
 FUZZ_SECONDS ?= 60
 FUZZ_DIR ?= tests/fuzz
 
-.PHONY: help setup run test ci lint deny bench faults fuzz fmt clean
+.PHONY: help setup run test ci lint deny bench faults noise fuzz fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,10 @@ bench: setup ## measure throughput and latency (release build); BENCH_ARGS goes 
 faults: setup ## kill hub, NATS and Postgres under load, KILLS times (default 30), then count
 	cargo build --release -p hub
 	KILLS=$(KILLS) cargo test --release -p tests --test faults -- --ignored --nocapture
+
+noise: setup ## 10,000 messages over a noisy ASTM line, each filed once or reported (a minute)
+	cargo build -p hub
+	cargo test -p tests --test it ten_thousand -- --ignored --nocapture
 
 fuzz: setup ## every fuzz target for FUZZ_SECONDS (default 60); needs cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo "error: cargo-fuzz is not installed: cargo install cargo-fuzz --locked" >&2; exit 1; }

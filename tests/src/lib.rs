@@ -16,6 +16,7 @@
 
 mod astm;
 mod collector;
+pub mod corpus;
 mod hub;
 mod messages;
 mod mllp;

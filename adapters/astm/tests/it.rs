@@ -7,7 +7,11 @@ mod bare;
 mod bench;
 #[path = "it/blocks.rs"]
 mod blocks;
-#[path = "it/corpus.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "public in the harness of the black-box tests"
+)]
+#[path = "../../../tests/src/corpus.rs"]
 mod corpus;
 #[path = "it/edge.rs"]
 mod edge;

@@ -12,9 +12,11 @@ use hub_core::mappings::Pack;
 
 mod astm;
 mod block;
+mod chosen;
 mod job;
 mod mllp;
 mod template;
+mod wanted;
 mod wire;
 
 pub(crate) use job::{Job, Play, Told};

@@ -1,12 +1,11 @@
 //! Instruments that speak ASTM, against the whole program.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::{
-    Astm, ChannelToml, HubProcess, HubSettings, Mllp, Servers, adt, astm_frame, encode, eventually,
-    unique,
+    Astm, ChannelToml, HubProcess, HubSettings, Mllp, Servers, adt, astm_frame, corpus, encode,
+    eventually, unique,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -127,14 +126,10 @@ async fn the_last_frame_is_refused_while_nothing_can_be_stored_and_a_kill_loses_
 
 #[tokio::test]
 async fn a_sysmex_of_the_corpus_ends_as_held_results_under_its_tube() {
-    let corpus = std::env::var_os("SANGAM_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        Into::into,
-    );
-    let Ok(bytes) = std::fs::read(corpus.join("lab/senaite-astm/sysmex_xp100.txt")) else {
-        println!("SKIPPED: no corpus at {}", corpus.display());
+    let Some(corpus) = corpus::folder() else {
         return;
     };
+    let bytes = std::fs::read(corpus.join("lab/senaite-astm/sysmex_xp100.txt")).unwrap();
     let servers = Servers::start().await;
     let sysmex = ChannelToml::new("sysmex")
         .kind("astm")

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tests::{
-    Astm, HubProcess, HubSettings, Mllp, Owned, PASSWORD, Rest, Servers, eventually, free_address,
-    hub_binary, oru, parse_answers, unique,
+    Astm, HubProcess, HubSettings, Mllp, Owned, PASSWORD, Rest, Servers, corpus, eventually,
+    free_address, hub_binary, oru, parse_answers, unique,
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -381,17 +381,10 @@ for name in sys.stdin.read().splitlines():
 
 #[tokio::test]
 async fn mllp_send_of_python_hl7_gets_an_acceptance_for_every_valid_file_of_the_corpus() {
-    let corpus = std::env::var_os("SANGAM_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    let Ok(corpus) = corpus.canonicalize() else {
-        eprintln!(
-            "skipped: there is no corpus at {} (set $SANGAM_CORPUS)",
-            corpus.display()
-        );
+    let Some(corpus) = corpus::folder() else {
         return;
     };
+    let corpus = corpus.canonicalize().unwrap();
     let folder = Servers::folder_for_tests();
     let Some(python) = python_hl7(folder.path()) else {
         eprintln!("skipped: pip can't install `hl7` into a venv here");
@@ -399,10 +392,11 @@ async fn mllp_send_of_python_hl7_gets_an_acceptance_for_every_valid_file_of_the_
     };
     let servers = Servers::start().await;
     let hub = HubProcess::start(&servers, &HubSettings::new(&servers)).await;
-    let mut files = Vec::new();
-    for part in ["lab", "hl7v2"] {
-        messages_below(&corpus.join(part), &mut files);
-    }
+    let mut files: Vec<PathBuf> = ["hl7v2", "lab"]
+        .into_iter()
+        .flat_map(|part| corpus::files(&corpus.join(part)))
+        .filter(|path| is_message(path))
+        .collect();
     files.sort();
     assert!(files.len() > 400, "{} files", files.len());
 
@@ -563,17 +557,8 @@ fn wants_answer(message: &[u8]) -> bool {
         && (!enhanced || codes.iter().any(|code| ["AL", "SU"].contains(code)))
 }
 
-fn messages_below(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            messages_below(&path, files);
-        } else if std::fs::read(&path)
-            .is_ok_and(|bytes| bytes.trim_ascii_start().starts_with(b"MSH"))
-        {
-            files.push(path);
-        }
-    }
+fn is_message(file: &Path) -> bool {
+    std::fs::read(file).is_ok_and(|bytes| bytes.trim_ascii_start().starts_with(b"MSH"))
 }
 
 fn run(command: &mut Command) -> Output {

@@ -1,12 +1,12 @@
 //! Orders to instruments that speak HL7, through the whole program: placed over REST, asked for, acknowledged, measured, done.
 //! The instruments are written from the protocols and share no code with the hub.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::{
-    ChannelToml, HubSettings, Mllp, SerialDevice, encode, eventually, frame, hybrid_block, unique,
+    ChannelToml, HubSettings, Mllp, SerialDevice, corpus, encode, eventually, frame, hybrid_block,
+    unique,
 };
 
 use super::lab::{Lab, SOON, port};
@@ -363,15 +363,9 @@ async fn over_serial_lines_the_loop_from_order_to_released_report_is_closed_in_e
 
 #[tokio::test]
 async fn captured_queries_of_a_real_analyzer_are_answered() {
-    let corpus = std::env::var_os("SANGAM_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        Into::into,
-    );
-    let folder = corpus.join("lab/law-slices");
-    if !folder.is_dir() {
-        println!("SKIPPED: no corpus at {}", corpus.display());
+    let Some(corpus) = corpus::folder() else {
         return;
-    }
+    };
     let lab = on_tcp().await;
     let Line::Tcp(mut line) = tcp(&lab, "law").await else {
         unreachable!()
@@ -379,11 +373,7 @@ async fn captured_queries_of_a_real_analyzer_are_answered() {
     let patient = lab.patient().await;
     lab.place(&patient, json!({ "code": "LIPID" }), "32971968")
         .await;
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
+    let files = corpus::files(&corpus.join("lab/law-slices"));
     assert_eq!(files.len(), 3);
     for (file, steps) in files.iter().zip([2, 2, 0]) {
         let mut bytes = std::fs::read(file).unwrap();

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tests::{HubProcess, Rest, Servers, unique};
+use tests::{HubProcess, Rest, Servers, corpus, unique};
 
 mod instruments;
 mod orders;
@@ -23,7 +23,7 @@ const BIDS_WITHIN: Duration = Duration::from_secs(4);
 
 #[tokio::test]
 async fn every_file_of_the_lab_corpus_ends_as_the_table_says() {
-    let Some(corpus) = corpus() else {
+    let Some(corpus) = corpus::folder().map(|folder| folder.join("lab")) else {
         return;
     };
     let files = files(&corpus);
@@ -244,33 +244,9 @@ fn compare(page: &str) {
     );
 }
 
-fn corpus() -> Option<PathBuf> {
-    let corpus = std::env::var_os("SANGAM_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    let lab = corpus.join("lab");
-    if lab.is_dir() {
-        return Some(lab);
-    }
-    println!("SKIPPED: no corpus at {}", lab.display());
-    None
-}
-
 /// Every file of the corpus, its own README apart, in the order of names.
 fn files(corpus: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![corpus.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.file_name().is_some_and(|name| name != "README.md") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
+    let mut files = corpus::files(corpus);
+    files.retain(|path| path.file_name().is_some_and(|name| name != "README.md"));
     files
 }

@@ -7,16 +7,17 @@ use hub_core::config::{Loaded, Problem};
 use hub_core::mappings::Packs;
 use worker_clinical::RulePacks;
 
-use super::packs;
+use super::packs::{self, Evidence};
 use crate::compose;
 use crate::kinds::Kind;
 
 /// What was looked at.
-#[derive(Default)]
 struct Looked {
     problems: Vec<Problem>,
     channels: usize,
     packs: Packs,
+    /// Whether what proves the packs was looked for.
+    evidence: Evidence,
     /// Nothing wrong, and good to know.
     notes: Vec<String>,
 }
@@ -33,7 +34,11 @@ pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
             .iter()
             .map(|problem| serde_json::json!({"file": problem.file, "line": problem.line, "message": problem.message}))
             .collect();
-        let packs: Vec<_> = looked.packs.iter().map(packs::brief).collect();
+        let packs: Vec<_> = looked
+            .packs
+            .iter()
+            .map(|pack| packs::brief(pack, looked.evidence))
+            .collect();
         println!(
             "{}",
             serde_json::json!({"ok": problems.is_empty(), "channels": channels, "problems": list, "notes": notes, "packs": packs})
@@ -41,7 +46,7 @@ pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         if problems.is_empty() {
             println!("{}: good ({channels} channels)", file.display());
-            packs::print_list(&looked.packs);
+            packs::print_list(&looked.packs, looked.evidence);
         }
         for problem in problems {
             println!("{problem}");
@@ -58,7 +63,13 @@ pub(super) fn run(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn look(file: &Path) -> Looked {
-    let mut looked = Looked::default();
+    let mut looked = Looked {
+        problems: Vec::new(),
+        channels: 0,
+        packs: Packs::default(),
+        evidence: Evidence::Claimed,
+        notes: Vec::new(),
+    };
     let loaded = match Loaded::from_file(file) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -78,7 +89,14 @@ fn look(file: &Path) -> Looked {
     }
     let mut problems = Vec::new();
     match Packs::load(&folder) {
-        Ok(packs) => {
+        Ok(mut packs) => {
+            match packs::look_for_samples(&mut packs) {
+                Ok((evidence, missing)) => {
+                    looked.evidence = evidence;
+                    problems.extend(missing.iter().map(|fault| in_folder(fault.to_string())));
+                }
+                Err(error) => problems.push(in_folder(error.to_string())),
+            }
             let faults = packs.iter().filter_map(|pack| Kind::of_pack(pack).err());
             problems.extend(faults.flatten().map(|fault| in_folder(fault.to_string())));
             let samples = packs.iter().flat_map(packs::faults_of_samples);

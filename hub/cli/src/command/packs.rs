@@ -1,5 +1,6 @@
 //! `hub packs`: the instrument packs, what proves each, and the channel that a hospital would write for one.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -24,11 +25,13 @@ pub(super) struct List {
 impl List {
     /// Prints; exit code 1 when a pack is wrong.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let packs = read(&self.mappings)?;
+        let mut packs = read(&self.mappings)?;
+        let (evidence, missing) = look_for_samples(&mut packs)?;
         let faults: Vec<MappingProblem> = packs
             .iter()
             .flat_map(|pack| Kind::of_pack(pack).err().unwrap_or_default())
             .chain(packs.iter().flat_map(faults_of_samples))
+            .chain(missing)
             .collect();
         for fault in &faults {
             eprintln!("{fault}");
@@ -37,16 +40,16 @@ impl List {
             Some(name) => {
                 let pack = named(&packs, name)?;
                 if self.json {
-                    println!("{}", whole(pack));
+                    println!("{}", whole(pack, evidence));
                 } else {
-                    show(pack);
+                    show(pack, evidence);
                 }
             }
             None if self.json => {
-                let list: Vec<Value> = packs.iter().map(brief).collect();
+                let list: Vec<Value> = packs.iter().map(|pack| brief(pack, evidence)).collect();
                 println!("{}", json!(list));
             }
-            None => print_list(&packs),
+            None => print_list(&packs, evidence),
         }
         Ok(if faults.is_empty() {
             ExitCode::SUCCESS
@@ -74,6 +77,57 @@ pub(super) fn named<'p>(packs: &'p Packs, name: &str) -> anyhow::Result<&'p Pack
         .with_context(|| format!("there is no pack `{name}`; known packs: {}", packs.names()))
 }
 
+/// What the word of a pack on its samples is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Evidence {
+    /// The samples were found in the corpus.
+    Seen,
+    /// There is no corpus here to look into.
+    Claimed,
+}
+
+/// Looks for the samples that packs name, where `SANGAM_CORPUS` says that the public corpus is. One that is not there is taken
+/// out and is a fault.
+///
+/// # Errors
+/// `SANGAM_CORPUS` names no folder.
+pub(super) fn look_for_samples(
+    packs: &mut Packs,
+) -> anyhow::Result<(Evidence, Vec<MappingProblem>)> {
+    let Some(corpus) = std::env::var_os("SANGAM_CORPUS").filter(|said| !said.is_empty()) else {
+        return Ok((Evidence::Claimed, Vec::new()));
+    };
+    let corpus = PathBuf::from(corpus);
+    anyhow::ensure!(
+        corpus.is_dir(),
+        "SANGAM_CORPUS names {}, which is no folder",
+        corpus.display()
+    );
+    let missing = packs.retain_proofs(|proof| corpus.join(&proof.file).is_file());
+    Ok((Evidence::Seen, missing))
+}
+
+fn standing(pack: &Pack, evidence: Evidence) -> String {
+    let said = pack.standing();
+    if evidence == Evidence::Claimed && !pack.proven().is_empty() {
+        return format!("as the pack claims, {said}");
+    }
+    said
+}
+
+/// The kinds of messages that the pack has a sample of.
+pub(super) fn plays(pack: &Pack) -> Vec<&'static str> {
+    let samples = &pack.samples;
+    [
+        ("results", &samples.results),
+        ("control", &samples.control),
+        ("query", &samples.query),
+    ]
+    .into_iter()
+    .filter_map(|(name, text)| text.is_some().then_some(name))
+    .collect()
+}
+
 /// What is wrong with the messages that `hub simulate` would play.
 pub(super) fn faults_of_samples(pack: &Pack) -> Vec<MappingProblem> {
     let samples = &pack.samples;
@@ -95,29 +149,29 @@ pub(super) fn faults_of_samples(pack: &Pack) -> Vec<MappingProblem> {
 }
 
 /// One line a pack.
-pub(super) fn print_list(packs: &Packs) {
+pub(super) fn print_list(packs: &Packs, evidence: Evidence) {
     let width = packs.iter().map(|pack| pack.name.len()).max().unwrap_or(0);
     for pack in packs.iter() {
         println!(
             "  {:width$}  {}; {}",
             pack.name,
             pack.title,
-            pack.standing()
+            standing(pack, evidence)
         );
     }
 }
 
 /// What a list says of a pack, as JSON.
-pub(super) fn brief(pack: &Pack) -> Value {
+pub(super) fn brief(pack: &Pack, evidence: Evidence) -> Value {
     json!({
         "name": pack.name, "title": pack.title, "vendor": pack.vendor, "models": pack.models, "kind": pack.kind,
-        "reach": pack.reach, "port": pack.port, "standing": pack.standing(), "proven": pack.proven(), "proved_by": pack.proofs,
-        "file": pack.file,
+        "reach": pack.reach, "port": pack.port, "standing": standing(pack, evidence), "proven": pack.proven(),
+        "proved_by": pack.proofs, "samples_seen": evidence == Evidence::Seen, "plays": plays(pack), "file": pack.file,
     })
 }
 
-fn whole(pack: &Pack) -> Value {
-    let mut value = brief(pack);
+fn whole(pack: &Pack, evidence: Evidence) -> Value {
+    let mut value = brief(pack, evidence);
     value["source"] = json!(pack.source);
     value["quirks"] = json!(pack.quirks);
     value["flags"] = json!(pack.flags);
@@ -127,7 +181,7 @@ fn whole(pack: &Pack) -> Value {
     value
 }
 
-fn show(pack: &Pack) {
+fn show(pack: &Pack, evidence: Evidence) {
     println!("{}  {}", pack.name, pack.title);
     println!("  models     {} ({})", pack.models.join(", "), pack.vendor);
     println!("  kind       {}", pack.kind);
@@ -138,7 +192,7 @@ fn show(pack: &Pack) {
         .collect();
     println!("  reached    {}", reach.join("; "));
     println!("  known from {}", pack.source.join("; "));
-    println!("  {}", pack.standing());
+    println!("  {}", standing(pack, evidence));
     for proof in &pack.proofs {
         println!("    {}: {}", proof.file, proof.shows);
     }
@@ -161,6 +215,10 @@ fn show(pack: &Pack) {
     } else {
         let codes: Vec<&str> = pack.codes.keys().map(String::as_str).collect();
         println!("  codes      {}", codes.join(" "));
+    }
+    let plays = plays(pack);
+    if !plays.is_empty() {
+        println!("  simulate   plays {}", plays.join(", "));
     }
     println!("\nA channel for it in hub.toml:\n\n{}", channel(pack));
 }

@@ -51,21 +51,21 @@ struct Bench {
 }
 
 impl Try {
-    /// Plays each file; exit code 1 when anything of it would be refused.
+    /// Plays each file; exit code 1 when anything of it would be refused, or when a file has no message at all.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let bench = self.bench()?;
-        let mut refused = 0;
+        let mut good = true;
         for file in &self.files {
             let capture = std::fs::read(file).with_context(|| file.display().to_string())?;
             let tried = play::play(&bench, file, &capture, self.repair);
-            refused += tried.refused;
+            good &= tried.is_good();
             if self.json {
                 println!("{}", serde_json::to_string(&tried)?);
             } else {
                 show::show(&tried);
             }
         }
-        Ok(if refused == 0 {
+        Ok(if good {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE

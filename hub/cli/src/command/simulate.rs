@@ -37,7 +37,7 @@ pub(super) struct Simulate {
     /// Ask what is ordered for the specimen, show the answer.
     #[arg(long)]
     ask: bool,
-    /// Ask what is ordered, and send results of just that.
+    /// Ask what is ordered, and send results of just that (a blood counter is told how to count: all that it counts).
     #[arg(long)]
     work: bool,
     /// Misbehave, once, in the first message.
@@ -49,7 +49,7 @@ pub(super) struct Simulate {
     /// Seconds of silence with --fault silence; the hub gives an ASTM message up after 30, an HL7 message after 60.
     #[arg(long, default_value_t = 35.0)]
     silence: f64,
-    /// Seconds to stay on the line after the last message, for what the hub sends by itself.
+    /// Seconds to stay on the line after the last message, for what the hub sends by itself (ASTM and HL7; not in blocks).
     #[arg(long, default_value_t = 0.0)]
     stay: f64,
     /// Steers the values: the same seed sends the same. Default: the time.
@@ -163,7 +163,18 @@ impl Simulate {
             (_, true) => (Play::Query, &pack.samples.query),
             _ => (Play::Results, &pack.samples.results),
         };
-        let lacks = |what: &str| format!("pack `{}` has no sample of {what}", pack.name);
+        let lacks = |what: &str| {
+            let has = packs::plays(pack);
+            format!(
+                "pack `{}` has no sample of {what}, only of {}: what this instrument writes then is not known to it",
+                pack.name,
+                if has.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    has.join(", ")
+                }
+            )
+        };
         let template = |text: &Option<String>, what: &str| -> anyhow::Result<Template> {
             let text = text.as_deref().with_context(|| lacks(what))?;
             Template::parse(text)
@@ -182,16 +193,23 @@ impl Simulate {
                     0 => format!("SIM{}", (seed.wrapping_add(n as u64)) % 10_000_000),
                     some => self.specimen.get(n % some).cloned().unwrap_or_default(),
                 };
+                let control = |number: usize| format!("{}{number}", seed % 1_000_000_000);
                 let filling = Filling {
                     specimen: specimen.clone(),
                     patient: self.patient.clone(),
-                    control: format!("{}{count}", seed % 1_000_000_000),
+                    control: control(count),
                     count,
                     seed: seed.wrapping_mul(31).wrapping_add(n as u64),
                 };
+                let lines = message.fill(&filling);
+                // the results are another message than the query, under a number of their own
+                let filling = Filling {
+                    control: control(self.count.saturating_add(count)),
+                    ..filling
+                };
                 Ok(Job {
                     play,
-                    lines: message.fill(&filling),
+                    lines,
                     specimen,
                     results: results.clone().map(|results| (results, filling)),
                 })

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use adapter_astm::AstmSettings;
 use adapter_astm::link::{Fate, Line, Note, Outgoing, Output, join};
-use adapter_astm::records;
 use adapter_astm::settings::{LinkSettings, Role};
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::chosen;
 use super::job::{Job, Play, Told};
+use super::wanted::{self, Wanted};
 use super::wire::{Place, Wire};
 use super::{Fault, Manner, Outcome};
 
@@ -350,37 +351,16 @@ impl Player<'_> {
         }
         let done = self.under_way.take();
         self.finish();
-        if let Some(job) = done.map(|running| running.job)
-            && job.results.is_some()
-        {
-            let wanted = self.ordered(&text);
-            match job.ordered(&wanted, |line| self.code_of(line)) {
-                Some(results) => self.jobs.push_front(results),
-                None => (self.tell)(Told::odd(
-                    "nothing that was ordered is in the sample: no results are sent",
-                )),
+        let Some(job) = done.map(|running| running.job) else {
+            return;
+        };
+        if let Some(results) = job.results() {
+            let wanted = Wanted::of_records(self.settings, &text);
+            match chosen::records(&results, &wanted, |line| self.code_of(line)) {
+                Some(lines) => self.jobs.push_front(job.reporting(lines)),
+                None => (self.tell)(Told::odd(wanted.why_none())),
             }
         }
-    }
-
-    /// The codes in O.5 of an answer.
-    fn ordered(&self, text: &str) -> Vec<String> {
-        let found = records::split(text);
-        found
-            .messages
-            .iter()
-            .flat_map(records::Message::records)
-            .filter(|record| record.letter() == 'O')
-            .flat_map(|record| {
-                let tests: Vec<String> = record
-                    .peek(5)
-                    .repeats()
-                    .filter_map(|test| test.component(self.settings.orders.code_component).string())
-                    .collect();
-                tests
-            })
-            .map(|code| self.plain(&code))
-            .collect()
     }
 
     /// The code of an R record of our own sample.
@@ -393,15 +373,6 @@ impl Player<'_> {
             .iter()
             .filter_map(|path| components.get(path.component?.checked_sub(1)?))
             .find(|code| !code.is_empty())
-            .map(|code| self.plain(code))
-    }
-
-    fn plain(&self, code: &str) -> String {
-        let endings = &self.settings.dialect.code_endings;
-        endings
-            .iter()
-            .find_map(|ending| code.strip_suffix(ending.as_str()))
-            .unwrap_or(code)
-            .to_owned()
+            .map(|code| wanted::plain(self.settings, code).to_owned())
     }
 }

@@ -81,36 +81,19 @@ impl std::fmt::Display for Told {
 }
 
 impl Job {
-    /// The results that answer an order: of the sample those whose code was ordered. `codes` finds the code of a line.
-    pub(crate) fn ordered(
-        &self,
-        wanted: &[String],
-        code_of: impl Fn(&str) -> Option<String>,
-    ) -> Option<Self> {
+    /// The results of which those go out that were ordered; `None` when the answer to a query is only to be shown.
+    pub(crate) fn results(&self) -> Option<Vec<String>> {
         let (template, filling) = self.results.as_ref()?;
-        let mut keep = true;
-        let mut any = false;
-        let lines = template
-            .fill(filling)
-            .into_iter()
-            .filter(|line| {
-                match line.split_once('|').map(|(letter, _)| letter) {
-                    Some("R" | "OBX") => {
-                        keep = code_of(line).is_some_and(|code| wanted.contains(&code));
-                        any |= keep;
-                    }
-                    // what follows a result belongs to it
-                    Some("C" | "M" | "NTE") => {}
-                    _ => keep = true,
-                }
-                keep
-            })
-            .collect();
-        any.then(|| Self {
+        Some(template.fill(filling))
+    }
+
+    /// The message with these results of the same tube.
+    pub(crate) fn reporting(&self, lines: Vec<String>) -> Self {
+        Self {
             play: Play::Results,
             specimen: self.specimen.clone(),
             lines,
             results: None,
-        })
+        }
     }
 }

@@ -6,6 +6,11 @@
 
 use time::{OffsetDateTime, UtcOffset};
 
+/// Nothing that an instrument writes is padded to more.
+const WIDEST: usize = 1_000;
+/// Of a number and of its spread, in units of its last decimal: fifteen digits, as exact as an instrument's own.
+const LARGEST: i64 = 999_999_999_999_999;
+
 /// A message with places to fill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
@@ -122,7 +127,12 @@ fn place(inner: &str) -> Result<Part, String> {
     let (what, pad) = match inner.find(['<', '>']) {
         None => (inner, None),
         Some(at) => {
-            let width = inner[at + 1..].parse().map_err(|_| unknown())?;
+            let width: usize = inner[at + 1..].parse().map_err(|_| unknown())?;
+            if width > WIDEST {
+                return Err(format!(
+                    "`{{{inner}}}` is padded to more than {WIDEST} characters"
+                ));
+            }
             let left = inner.as_bytes().get(at) == Some(&b'>');
             (&inner[..at], Some(Pad { left, width }))
         }
@@ -140,7 +150,9 @@ fn place(inner: &str) -> Result<Part, String> {
             let decimals = middle.split_once('.').map_or(0, |(_, part)| part.len());
             What::Number {
                 middle: scaled(middle, decimals).ok_or_else(unknown)?,
-                spread: scaled(spread, decimals).ok_or_else(unknown)?,
+                spread: scaled(spread, decimals)
+                    .filter(|spread| *spread >= 0)
+                    .ok_or_else(unknown)?,
                 decimals,
             }
         }
@@ -154,7 +166,8 @@ fn scaled(text: &str, decimals: usize) -> Option<i64> {
     if part.len() > decimals || decimals > 6 {
         return None;
     }
-    format!("{whole}{part:0<decimals$}").parse().ok()
+    let scaled: i64 = format!("{whole}{part:0<decimals$}").parse().ok()?;
+    (-LARGEST..=LARGEST).contains(&scaled).then_some(scaled)
 }
 
 impl Part {
@@ -271,6 +284,24 @@ mod tests {
     fn what_is_no_place_is_said() {
         for text in ["{x}", "{", "a}b", "{7.4}", "{specimen>x}", "{7~0.5}", ""] {
             assert!(Template::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_write_is_refused_and_never_a_panic() {
+        for text in [
+            "{specimen>1001}",
+            "{specimen<65536}",
+            "{n>18446744073709551616}",
+            "{1~9223372036854775807}",
+            "{-9223372036854775808~1}",
+            "{7~-1}",
+        ] {
+            assert!(Template::parse(text).is_err(), "{text}");
+        }
+        let widest = Template::parse("{specimen>1000}{999999999999999~999999999999999}").unwrap();
+        for seed in 0..20 {
+            assert!(widest.fill(&filling(seed)).remove(0).len() > 1_000);
         }
     }
 }

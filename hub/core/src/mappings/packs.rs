@@ -158,7 +158,7 @@ impl Pack {
         all
     }
 
-    /// One line on what proves the pack.
+    /// One line on what proves the pack, as it says itself: nobody looked for the samples here.
     #[must_use]
     pub fn standing(&self) -> String {
         let proven = self.proven();
@@ -220,6 +220,26 @@ impl Packs {
     /// In the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Pack> {
         self.by_name.values()
+    }
+
+    /// Takes the word of a pack for no sample that `is_there` does not find: it proves nothing then. What was taken out.
+    pub fn retain_proofs(&mut self, is_there: impl Fn(&Proof) -> bool) -> Vec<MappingProblem> {
+        let mut missing = Vec::new();
+        for pack in self.by_name.values_mut() {
+            let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut pack.proofs)
+                .into_iter()
+                .enumerate()
+                .partition(|(_, proof)| is_there(proof));
+            pack.proofs = kept.into_iter().map(|(_, proof)| proof).collect();
+            missing.extend(gone.into_iter().map(|(n, proof)| {
+                pack.problem(
+                    &format!("proved_by.{n}.file"),
+                    format!("there is no sample `{}` in the corpus", proof.file),
+                    "Name a file of the corpus, or leave out what nothing proves",
+                )
+            }));
+        }
+        missing
     }
 
     /// All names with commas, for a person who misspelt one.

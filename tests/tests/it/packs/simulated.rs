@@ -27,7 +27,7 @@ fn channel(pack: &str, kind: &str, link: &str) -> String {
 }
 
 /// Plays an instrument; what it told, an event each.
-async fn simulate(arguments: &[&str]) -> (bool, Vec<Value>) {
+pub(super) async fn simulate(arguments: &[&str]) -> (bool, Vec<Value>) {
     let output = tokio::process::Command::new(hub_binary())
         .arg("simulate")
         .args(arguments)
@@ -52,7 +52,7 @@ async fn simulate(arguments: &[&str]) -> (bool, Vec<Value>) {
 }
 
 /// The report of a tube that nobody ordered anything on.
-async fn unmatched(rest: &Rest, tube: &str) -> Value {
+pub(super) async fn unmatched(rest: &Rest, tube: &str) -> Value {
     eventually(&format!("{tube} waits"), SOON, || async {
         let items = rest.items("/api/v1/worklists/unmatched").await;
         items

@@ -118,10 +118,21 @@ pub(super) fn play(bench: &Bench, file: &Path, capture: &[u8], repair: bool) -> 
             }
         }
     }
+    if tried.messages.is_empty() {
+        tried.notes.push(format!(
+            "there is no message for {} in this file: is it the right pack, and a capture of the instrument's side of the line?",
+            bench.name
+        ));
+    }
     tried
 }
 
 impl Tried {
+    /// Something was understood, and nothing would be refused.
+    pub(super) fn is_good(&self) -> bool {
+        self.refused == 0 && !self.messages.is_empty()
+    }
+
     fn count(&mut self, message: &Message) {
         self.refused += usize::from(matches!(message.outcome, "refused" | "broken"));
         for line in message.reports.iter().flat_map(|report| &report.results) {

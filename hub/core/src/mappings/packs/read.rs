@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use schemas::ChannelId;
 use serde::Deserialize;
@@ -204,6 +204,22 @@ fn check(name: &Path, text: &str, parsed: &PackFile, problems: &mut Vec<MappingP
             "Use small letters, digits and hyphens",
         );
     }
+    for (path, said) in [("title", &parsed.title), ("vendor", &parsed.vendor)] {
+        if said.trim().is_empty() {
+            fault(
+                path,
+                "nobody can tell which instrument this is",
+                "Write it as people know it",
+            );
+        }
+    }
+    if parsed.models.iter().all(|one| one.trim().is_empty()) {
+        fault(
+            "models",
+            "which instruments this pack is for is not said",
+            "Name the models for which it was written",
+        );
+    }
     if parsed.reach.is_empty() {
         fault(
             "reach",
@@ -220,6 +236,14 @@ fn check(name: &Path, text: &str, parsed: &PackFile, problems: &mut Vec<MappingP
     }
     for (n, proof) in parsed.proved_by.iter().enumerate() {
         let path = format!("proved_by.{n}");
+        let inside = |part: Component<'_>| matches!(part, Component::Normal(_));
+        if proof.file.trim().is_empty() || !Path::new(&proof.file).components().all(inside) {
+            fault(
+                &format!("{path}.file"),
+                "this is no path in the corpus",
+                "Write it as from the corpus' own folder: lab/demo/capture.txt",
+            );
+        }
         if proof.proves.is_empty() || proof.shows.trim().is_empty() {
             fault(
                 &path,

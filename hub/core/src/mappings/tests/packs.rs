@@ -20,6 +20,12 @@ fn folder(pack: &str) -> Folder {
     ])
 }
 
+fn proof(file: &str) -> String {
+    format!(
+        "[[proved_by]]\nfile = \"{file}\"\nsample = \"capture\"\nproves = [\"results\"]\nshows = \"one\"\n"
+    )
+}
+
 fn uses(channel: &str) -> Vec<PackUse> {
     vec![PackUse {
         channel: ChannelId::new(channel).unwrap(),
@@ -151,6 +157,28 @@ fn a_mistake_is_said_with_file_line_and_column() {
             format!("{PACK}[[code]]\nid = \"a\"\ncode = \"A\"\nloinc = \"718-8\"\n"),
             "analyzers/demo.toml:24:9",
         ),
+        (
+            PACK.replace("title = \"Demo\"", "title = \" \""),
+            "analyzers/demo.toml:1:1",
+        ),
+        (
+            PACK.replace("vendor = \"Demo\"", "vendor = \"\""),
+            "analyzers/demo.toml:2:1",
+        ),
+        (PACK.replace("[\"D-1\"]", "[]"), "analyzers/demo.toml:3:1"),
+        (
+            PACK.replace("[\"D-1\"]", "[\"\"]"),
+            "analyzers/demo.toml:3:1",
+        ),
+        (
+            format!("{PACK}{}", proof("/etc/passwd")),
+            "analyzers/demo.toml:22:1",
+        ),
+        (
+            format!("{PACK}{}", proof("lab/../../x")),
+            "analyzers/demo.toml:22:1",
+        ),
+        (format!("{PACK}{}", proof("")), "analyzers/demo.toml:22:1"),
     ] {
         let error = MappingStore::load(folder(&text).path())
             .unwrap_err()
@@ -175,6 +203,30 @@ fn a_mistake_is_said_with_file_line_and_column() {
         error.contains("`dem`") && error.contains("Known packs: demo"),
         "{error}"
     );
+}
+
+#[test]
+fn a_sample_that_is_not_there_proves_nothing() {
+    let folder = folder(&format!(
+        "{PACK}{}{}",
+        proof("lab/a.txt"),
+        proof("lab/none.txt")
+    ));
+    let mut packs = Packs::load(folder.path()).unwrap();
+    assert_eq!(
+        packs.get("demo").unwrap().standing(),
+        "proved by lab/a.txt, lab/none.txt (results)"
+    );
+    let missing = packs.retain_proofs(|proof| proof.file == "lab/a.txt");
+    assert_eq!(missing.len(), 1);
+    assert_eq!(missing[0].at, Some((27, 1)), "{}", missing[0]);
+    assert!(missing[0].to_string().contains("`lab/none.txt`"));
+    assert_eq!(
+        packs.get("demo").unwrap().standing(),
+        "proved by lab/a.txt (results)"
+    );
+    packs.retain_proofs(|_| false);
+    assert_eq!(packs.get("demo").unwrap().standing(), "unproven");
 }
 
 /// Each pack that comes with the program, as the tables take it.
