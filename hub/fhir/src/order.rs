@@ -1,9 +1,9 @@
 //! ServiceRequest, out and in.
 
 use schemas::care::{Code, Practitioner};
+use schemas::moment;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::element::{
@@ -13,6 +13,9 @@ use crate::outcome::Issue;
 use crate::reading::{Subject, items, local, owned, subject};
 use crate::resource::{Kind, Meta, Resource};
 use crate::systems::system_asked;
+
+/// Instruments are told it in a form of their own, in which other years can't be written.
+const NO_TIME: &str = "must have a time and an offset, and be of the years 1800 to 2200";
 
 /// A test that was ordered.
 #[derive(Debug, Clone)]
@@ -198,11 +201,23 @@ pub fn read_order(json: &Value) -> Result<OrderRequest, Vec<Issue>> {
         ));
     }
     let ordered_at = json["authoredOn"].as_str();
-    if ordered_at.is_some_and(|at| OffsetDateTime::parse(at, &Rfc3339).is_err()) {
-        wrong.push(Issue::value(
-            place("authoredOn"),
-            "must have a time and an offset",
-        ));
+    if ordered_at.is_some_and(|at| moment::plausible(at).is_none()) {
+        wrong.push(Issue::value(place("authoredOn"), NO_TIME));
+    }
+    for (index, tube) in tubes.iter().enumerate() {
+        let Some(Tube::New {
+            collected_at: Some(at),
+            ..
+        }) = tube
+        else {
+            continue;
+        };
+        if moment::plausible(at).is_none() {
+            wrong.push(Issue::value(
+                format!("ServiceRequest.specimen[{index}]"),
+                format!("collectedDateTime of the contained Specimen {NO_TIME}"),
+            ));
+        }
     }
     let (Some(subject), Some(code), true) = (subject, code, wrong.is_empty()) else {
         return Err(wrong);
