@@ -540,6 +540,18 @@ mod tests {
     use crate::operations;
 
     #[test]
+    fn every_topic_is_named_where_it_is_followed() {
+        let made = whole();
+        for path in ["/api/v1/changes", "/api/v1/stream"] {
+            let text = made["paths"][path]["get"]["description"].as_str().unwrap();
+            assert!(!text.contains(TOPICS), "{path}: {text}");
+            for name in crate::feed::names() {
+                assert!(text.contains(&format!("`{name}`")), "{path}: {name}");
+            }
+        }
+    }
+
+    #[test]
     fn what_lies_in_the_repository_is_what_the_handlers_say() {
         let made = whole();
         for (name, made, there) in [

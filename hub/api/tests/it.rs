@@ -36,6 +36,7 @@ mod it {
     mod problems;
     mod provider;
     mod quiet;
+    mod restricted;
     mod roles;
     mod samples;
     mod second_factor;

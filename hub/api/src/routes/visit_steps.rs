@@ -77,7 +77,7 @@ impl Walk {
 /// When it happened.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "at": "2026-01-31T08:30:00Z" }))]
+#[schema(example = json!({ "at": "2026-01-31T08:30:00Z", "late_reason": "the network was down" }))]
 pub(super) struct StepTime {
     /// Absent: now.
     #[serde(default)]
