@@ -176,6 +176,7 @@ async fn a_time_of_no_zone_s_calendar_is_refused_and_one_that_stands_is_left_out
     assert_eq!(found.status.as_u16(), 200, "{}", found.json);
     let patient = &found.json["entry"][0]["resource"];
     assert!(patient.get("deceasedDateTime").is_none(), "{patient}");
+    assert_eq!(patient["deceasedBoolean"], true, "dead all the same");
     let id = patient["id"].as_str().unwrap();
     for path in [
         format!("/fhir/Patient/{id}"),
