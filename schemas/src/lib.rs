@@ -15,6 +15,7 @@ pub mod identity;
 pub mod ids;
 pub mod incidents;
 pub mod integration;
+pub mod moment;
 pub mod patch;
 pub mod patients;
 pub mod platform;

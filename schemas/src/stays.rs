@@ -47,6 +47,9 @@ pub struct OpenEncounter {
     /// RFC 3339; absent: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// Why it is told so late; needed of what lies more than a day back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_reason: Option<String>,
     pub actor: String,
 }
 
@@ -87,6 +90,9 @@ pub struct RequestAdmission {
     /// RFC 3339; absent: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// Why it is told so late; needed of what lies more than a day back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_reason: Option<String>,
     pub actor: String,
 }
 
@@ -229,6 +235,9 @@ pub struct MoveEncounter {
     /// RFC 3339, when it happened; absent: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// Why it is told so late; needed of what lies more than a day back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_reason: Option<String>,
     /// Only if the encounter stands at this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i32>,

@@ -32,13 +32,37 @@ pub(crate) async fn identify(
     response
 }
 
+/// The layer around what anybody may read without a token, and around paths where nothing is: his address is counted all the same.
+pub(crate) async fn anybody(
+    State(state): State<ApiState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let (left, mut response) = match of_address(&state, &mut request) {
+        None => return next.run(request).await,
+        Some(Ok(left)) => (left, next.run(request).await),
+        Some(Err(refused)) => (refused.left, refused.problem().into_response()),
+    };
+    left.write(response.headers_mut());
+    response
+}
+
+/// One more request of its address, which from now on is the one behind our proxies. A test's request comes from none.
+fn of_address(state: &ApiState, request: &mut Request) -> Option<Result<Left, Refused>> {
+    let ConnectInfo(peer) = *request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    let from = behind(&state.trusted_proxies, peer.ip(), request.headers());
+    request
+        .extensions_mut()
+        .insert(ConnectInfo(SocketAddr::new(from, peer.port())));
+    Some(state.counts.address(from, state.rates.per_address))
+}
+
 /// Counts the request and looks at its token. What is wrong with the token is told by the route that needs one.
 async fn admit(
     state: &ApiState,
     request: &mut Request,
     left: &mut Option<Left>,
 ) -> Result<(), Problem> {
-    let rates = state.rates;
     let mut count = |taken: Result<Left, Refused>| {
         let (now, problem) = match taken {
             Ok(now) => (now, None),
@@ -50,16 +74,8 @@ async fn admit(
         });
         problem.map_or(Ok(()), Err)
     };
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|ConnectInfo(peer)| *peer);
-    if let Some(peer) = peer {
-        let from = behind(&state.trusted_proxies, peer.ip(), request.headers());
-        request
-            .extensions_mut()
-            .insert(ConnectInfo(SocketAddr::new(from, peer.port())));
-        count(state.counts.address(from, rates.per_address))?;
+    if let Some(taken) = of_address(state, request) {
+        count(taken)?;
     }
     if !request.headers().contains_key(header::AUTHORIZATION) {
         return Ok(());

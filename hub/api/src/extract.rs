@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::{StatusCode, header, request::Parts};
 use serde::de::DeserializeOwned;
 
+use crate::nul;
 use crate::problem::Problem;
 
 /// The query string as `T`; a parameter that `T` does not have is refused, not ignored.
@@ -79,7 +80,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             let field = if field == "." { "body" } else { &field };
             Problem::invalid(field, error.inner().to_string())
         })?;
-        if let Some(field) = nul_in(&bytes) {
+        if let Some(field) = nul::in_json(&bytes) {
             return Err(holds_nul(&field));
         }
         reader
@@ -89,24 +90,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-/// Postgres keeps no NUL in text, so no name, reason or code has one.
 fn holds_nul(field: &str) -> Problem {
     Problem::invalid(field.replace('\0', ""), "holds a NUL character")
-}
-
-/// The member of a JSON body that holds a NUL.
-fn nul_in(body: &[u8]) -> Option<String> {
-    const ESCAPED: &[u8] = br"\u0000";
-    // only a body with this escape can hold one, and hardly any has it
-    if !body.windows(ESCAPED.len()).any(|part| part == ESCAPED) {
-        return None;
-    }
-    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let fields = value.as_object()?;
-    fields
-        .iter()
-        .find(|(_, value)| value.as_str().is_some_and(|text| text.contains('\0')))
-        .map(|(name, _)| name.clone())
 }
 
 /// A body that is too large, or that ended early.
@@ -129,14 +114,18 @@ pub(crate) struct Segment<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let nothing = || {
+            Problem::unknown(
+                "request.no_route",
+                "nothing is at this path: the last part is not an id of this kind",
+            )
+        };
+        if nul::in_path(parts.uri.path()) {
+            return Err(nothing());
+        }
         Path::<T>::from_request_parts(parts, state)
             .await
             .map(|Path(value)| Self(value))
-            .map_err(|_| {
-                Problem::unknown(
-                    "request.no_route",
-                    "nothing is at this path: the last part is not an id of this kind",
-                )
-            })
+            .map_err(|_| nothing())
     }
 }

@@ -1,15 +1,18 @@
 //! What changed, for live boards and for programs that keep a copy: which fact is of which topic, who may see it, and how it is
 //! told. A change names things and says nothing of them: who is told reads them by the ordinary routes, with his own rights.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use hub_core::Position;
 use hub_core::facts::Fact;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use uuid::Uuid;
+use worker_clinical::queries as clinical;
+use worker_scheduling::queries as scheduling;
 
-use crate::auth::identity::{Identity, Reach};
+use crate::auth::identity::{Identity, Place, Reach};
 use crate::auth::permission::is_chart;
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -22,7 +25,8 @@ mod topics;
 
 pub(crate) use live::Feed;
 pub(crate) use session::{Session, gone};
-pub(crate) use topics::{TOPICS, Topic};
+pub(crate) use topics::names;
+use topics::{TOPICS, Topic, Where};
 
 /// Something changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -50,6 +54,10 @@ pub(crate) struct Change {
     /// Ids of what changed with it: the other record of a merge.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<String>,
+    /// What tells where it happened; for us alone.
+    #[serde(skip)]
+    #[schema(ignore)]
+    place: Option<(Where, Uuid)>,
 }
 
 impl Change {
@@ -72,6 +80,9 @@ impl Change {
             resource: topic.read_at.map(|path| format!("{path}{id}")),
             version: topic.version.and_then(|name| body[name].as_i64()),
             related: topic.also.iter().filter_map(|name| text(name)).collect(),
+            place: topic
+                .place
+                .and_then(|place| Some((place, body[place.member()].as_str()?.parse().ok()?))),
             id,
         })
     }
@@ -91,56 +102,132 @@ pub(crate) fn read(text: &str) -> Option<Position> {
     })
 }
 
-/// Topics that this caller follows: of those that he asks for, those that he may.
+/// Facts that this caller is told of: of those that he asks for, those that he may see, in the whole hospital or at his places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Followed(BTreeSet<&'static str>);
+pub(crate) struct Followed(BTreeMap<&'static str, Whence>);
+
+/// Whence he is told of a fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Whence {
+    Everywhere,
+    Places(Vec<Place>),
+}
 
 impl Followed {
     /// `wanted` is a list with commas; nothing is everything that the caller may.
     ///
     /// # Errors
-    /// 400 for what is no topic; 403 for one that is asked for by name and is not the caller's.
+    /// 400 for what is no topic; 403 for one that is asked for by name and is not the caller's, or when nothing is.
     pub(crate) fn of(
         state: &ApiState,
         who: &Identity,
         wanted: Option<&str>,
     ) -> Result<Self, Problem> {
-        let may = |topic: &Topic| {
-            who.reach(topic.permission) == Reach::Everywhere
-                && !(is_chart(topic.permission) && state.demands_relationship(who))
-        };
+        let told = |topic: &Topic| Some((topic.event, whence(state, who, topic)?));
         let Some(wanted) = wanted else {
-            let all = TOPICS.iter().filter(|topic| may(topic));
-            return Ok(Self(all.map(|topic| topic.name).collect()));
+            let all: BTreeMap<_, _> = TOPICS.iter().filter_map(told).collect();
+            if all.is_empty() {
+                return Err(scope(
+                    "nothing of what is told is yours to list: no topic, nowhere",
+                ));
+            }
+            return Ok(Self(all));
         };
-        let mut followed = BTreeSet::new();
+        let mut followed = BTreeMap::new();
         for name in wanted.split(',').map(str::trim) {
             let rows: Vec<&Topic> = TOPICS.iter().filter(|topic| topic.name == name).collect();
             let Some(first) = rows.first() else {
-                let known: BTreeSet<&str> = TOPICS.iter().map(|topic| topic.name).collect();
-                let known: Vec<&str> = known.into_iter().collect();
                 return Err(Problem::invalid(
                     "topics",
-                    format!("must be some of: {}", known.join(", ")),
+                    format!("must be some of: {}", topics::names().join(", ")),
                 ));
             };
-            if !rows.iter().all(|topic| may(topic)) {
-                return Err(Problem::forbidden(first.permission));
+            let before = followed.len();
+            followed.extend(rows.iter().filter_map(|topic| told(topic)));
+            if followed.len() == before && !rows.iter().any(|row| followed.contains_key(row.event))
+            {
+                return Err(match who.reach(first.permission) {
+                    Reach::Nowhere => Problem::forbidden(first.permission),
+                    _ => scope(&format!(
+                        "{name} has no places: it needs {} for the whole hospital",
+                        first.permission
+                    ))
+                    .lacking(first.permission),
+                });
             }
-            followed.insert(first.name);
         }
         Ok(Self(followed))
     }
 
-    pub(crate) fn has(&self, change: &Change) -> bool {
-        self.names(change.topic)
+    /// Names of the facts.
+    pub(crate) fn events(&self) -> Vec<&'static str> {
+        self.0.keys().copied().collect()
     }
 
-    pub(crate) fn names(&self, topic: &str) -> bool {
-        self.0.contains(topic)
+    /// Is the caller told of this change? Where he has the permission at some places only, the database says where it happened.
+    ///
+    /// # Errors
+    /// It could not be told.
+    pub(crate) async fn has(
+        &self,
+        state: &ApiState,
+        who: &Identity,
+        change: &Change,
+    ) -> Result<bool, Problem> {
+        let places = match self.0.get(change.kind.as_str()) {
+            None => return Ok(false),
+            Some(Whence::Everywhere) => return Ok(true),
+            Some(Whence::Places(places)) => places,
+        };
+        let Some((place, id)) = change.place else {
+            return Ok(false);
+        };
+        let mut tx = state.read(&who.tenant).await?;
+        match place {
+            Where::Ward(_) => {
+                let ward = clinical::ward(tx.conn(), id).await?;
+                Ok(ward.is_some_and(|ward| {
+                    places.iter().any(|held| {
+                        held.facility == ward.facility
+                            && held.department.as_ref().is_none_or(|department| {
+                                [&ward.department, &ward.code].contains(&department)
+                            })
+                    })
+                }))
+            }
+            Where::Encounter(_) => {
+                let (facilities, departments): (Vec<String>, Vec<String>) = places
+                    .iter()
+                    .map(|held| {
+                        let department = held.department.clone().unwrap_or_default();
+                        (held.facility.clone(), department)
+                    })
+                    .unzip();
+                Ok(clinical::is_encounter_at(tx.conn(), id, &facilities, &departments).await?)
+            }
+            Where::Schedule(_) => {
+                let schedule = scheduling::schedule(tx.conn(), id).await?;
+                Ok(schedule.is_some_and(|schedule| {
+                    places.iter().any(|held| {
+                        Some(&held.facility) == schedule.facility.as_ref()
+                            && (held.department.is_none() || held.department == schedule.department)
+                    })
+                }))
+            }
+        }
     }
+}
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+fn whence(state: &ApiState, who: &Identity, topic: &Topic) -> Option<Whence> {
+    let by_places = is_chart(topic.permission) && state.demands_relationship(who);
+    if who.reach(topic.permission) == Reach::Everywhere && !by_places {
+        return Some(Whence::Everywhere);
     }
+    topic.place?;
+    let places = who.places(topic.permission);
+    (!places.is_empty()).then_some(Whence::Places(places))
+}
+
+fn scope(detail: &str) -> Problem {
+    Problem::new(axum::http::StatusCode::FORBIDDEN, "auth.scope", detail)
 }

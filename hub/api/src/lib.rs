@@ -17,6 +17,7 @@ mod identifier;
 mod if_match;
 mod limits;
 mod looks;
+mod nul;
 mod observe;
 mod openapi;
 mod operations;

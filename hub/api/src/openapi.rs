@@ -88,6 +88,9 @@ const TAGS: &[(&str, &str)] = &[
     ("incidents", "What the backbone found wrong with itself."),
 ];
 
+/// Stands in a description for the names of all topics.
+const TOPICS: &str = "{topics}";
+
 /// The whole description.
 ///
 /// # Panics
@@ -139,6 +142,7 @@ fn complete(document: &mut Value) {
             complete_operation(path, method, operation, &schemas);
         }
     }
+    name_topics(&mut document["paths"]);
     document["paths"]["/healthz"] =
         plain("Is the process alive?", &json!({ "status": "alive" }), &[]);
     document["paths"]["/readyz"] = plain(
@@ -150,6 +154,21 @@ fn complete(document: &mut Value) {
             "NATS, Postgres, the migrations or the keys that encrypt are not well; the detail says which",
         )],
     );
+}
+
+/// What is told is written in one place, and this is not it.
+fn name_topics(paths: &mut Value) {
+    let topics = crate::feed::names()
+        .into_iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    for path in ["/api/v1/changes", "/api/v1/stream"] {
+        let description = &mut paths[path]["get"]["description"];
+        if let Some(text) = description.as_str() {
+            *description = json!(text.replace(TOPICS, &topics));
+        }
+    }
 }
 
 /// A page's items are described where the item is, not once more in each page.
@@ -519,6 +538,18 @@ fn object(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
 mod tests {
     use super::*;
     use crate::operations;
+
+    #[test]
+    fn every_topic_is_named_where_it_is_followed() {
+        let made = whole();
+        for path in ["/api/v1/changes", "/api/v1/stream"] {
+            let text = made["paths"][path]["get"]["description"].as_str().unwrap();
+            assert!(!text.contains(TOPICS), "{path}: {text}");
+            for name in crate::feed::names() {
+                assert!(text.contains(&format!("`{name}`")), "{path}: {name}");
+            }
+        }
+    }
 
     #[test]
     fn what_lies_in_the_repository_is_what_the_handlers_say() {

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
+use crate::nul;
 use crate::problem::Problem;
 
 /// One page. The next one is asked for with `cursor=<next_cursor>` and the same filters; the last has none.
@@ -94,6 +95,16 @@ impl Moment {
     pub(crate) fn text(self) -> Option<String> {
         self.0.format(&Rfc3339).ok()
     }
+
+    /// Refuses a year that no record can speak of: what is searched for may lie anywhere, what is written down not.
+    pub(crate) fn plausible(at: Option<Self>, field: &str) -> Result<(), Problem> {
+        match at {
+            Some(Self(at)) if !schemas::moment::is_plausible(at) => {
+                Err(Problem::invalid(field, "is not of the years 1800 to 2200"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Moment {
@@ -126,7 +137,10 @@ impl Cursor {
         URL_SAFE_NO_PAD
             .decode(text)
             .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+            // who makes a cursor himself may put one in
+            .filter(|key| nul::within(key).is_none())
+            .and_then(|key| serde_json::from_value(key).ok())
             .map(Some)
             .ok_or_else(Self::refused)
     }
@@ -154,6 +168,18 @@ mod tests {
         );
         assert!(Cursor::key::<(i64, String)>(Some(&Cursor("%%".into()))).is_err());
         assert!(Cursor::key::<uuid::Uuid>(Some(&cursor)).is_err());
+        for own in ["\0", "a\0b"] {
+            let cursor = Cursor(encode(&own));
+            assert!(Cursor::key::<String>(Some(&cursor)).is_err(), "{own:?}");
+            let cursor = Cursor(encode(&(7, own)));
+            assert!(Cursor::key::<(i64, String)>(Some(&cursor)).is_err());
+        }
+        let cursor = Cursor(URL_SAFE_NO_PAD.encode(br#""\U0000""#));
+        assert!(Cursor::key::<String>(Some(&cursor)).is_err(), "no JSON");
+        // a backslash before it: six characters that spell it, no NUL
+        let spelled = r"\u0000".to_owned();
+        let cursor = Cursor(encode(&spelled));
+        assert_eq!(Cursor::key::<String>(Some(&cursor)).unwrap(), Some(spelled));
     }
 
     #[test]

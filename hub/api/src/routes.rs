@@ -88,9 +88,11 @@ mod wards;
 /// only carries messages.
 pub fn router(state: ApiState) -> Router {
     let probes = Router::new()
+        .route("/metrics", get(health::metrics))
+        .layer(from_fn_with_state(state.clone(), caller::anybody))
+        // a supervisor that is told to wait would take the hub for dead
         .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics));
+        .route("/readyz", get(health::ready));
     let staff = Arc::new(LazyLock::new({
         let state = state.clone();
         Box::new(move || outermost(staff(&state), state)) as Box<dyn FnOnce() -> Router + Send>
@@ -103,6 +105,11 @@ pub fn router(state: ApiState) -> Router {
 }
 
 fn staff(state: &ApiState) -> Router<ApiState> {
+    let for_anybody = Router::new()
+        .route("/api/openapi.json", get(openapi::document))
+        .route("/api/docs", get(docs_page::page))
+        .fallback(not_found)
+        .layer(from_fn_with_state(state.clone(), caller::anybody));
     Router::new()
         .nest(PREFIX, api(&state.limits).into_router())
         .merge(crate::fhir::routes(&state.limits))
@@ -120,9 +127,7 @@ fn staff(state: &ApiState) -> Router<ApiState> {
                 .layer(from_fn_with_state(state.clone(), idempotency::once))
                 .layer(from_fn_with_state(state.clone(), on_record)),
         )
-        .route("/api/openapi.json", get(openapi::document))
-        .route("/api/docs", get(docs_page::page))
-        .fallback(not_found)
+        .merge(for_anybody)
 }
 
 /// What holds for every answer, also for a method that is not there.
@@ -286,6 +291,11 @@ fn text(field: &'static str, words: String) -> Result<String, Problem> {
         ));
     }
     Ok(words)
+}
+
+/// The same of what may be left out.
+fn optional(field: &'static str, words: Option<String>) -> Result<Option<String>, Problem> {
+    words.map(|words| text(field, words)).transpose()
 }
 
 fn reason(words: String) -> Result<String, Problem> {

@@ -38,6 +38,7 @@ mod it {
     mod proofs;
     mod provider;
     mod quiet;
+    mod restricted;
     mod roles;
     mod samples;
     mod second_factor;

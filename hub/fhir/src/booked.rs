@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::outcome::Issue;
@@ -90,5 +89,5 @@ pub fn slot_of(json: &Value) -> Option<Uuid> {
 }
 
 fn instant(value: &Value) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(value.as_str()?, &Rfc3339).ok()
+    schemas::moment::read(value.as_str()?)
 }

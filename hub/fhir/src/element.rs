@@ -81,12 +81,11 @@ pub(crate) fn token(text: &str) -> Value {
 
 /// An `instant` or a `dateTime` to the second and below, in UTC.
 pub(crate) fn moment(at: OffsetDateTime) -> Value {
-    let utc = at.to_offset(time::UtcOffset::UTC);
-    // FHIR has years of four digits
-    if !(1..=9999).contains(&utc.year()) {
-        return Value::Null;
-    }
-    utc.format(&Rfc3339).map_or(Value::Null, Value::from)
+    // FHIR has years of four digits; the last hours of 9999 are in another year here
+    at.checked_to_offset(time::UtcOffset::UTC)
+        .filter(|utc| (1..=9999).contains(&utc.year()))
+        .and_then(|utc| utc.format(&Rfc3339).ok())
+        .map_or(Value::Null, Value::from)
 }
 
 pub(crate) fn maybe_moment(at: Option<OffsetDateTime>) -> Value {
@@ -293,6 +292,8 @@ mod tests {
             json!("2026-03-01T12:00:00Z")
         );
         assert_eq!(date_time("2026-03-01T17:30"), Value::Null);
+        // in UTC it is in the year 10000
+        assert_eq!(date_time("9999-12-31T23:59:59-01:00"), Value::Null);
         assert_eq!(date_time("2026-03"), json!("2026-03"));
     }
 

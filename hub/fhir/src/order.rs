@@ -1,6 +1,7 @@
 //! ServiceRequest, out and in.
 
 use schemas::care::{Code, Practitioner};
+use schemas::moment;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use crate::element::{
     concept, list, maybe_moment, maybe_reference, named, notes, number, reference, whose,
 };
 use crate::outcome::Issue;
-use crate::reading::{Reader, Subject, items, local, owned};
+use crate::reading::{NO_TIME, Reader, Subject, items, local, owned};
 use crate::resource::{Kind, Meta, Resource};
 use crate::systems::system_asked;
 
@@ -155,6 +156,17 @@ pub fn read_order(json: &Value) -> Result<OrderRequest, Vec<Issue>> {
             reader.wrong(
                 &format!("specimen[{index}]"),
                 "must be a Specimen of this server, or a contained one with an identifier or accessionIdentifier",
+            );
+        }
+        if let Some(Tube::New {
+            collected_at: Some(at),
+            ..
+        }) = &tube
+            && moment::plausible(at).is_none()
+        {
+            reader.wrong(
+                &format!("specimen[{index}]"),
+                format!("collectedDateTime of the contained Specimen {NO_TIME}"),
             );
         }
         tubes.extend(tube);

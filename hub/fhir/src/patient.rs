@@ -87,7 +87,11 @@ impl Patient {
         let (deceased, died) = match self.deceased.as_deref() {
             None => (Value::Null, Value::Null),
             Some(at) => match OffsetDateTime::parse(at, &Rfc3339) {
-                Ok(at) => (Value::Null, moment(at)),
+                // of a time that FHIR can't write the fact is left
+                Ok(at) => match moment(at) {
+                    Value::Null => (json!(true), Value::Null),
+                    at => (Value::Null, at),
+                },
                 Err(_) => (json!(true), Value::Null),
             },
         };

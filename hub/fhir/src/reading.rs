@@ -2,6 +2,7 @@
 //! What the hub would not keep is refused by its place: what is left out of a chart may be what mattered.
 
 use schemas::care::Code;
+use schemas::moment;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -10,6 +11,9 @@ use uuid::Uuid;
 use crate::outcome::Issue;
 use crate::resource::Kind;
 use crate::systems::{identifier_asked, system_asked};
+
+/// Instruments are told times in a form of their own, in which other years can't be written.
+pub(crate) const NO_TIME: &str = "must have a time and an offset, and be of the years 1800 to 2200";
 
 /// For whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,9 +184,9 @@ impl<'a> Reader<'a> {
         let text = owned(value);
         let fits = text
             .as_deref()
-            .is_none_or(|at| OffsetDateTime::parse(at, &Rfc3339).is_ok());
+            .is_none_or(|at| moment::plausible(at).is_some());
         if !fits {
-            self.wrong(place, "must have a time and an offset");
+            self.wrong(place, NO_TIME);
         }
         text.filter(|_| fits)
     }

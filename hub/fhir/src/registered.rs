@@ -2,8 +2,6 @@
 
 use schemas::patients::{Address, HumanName, Sex, Telecom};
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::outcome::Issue;
@@ -306,10 +304,10 @@ fn sex(gender: &Value) -> Option<Sex> {
 fn deceased(reader: &mut Reader<'_>) -> Option<String> {
     let json = reader.json;
     if let Some(at) = owned(&json["deceasedDateTime"]) {
-        if OffsetDateTime::parse(&at, &Rfc3339).is_err() {
+        if schemas::moment::plausible(&at).is_none() {
             reader.unkept(
                 "deceasedDateTime",
-                "a time with its zone is kept; where only the fact is known send deceasedBoolean",
+                "a time of the years 1800 to 2200 with its zone is kept; where only the fact is known send deceasedBoolean",
             );
         }
         return Some(at);

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tests::{HubProcess, Mllp, Rest, World, eventually, stamp, unique};
 
 const SOON: Duration = Duration::from_secs(20);
+/// All of it is told long after.
+const LATE: &str = "carried over into the hub";
 const PASSWORD: &str = "blue kettle under the stairs";
 
 /// A facility of its own with the wards A and B, each a department's, and the beds 1 and 2 in each.
@@ -102,7 +104,7 @@ impl House {
     async fn request(&self, patient: &str) -> String {
         let admission = json!({
             "patient_identifier": patient, "department_id": self.department, "reason": "pneumonia",
-            "at": "2026-07-01T09:00:00+05:30",
+            "at": "2026-07-01T09:00:00+05:30", "late_reason": LATE,
         });
         let (status, answer) = outcome(&self.rest, "/api/v1/admissions", &admission).await;
         assert_eq!(status, 201, "{answer}");
@@ -129,7 +131,7 @@ impl House {
         let patient = self.patient().await;
         let stay = self.request(&patient).await;
         let stage = self
-            .steps(&stay, "admit", &json!({ "bed_id": bed, "at": at }))
+            .steps(&stay, "admit", &json!({ "bed_id": bed, "at": at, "late_reason": LATE }))
             .await;
         assert_eq!(stage, "admitted");
         (patient, stay)
@@ -162,7 +164,7 @@ impl House {
             self.steps(stay, &format!("gates/{gate}"), &json!({})).await;
         }
         assert_eq!(
-            self.steps(stay, "leave", &json!({ "at": at })).await,
+            self.steps(stay, "leave", &json!({ "at": at, "late_reason": LATE })).await,
             "left"
         );
     }
@@ -419,7 +421,7 @@ async fn ip6_two_transfers_of_a_day_leave_neither_gap_nor_overlap() {
         (&house.beds[1][0], "2026-07-01T14:00:00+05:30"),
         (&house.beds[0][1], "2026-07-01T19:30:00+05:30"),
     ] {
-        let body = json!({ "bed_id": bed, "at": at, "reason": "needs a monitor" });
+        let body = json!({ "bed_id": bed, "at": at, "reason": "needs a monitor", "late_reason": LATE });
         assert_eq!(house.steps(&stay, "transfer", &body).await, "admitted");
     }
     let encounter = house.rest.get(&format!("/api/v1/encounters/{stay}")).await;

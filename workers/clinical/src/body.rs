@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use hub_core::{Envelope, Refusal};
-use schemas::Body;
+use schemas::{Body, moment};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// Postgres text cannot hold U+0000. It never is content; a device that sends it must still be filed, so it
 /// becomes U+FFFD.
@@ -41,10 +40,14 @@ pub(crate) fn time(
 ) -> Result<Option<OffsetDateTime>, Refusal> {
     text.filter(|text| !text.is_empty())
         .map(|text| {
-            OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+            moment::plausible(text).ok_or_else(|| {
                 Refusal::new(
                     "clinical.time",
-                    format!("`{field}` is not an RFC 3339 time; the translator must make it one or leave it out"),
+                    format!(
+                        "`{field}` is not an RFC 3339 time of the years {} to {}; the translator must make it one or leave it out",
+                        moment::FIRST_YEAR,
+                        moment::LAST_YEAR
+                    ),
                 )
             })
         })
@@ -75,5 +78,10 @@ mod tests {
         assert_eq!(refusal.code, "clinical.time");
         assert!(refusal.detail.contains("observed_at") && !refusal.detail.contains("yesterday"));
         assert_eq!(time(None, "observed_at"), Ok(None));
+        // what another zone puts into the year 10000 would end the worker's turn
+        for no_time in ["9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00Z"] {
+            let refusal = time(Some(no_time), "ordered_at").unwrap_err();
+            assert_eq!(refusal.code, "clinical.time", "{no_time}");
+        }
     }
 }

@@ -60,7 +60,7 @@ pub use orders::{
     OrderFilter, OrderRow, SpecimenRow, order, orders_for_specimen, orders_for_subjects,
     specimens_by_number, specimens_of_order,
 };
-pub use relationship::is_in_care_at;
+pub use relationship::{is_encounter_at, is_in_care_at};
 pub use reports::{
     AmendmentRow, ReportFilter, ReportRow, report, reports_for_subjects, result_amendments,
 };

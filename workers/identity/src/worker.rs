@@ -16,7 +16,6 @@ use schemas::sign_in::{
 };
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::{clients, factors, glass, grants, passkeys, roles, sessions, subjects, tenants, users};
 
@@ -155,8 +154,8 @@ fn asked<T: Body>(envelope: &Envelope) -> Result<Asked<'_, T>, Stop> {
 
 /// A time of a command.
 pub(crate) fn moment(field: &'static str, text: &str) -> Result<OffsetDateTime, Stop> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| Refusal::new("identity.time", format!("`{field}` is not RFC 3339")).into())
+    schemas::moment::read(text)
+        .ok_or_else(|| Refusal::new("identity.time", format!("`{field}` is not RFC 3339")).into())
 }
 
 /// A SHA-256 digest of a command.

@@ -8,7 +8,6 @@ use schemas::registration::{
 };
 use schemas::{Body, IdentifierKey};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 pub(crate) enum Message {
@@ -126,7 +125,7 @@ impl Message {
 /// When the fact held at the sender, to the microsecond (as Postgres keeps it); the envelope's time if the body has none.
 pub(crate) fn fact_time(occurred_at: Option<&str>, envelope: &Envelope) -> OffsetDateTime {
     let time = occurred_at
-        .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
+        .and_then(schemas::moment::read)
         .unwrap_or(envelope.occurred_at);
     let below = time.nanosecond() % 1_000;
     time - time::Duration::nanoseconds(i64::from(below))

@@ -58,8 +58,8 @@ pub(crate) async fn decide(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Verdi
 }
 
 fn moment(field: &'static str, text: &str) -> Result<OffsetDateTime, Stop> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| refused("privacy.time", format!("`{field}` is not RFC 3339")))
+    schemas::moment::read(text)
+        .ok_or_else(|| refused("privacy.time", format!("`{field}` is not RFC 3339")))
 }
 
 /// Locked against a merge meanwhile; a record that was merged is as good: readers follow it.
@@ -239,7 +239,15 @@ async fn withdraw(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Verdict, Stop>
 async fn open(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Verdict, Stop> {
     let command: OpenPrivacyRequest = envelope.decode()?;
     let received = moment("received_at", &command.received_at)?;
-    let due = received + time::Duration::days(command.kind.days());
+    let due = Some(received)
+        .filter(|at| schemas::moment::is_plausible(*at))
+        .and_then(|at| at.checked_add(time::Duration::days(command.kind.days())))
+        .ok_or_else(|| {
+            refused(
+                "privacy.time",
+                "`received_at` is of a year in which nobody asks",
+            )
+        })?;
     is_patient(tx, command.patient_id).await?;
     let tenant = tx.tenant().clone();
     sqlx::query(

@@ -22,5 +22,6 @@ pub use search::{Search, SearchError, search};
 pub use series::{NumberSeries, number_series, one_number_series};
 pub use subjects::{
     NamedIdentifier, PersonOfKey, SubjectKey, identifiers_named, is_restricted, patients_of_keys,
-    people_in_system, people_of_keys, subject_keys_for_identifier, subject_keys_for_patient,
+    people_in_system, people_of_keys, restricted, subject_keys_for_identifier,
+    subject_keys_for_patient,
 };

@@ -100,8 +100,10 @@ pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
 
 /// A time of a command.
 pub(crate) fn moment(field: &'static str, text: &str) -> Result<OffsetDateTime, Stop> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .or_else(|_| refuse("scheduling.value", format!("`{field}` is not RFC 3339")))
+    schemas::moment::read(text).map_or_else(
+        || refuse("scheduling.value", format!("`{field}` is not RFC 3339")),
+        Ok,
+    )
 }
 
 /// A day of a command, as ISO 8601 has it.

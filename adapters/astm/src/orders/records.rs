@@ -91,20 +91,22 @@ impl Writer<'_> {
         let minutes = i32::from(self.settings.dialect.default_zone_minutes);
         let zone =
             time::UtcOffset::from_whole_seconds(minutes * 60).unwrap_or(time::UtcOffset::UTC);
-        at.to_offset(zone)
-            .format(format_description!(
-                "[year][month][day][hour][minute][second]"
-            ))
+        at.checked_to_offset(zone)
+            .and_then(|at| {
+                at.format(format_description!(
+                    "[year][month][day][hour][minute][second]"
+                ))
+                .ok()
+            })
             .unwrap_or_default()
     }
 
-    /// RFC 3339 to the instrument's form.
+    /// RFC 3339 to the instrument's form; nothing for a time that can't be said in it. An instrument waits for the order, not for
+    /// its hour.
     fn moment(&self, said: Option<&String>) -> String {
-        said.and_then(|text| {
-            OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
-        })
-        .map(|at| self.stamp(at))
-        .unwrap_or_default()
+        said.and_then(|text| schemas::moment::plausible(text))
+            .map(|at| self.stamp(at))
+            .unwrap_or_default()
     }
 
     /// P and O records of one specimen; whether there is anything to do.

@@ -114,6 +114,35 @@ fn a_query_is_answered_with_an_order_for_each_action_and_priority() {
     );
 }
 
+/// One order with a slip of the hand in it must not cost the instrument its answer.
+#[test]
+fn an_hour_that_the_instrument_s_zone_does_not_have_is_left_out() {
+    for no_time in [
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-01:00",
+        "0001-01-01T00:00:00Z",
+    ] {
+        let mut tube = specimen(
+            "T1",
+            vec![test(1, &["WBC"], TestAction::Perform, "routine")],
+        );
+        tube.tests[0].ordered_at = Some(no_time.to_owned());
+        tube.collected_at = Some(no_time.to_owned());
+        let worklist = WorklistAnswer {
+            specimens: vec![tube],
+        };
+        let question = asked(&["T1"]);
+        assert_eq!(
+            written(&settings(), Occasion::Query(&question), &worklist),
+            ["H|\\^&|||HUB|||||||P|LIS2-A2|20261121173000\n\
+              P|1|MRN7|||Rao&F&K^Sita||19800517|F\n\
+              O|1|T1||^^^WBC|R||||||N||||SER||||||||||Q\n\
+              L|1|F"],
+            "{no_time}"
+        );
+    }
+}
+
 #[test]
 fn an_unknown_specimen_is_answered_at_once_in_the_way_the_instrument_knows() {
     let worklist = WorklistAnswer {

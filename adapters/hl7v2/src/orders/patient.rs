@@ -122,14 +122,15 @@ impl Person {
     }
 }
 
-/// RFC 3339 to digits in this zone.
+/// RFC 3339 to digits in this zone; nothing for a time that can't be said in it. An instrument waits for the order, not for its hour.
 pub(super) fn moment(said: Option<&String>, zone: time::UtcOffset, with_zone: bool) -> String {
-    let Some(at) = said.and_then(|text| {
-        OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
-    }) else {
+    let Some(at) = said
+        .and_then(|text| schemas::moment::plausible(text))
+        .and_then(|at| at.checked_to_offset(zone))
+    else {
         return String::new();
     };
-    let text = crate::dtm::format(at.to_offset(zone));
+    let text = crate::dtm::format(at);
     if with_zone {
         text
     } else {

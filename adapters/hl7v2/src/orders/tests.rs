@@ -147,6 +147,40 @@ fn each_dialect_knows_its_queries_and_no_others() {
     assert_eq!(question::of_message(&off, LAW_QUERY.as_bytes()), None);
 }
 
+/// One order with a slip of the hand in it must not cost the instrument its answer.
+#[test]
+fn an_hour_that_the_instrument_s_zone_does_not_have_is_left_out() {
+    use OrderDialect::{Law, MindrayChemistry, MindrayHaematology};
+    for (dialect, query) in [
+        (Law, LAW_QUERY),
+        (MindrayChemistry, CHEMISTRY_QUERY),
+        (MindrayHaematology, HAEMATOLOGY_QUERY),
+    ] {
+        let settings = settings(dialect);
+        let question = question::of_message(&settings, query.as_bytes()).unwrap();
+        let told = |at: &str| -> String {
+            let tests = vec![test(1, &["GLU"], TestAction::Perform)];
+            let mut tube = specimen(&question.specimens[0], tests);
+            tube.collected_at = Some(at.to_owned());
+            let reply = ask(&settings, query, &worklist(vec![tube]));
+            format!("{reply:?}")
+        };
+        // as it is told where the hour is known
+        assert!(
+            told("2026-03-01T05:00:00Z").contains("20260301"),
+            "{dialect:?}"
+        );
+        for no_time in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00"] {
+            let told = told(no_time);
+            assert!(told.contains("GLU") || told.contains("2345-7"), "{told}");
+            assert!(
+                !told.contains("99991231") && !told.contains("10000"),
+                "{told}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_specimen_is_looked_for_where_the_channel_says() {
     let mut settings = settings(OrderDialect::Law);

@@ -193,6 +193,8 @@ permissions! {
     IncidentsAcknowledge = "incidents:acknowledge",
     /// Look up codes: ICD-10, ICD-10-CM, LOINC.
     CodesRead = "codes:read",
+    /// See what was ordered on any specimen and measured of it, by the specimen, the order or the report, in restricted charts too.
+    SpecimensAll = "specimens:all",
 }
 
 /// Stands for every permission, present and to come.

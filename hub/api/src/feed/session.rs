@@ -104,7 +104,11 @@ impl Session {
             tokio::select! {
                 () = self.stopping.cancelled() => return None,
                 told = self.live.recv() => match told {
-                    Ok(told) => self.tell(told.0, &told.1),
+                    Ok(told) => {
+                        if let Err(problem) = self.tell(told.0, &told.1).await {
+                            self.end(&problem);
+                        }
+                    }
                     // slower than the others: what was missed stands in the store
                     Err(broadcast::error::RecvError::Lagged(_)) => self.caught_up = false,
                     Err(broadcast::error::RecvError::Closed) => return None,
@@ -129,7 +133,7 @@ impl Session {
             .map_err(gone)?;
         for fact in &page.facts {
             if let Some(change) = Change::of(fact) {
-                self.tell(fact.position, &change);
+                self.tell(fact.position, &change).await?;
             }
         }
         self.last = self.last.max(page.reached);
@@ -137,13 +141,15 @@ impl Session {
         Ok(())
     }
 
-    fn tell(&mut self, position: Position, change: &Change) {
+    /// What can't be told for want of the database ends the stream before it: the caller comes back and asks from there.
+    async fn tell(&mut self, position: Position, change: &Change) -> Result<(), Problem> {
         if position <= self.last {
-            return;
+            return Ok(());
         }
+        let is_his = self.followed.has(&self.state, &self.who, change).await?;
         self.last = position;
-        if !self.followed.has(change) {
-            return;
+        if !is_his {
+            return Ok(());
         }
         let data = serde_json::to_string(change).unwrap_or_default();
         let frame = format!(
@@ -151,17 +157,13 @@ impl Session {
             change.position, change.topic
         );
         self.frames.push_back(frame.into());
+        Ok(())
     }
 
     /// A token that has expired, a session that was ended, a right that was taken away end the stream, or narrow it.
     async fn look_again(&mut self) -> Result<(), Problem> {
         self.who = Identity::look_up(&self.parts, &self.state).await?;
         self.followed = Followed::of(&self.state, &self.who, self.wanted.as_deref())?;
-        if self.followed.is_empty() {
-            return Err(Problem::unauthenticated(
-                "nothing of this is yours any more",
-            ));
-        }
         Ok(())
     }
 

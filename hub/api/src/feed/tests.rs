@@ -44,6 +44,15 @@ fn every_topic_names_an_event_a_permission_and_members_that_are_ids() {
             let is_id = member["format"] == "uuid" || member["type"] == "integer";
             assert!(is_id || is_name, "{}: {name} {member}", topic.event);
         }
+        if let Some(place) = topic.place {
+            let member = &schema["properties"][place.member()];
+            assert_eq!(member["format"], "uuid", "{}: {place:?}", topic.event);
+            assert!(required.contains(&place.member().into()), "{}", topic.event);
+        }
+        // who may follow a topic may follow all of it
+        for other in TOPICS.iter().filter(|other| other.name == topic.name) {
+            assert_eq!(other.permission, topic.permission, "{}", topic.name);
+        }
         if let Some(version) = topic.version {
             let member = &schema["properties"][version];
             assert_eq!(member["type"], "integer", "{}: {version}", topic.event);

@@ -1,14 +1,34 @@
 //! Which facts are told to whom. A new event of the catalogue that nobody consumes needs a row here, or a line in the list of
 //! those that are not told (`feed/tests.rs`).
 
+/// What a fact tells of its place: a member of the body with an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Where {
+    Ward(&'static str),
+    /// Where its patient is now.
+    Encounter(&'static str),
+    /// A clinic's.
+    Schedule(&'static str),
+}
+
+impl Where {
+    pub(crate) fn member(self) -> &'static str {
+        match self {
+            Self::Ward(member) | Self::Encounter(member) | Self::Schedule(member) => member,
+        }
+    }
+}
+
 /// One fact of a topic.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Topic {
     /// Name in the catalogue.
     pub(crate) event: &'static str,
     pub(crate) name: &'static str,
-    /// Who may list such things in the whole hospital may follow them.
+    /// Who may list such things in the whole hospital may follow all of them; the same for all facts of a topic.
     pub(crate) permission: &'static str,
+    /// What tells where it happened: who has the permission at some places follows what happens there. `None`: it has no place.
+    pub(crate) place: Option<Where>,
     /// Member of the body with the id of what changed.
     pub(crate) id: &'static str,
     /// The route that reads it, up to the id.
@@ -29,6 +49,7 @@ const fn row(
         event,
         name,
         permission,
+        place: None,
         id,
         read_at,
         version: None,
@@ -46,6 +67,17 @@ const fn versioned(topic: Topic, version: &'static str) -> Topic {
 const fn also(topic: Topic, also: &'static [&'static str]) -> Topic {
     Topic { also, ..topic }
 }
+
+const fn at(place: Where, topic: Topic) -> Topic {
+    Topic {
+        place: Some(place),
+        ..topic
+    }
+}
+
+const STAY: Where = Where::Encounter("encounter_id");
+const WARD: Where = Where::Ward("ward_id");
+const CLINIC: Where = Where::Schedule("schedule_id");
 
 const PATIENT: Option<&str> = Some("/api/v1/patients/");
 const ENCOUNTER: Option<&str> = Some("/api/v1/encounters/");
@@ -66,29 +98,29 @@ pub(crate) const TOPICS: &[Topic] = &[
     versioned(row("patients.patient.updated", "patients", "patients:read", "patient_id", PATIENT), "version"),
     also(row("patients.patient.merged", "patients", "patients:read", "survivor", PATIENT), &["retired"]),
     also(row("patients.patient.unmerged", "patients", "patients:read", "survivor", PATIENT), &["restored"]),
-    row("clinical.encounter.changed", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
-    row("clinical.bed.changed", "beds", "encounters:read", "bed_key", None),
-    row("adt.encounter.opened", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
-    row("adt.encounter.staged", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
-    row("adt.admission.requested", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
-    row("adt.patient.admitted", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
-    row("adt.discharge.initiated", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
-    row("adt.discharge.gate_cleared", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
-    row("adt.patient.left", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
-    row("adt.bed.assigned", "encounters", "encounters:read", "encounter_id", ENCOUNTER),
-    also(row("adt.bed.state_changed", "beds", "beds:read", "bed_id", BED), &["ward_id"]),
+    at(STAY, row("clinical.encounter.changed", "encounters", "encounters:read", "encounter_id", ENCOUNTER)),
+    row("clinical.bed.changed", "beds", "beds:read", "bed_key", None),
+    at(STAY, row("adt.encounter.opened", "encounters", "encounters:read", "encounter_id", ENCOUNTER)),
+    at(STAY, row("adt.encounter.staged", "encounters", "encounters:read", "encounter_id", ENCOUNTER)),
+    at(STAY, row("adt.admission.requested", "encounters", "encounters:read", "encounter_id", ENCOUNTER)),
+    at(STAY, row("adt.patient.admitted", "encounters", "encounters:read", "encounter_id", ENCOUNTER)),
+    at(STAY, row("adt.discharge.initiated", "encounters", "encounters:read", "encounter_id", ENCOUNTER)),
+    at(STAY, row("adt.discharge.gate_cleared", "encounters", "encounters:read", "encounter_id", ENCOUNTER)),
+    at(STAY, row("adt.patient.left", "encounters", "encounters:read", "encounter_id", ENCOUNTER)),
+    at(STAY, row("adt.bed.assigned", "encounters", "encounters:read", "encounter_id", ENCOUNTER)),
+    at(WARD, also(row("adt.bed.state_changed", "beds", "beds:read", "bed_id", BED), &["ward_id"])),
     row("adt.difference.found", "adt_differences", "adt_differences:read", "difference_id", None),
-    versioned(also(row("scheduling.appointment.booked", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
-    versioned(also(row("scheduling.appointment.rescheduled", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
-    versioned(also(row("scheduling.appointment.cancelled", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
-    versioned(also(row("scheduling.appointment.no_show", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
-    versioned(also(row("scheduling.appointment.checked_in", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
-    versioned(also(row("scheduling.appointment.state_changed", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
-    versioned(also(row("scheduling.appointment.affected", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version"),
-    also(row("scheduling.waitlist.offered", "waitlist", "appointments:read", "entry_id", None), &["appointment_id", "slot_id", "schedule_id"]),
-    also(row("scheduling.token.called", "queues", "appointments:read", "queue_id", QUEUE), &["appointment_id", "schedule_id"]),
-    also(row("scheduling.queue.delayed", "queues", "appointments:read", "queue_id", QUEUE), &["schedule_id"]),
-    row("scheduling.slots.changed", "schedules", "schedules:read", "schedule_id", SCHEDULE),
+    at(CLINIC, versioned(also(row("scheduling.appointment.booked", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version")),
+    at(CLINIC, versioned(also(row("scheduling.appointment.rescheduled", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version")),
+    at(CLINIC, versioned(also(row("scheduling.appointment.cancelled", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version")),
+    at(CLINIC, versioned(also(row("scheduling.appointment.no_show", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version")),
+    at(CLINIC, versioned(also(row("scheduling.appointment.checked_in", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version")),
+    at(CLINIC, versioned(also(row("scheduling.appointment.state_changed", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version")),
+    at(CLINIC, versioned(also(row("scheduling.appointment.affected", "appointments", "appointments:read", "appointment_id", APPOINTMENT), &["schedule_id"]), "version")),
+    at(CLINIC, also(row("scheduling.waitlist.offered", "waitlist", "appointments:read", "entry_id", None), &["appointment_id", "slot_id", "schedule_id"])),
+    at(CLINIC, also(row("scheduling.token.called", "queues", "appointments:read", "queue_id", QUEUE), &["appointment_id", "schedule_id"])),
+    at(CLINIC, also(row("scheduling.queue.delayed", "queues", "appointments:read", "queue_id", QUEUE), &["schedule_id"])),
+    at(CLINIC, row("scheduling.slots.changed", "schedules", "schedules:read", "schedule_id", SCHEDULE)),
     row("clinical.order.changed", "orders", "orders:read", "order_id", ORDER),
     versioned(row("clinical.report.filed", "reports", "results:read", "report_id", REPORT), "version"),
     versioned(row("clinical.report.amended", "reports", "results:read", "report_id", REPORT), "version"),
@@ -119,6 +151,14 @@ pub(crate) const TOPICS: &[Topic] = &[
     also(row("auth.grant.changed", "users", "users:read", "user_id", USER), &["grant_id"]),
     also(row("auth.glass.broken", "emergencies", "glass:review", "id", None), &["patient_id"]),
 ];
+
+/// Their names, each once, in the order of the alphabet.
+pub(crate) fn names() -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = TOPICS.iter().map(|topic| topic.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
 
 pub(crate) fn of(event: &str) -> Option<&'static Topic> {
     TOPICS.iter().find(|topic| topic.event == event)

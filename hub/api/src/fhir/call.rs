@@ -15,6 +15,7 @@ use crate::auth::permission::{
     StaysManage, UsersRead, VitalsRead, VitalsRecord,
 };
 use crate::extract::unreadable;
+use crate::nul;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::trace::Trace;
@@ -168,7 +169,7 @@ pub(crate) async fn json(request: Request) -> Result<Value, Problem> {
         .map_err(|rejection| unreadable(&rejection))?;
     let value: Value = serde_json::from_slice(&bytes)
         .map_err(|error| Problem::invalid("body", format!("is no JSON: {}", place(&error))))?;
-    if holds_nul(&value) {
+    if nul::within(&value).is_some() {
         return Err(Problem::invalid("body", "holds a NUL character"));
     }
     Ok(value)
@@ -231,18 +232,6 @@ fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, Problem> {
             "holds a NUL character",
         )),
         None => Ok(pairs),
-    }
-}
-
-/// Postgres keeps no NUL in text.
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
-        _ => false,
     }
 }
 

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 use worker_clinical::queries;
 
+use crate::auth::chart::Sight;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::patients::Keys;
@@ -46,6 +47,7 @@ pub(crate) struct ResultFilter {
 
 pub(crate) async fn results(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     scope: &Scope,
     filter: &ResultFilter,
     cursor: Option<&Cursor>,
@@ -65,19 +67,22 @@ pub(crate) async fn results(
             Versions::All => queries::Versions::All,
         },
     };
-    let (rows, keys) = match scope {
+    let (rows, keys, next) = match scope {
         Scope::Person(keys) => {
             let subjects: Vec<Uuid> = keys.keys().copied().collect();
             let rows = queries::results_for_subjects(tx.conn(), &subjects, &wanted, page).await?;
-            (rows, keys.clone())
+            let next = next(limit, &rows, queries::ResultRow::cursor);
+            (rows, keys.clone(), next)
         }
         Scope::Specimen(number) => {
             let rows = queries::results_for_specimen(tx.conn(), number, &wanted, page).await?;
+            let next = next(limit, &rows, queries::ResultRow::cursor);
             let keys = patients_of(tx, rows.iter().map(|row| row.subject_key)).await?;
-            (rows, keys)
+            let closed = sight.closed_tubes(tx, &keys).await?;
+            let rows = closed.show(rows, |row| patient_of(&keys, row.subject_key))?;
+            (rows, keys, next)
         }
     };
-    let next = next(limit, &rows, queries::ResultRow::cursor);
     let fits = |row: &queries::ResultRow| {
         (filter.loinc.is_none() || row.loinc == filter.loinc)
             && filter.code.as_ref().is_none_or(|code| row.code == *code)
@@ -107,6 +112,7 @@ pub(crate) struct OrderFilter {
 
 pub(crate) async fn orders(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     keys: Option<&Keys>,
     filter: &OrderFilter,
     cursor: Option<&Cursor>,
@@ -140,8 +146,16 @@ pub(crate) async fn orders(
         }
         (None, None, None) => return Err(unscoped("patient_identifier", "number or specimen")),
     };
-    let keys = known_or_asked(tx, keys, rows.iter().map(|row| row.subject_key)).await?;
     let next = next(limit, &rows, queries::OrderRow::cursor);
+    let (rows, keys) = match keys {
+        Some(keys) => (rows, keys.clone()),
+        None => {
+            let keys = patients_of(tx, rows.iter().map(|row| row.subject_key)).await?;
+            let closed = sight.closed_tubes(tx, &keys).await?;
+            let rows = closed.show(rows, |row| patient_of(&keys, row.subject_key))?;
+            (rows, keys)
+        }
+    };
     // an order found by its number alone was not asked for its status yet
     let fits = |row: &queries::OrderRow| {
         filter
@@ -166,14 +180,17 @@ pub(crate) async fn orders(
     })
 }
 
-pub(crate) async fn order(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<OrderDetail>, Problem> {
+pub(crate) async fn order(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    id: Uuid,
+) -> Result<Option<OrderDetail>, Problem> {
     let Some(row) = queries::order(tx.conn(), id).await? else {
         return Ok(None);
     };
+    let patient = sight.open_tube(tx, row.subject_key).await?;
     let specimens = queries::specimens_of_order(tx.conn(), id).await?;
     let sent = sendings(tx, &[id]).await?.remove(&id).unwrap_or_default();
-    let keys = patients_of(tx, [row.subject_key]).await?;
-    let patient = patient_of(&keys, row.subject_key);
     Ok(Some(OrderDetail {
         order: Order::of(row, patient, sent),
         specimens: specimens.into_iter().map(Specimen::of).collect(),
@@ -198,8 +215,22 @@ pub(crate) async fn order_aggregate(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<
     Ok(row.map(|row| row.subject_key.unwrap_or(id).to_string()))
 }
 
+/// The same, once it is clear that the caller may see the order.
+pub(crate) async fn open_order(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    id: Uuid,
+) -> Result<Option<String>, Problem> {
+    let Some(row) = queries::order(tx.conn(), id).await? else {
+        return Ok(None);
+    };
+    sight.open_tube(tx, row.subject_key).await?;
+    Ok(Some(row.subject_key.unwrap_or(id).to_string()))
+}
+
 pub(crate) async fn encounters(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     keys: Option<&Keys>,
     visit: Option<&str>,
     cursor: Option<&Cursor>,
@@ -223,8 +254,16 @@ pub(crate) async fn encounters(
         }
         (None, None) => return Err(unscoped("patient_identifier", "visit")),
     };
-    let keys = known_or_asked(tx, keys, rows.iter().map(|row| Some(row.subject_key))).await?;
     let next = next(limit, &rows, queries::EncounterRow::cursor);
+    let (rows, keys) = match keys {
+        Some(keys) => (rows, keys.clone()),
+        None => {
+            let keys = patients_of(tx, rows.iter().map(|row| Some(row.subject_key))).await?;
+            let closed = sight.closed(tx, &keys).await?;
+            let rows = closed.show(rows, |row| patient_of(&keys, Some(row.subject_key)))?;
+            (rows, keys)
+        }
+    };
     let items = rows
         .into_iter()
         .map(|row| {
@@ -285,6 +324,7 @@ pub(crate) async fn encounter(
 
 pub(crate) async fn reports(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     keys: Option<&Keys>,
     specimen: Option<&str>,
     cursor: Option<&Cursor>,
@@ -308,8 +348,16 @@ pub(crate) async fn reports(
         }
         (None, None) => return Err(unscoped("patient_identifier", "specimen")),
     };
-    let keys = known_or_asked(tx, keys, rows.iter().map(|row| row.subject_key)).await?;
     let next = next(limit, &rows, queries::ReportRow::cursor);
+    let (rows, keys) = match keys {
+        Some(keys) => (rows, keys.clone()),
+        None => {
+            let keys = patients_of(tx, rows.iter().map(|row| row.subject_key)).await?;
+            let closed = sight.closed_tubes(tx, &keys).await?;
+            let rows = closed.show(rows, |row| patient_of(&keys, row.subject_key))?;
+            (rows, keys)
+        }
+    };
     let items = rows
         .into_iter()
         .map(|row| {
@@ -323,12 +371,15 @@ pub(crate) async fn reports(
     })
 }
 
-pub(crate) async fn report(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<ReportDetail>, Problem> {
+pub(crate) async fn report(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    id: Uuid,
+) -> Result<Option<ReportDetail>, Problem> {
     let Some((row, results)) = queries::report(tx.conn(), id).await? else {
         return Ok(None);
     };
-    let keys = patients_of(tx, [row.subject_key]).await?;
-    let patient = patient_of(&keys, row.subject_key);
+    let patient = sight.open_tube(tx, row.subject_key).await?;
     Ok(Some(ReportDetail {
         report: Report::of(row, patient),
         results: results
@@ -349,18 +400,6 @@ fn subjects(keys: &Keys) -> Vec<Uuid> {
 
 fn patient_of(keys: &Keys, key: Option<Uuid>) -> Option<Uuid> {
     key.and_then(|key| keys.get(&key).copied().flatten())
-}
-
-/// The keys that were asked for know their patients already.
-async fn known_or_asked(
-    tx: &mut Tx<'_>,
-    keys: Option<&Keys>,
-    of_rows: impl IntoIterator<Item = Option<Uuid>>,
-) -> Result<Keys, Problem> {
-    match keys {
-        Some(keys) => Ok(keys.clone()),
-        None => patients_of(tx, of_rows).await,
-    }
 }
 
 pub(crate) async fn patients_of(

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 use worker_clinical::queries::{self, ChartFilter, ChartRow, TaskFilter};
 
+use crate::auth::chart::Sight;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::care::patients_of;
@@ -165,18 +166,27 @@ pub(crate) async fn scores(
 /// Tasks, the one that is due first in front.
 pub(crate) async fn tasks(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     mut filter: TaskFilter,
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Task>, Problem> {
     filter.after = place(cursor)?;
     filter.limit = limit.rows();
+    // whose chart was opened is not asked for again
+    let of_all = filter.subjects.is_none();
     let rows = queries::tasks(tx.conn(), &filter).await?;
     let next = rows
         .last()
         .filter(|_| limit.is_full(rows.len()))
         .and_then(|row| next(row.due_at, row.id));
     let keys = patients_of(tx, rows.iter().map(|row| Some(row.subject_key))).await?;
+    let rows = if of_all {
+        let closed = sight.closed(tx, &keys).await?;
+        closed.pass(rows, |row| keys.get(&row.subject_key).copied().flatten())
+    } else {
+        rows
+    };
     Ok(Page::of(rows, next, |row| {
         let patient = keys.get(&row.subject_key).copied().flatten();
         Task::of(row, patient)

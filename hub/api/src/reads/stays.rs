@@ -211,6 +211,9 @@ fn occupant(
     })
 }
 
+/// Days of one stay that are listed; how many they are is said whatever they are.
+const MOST_DAYS: u32 = 3_660;
+
 /// How bed-days are counted, as callers name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -280,7 +283,11 @@ pub(crate) async fn days(
             },
         })
         .collect();
-    let by_day: Vec<BedDay> = bed_days::days(policy, &beds)
+    let days = match (beds.first(), beds.last()) {
+        (Some(first), Some(last)) => bed_days::count(policy, first.from, last.to),
+        _ => 0,
+    };
+    let by_day: Vec<BedDay> = bed_days::last_days(policy, &beds, MOST_DAYS)
         .into_iter()
         .filter_map(|day| {
             let row = rows.get(day.bed)?;
@@ -295,7 +302,7 @@ pub(crate) async fn days(
         .collect();
     Ok(Some(BedDays {
         policy: name.as_str(),
-        days: u32::try_from(by_day.len()).unwrap_or(u32::MAX),
+        days,
         minutes: (last.to_at - first.from_at).whole_minutes(),
         from: first.from_at,
         to: last.to_at,

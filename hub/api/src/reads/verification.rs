@@ -8,6 +8,7 @@ use worker_integration::queries as integration;
 use worker_integration::queries::HeldSearch;
 
 use super::worklists::{key, moment};
+use crate::auth::chart::Sight;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::care::patients_of;
@@ -19,6 +20,7 @@ use crate::views::worklists::Unmatched;
 
 pub(crate) async fn list(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     mut filter: VerificationFilter,
     cursor: Option<&Cursor>,
     limit: Limit,
@@ -26,12 +28,13 @@ pub(crate) async fn list(
     filter.after = Cursor::key(cursor)?;
     filter.limit = limit.rows();
     let rows = queries::verifications(tx.conn(), &filter).await?;
-    page(tx, rows, limit).await
+    page(tx, sight, rows, limit).await
 }
 
 /// Results that a control result puts in doubt; `None`: there is no such control result.
 pub(crate) async fn affected(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     control: i64,
     cursor: Option<&Cursor>,
     limit: Limit,
@@ -39,13 +42,14 @@ pub(crate) async fn affected(
     let after = Cursor::key(cursor)?;
     let rows = queries::affected_by_control(tx.conn(), control, after, limit.rows()).await?;
     match rows {
-        Some(rows) => page(tx, rows, limit).await.map(Some),
+        Some(rows) => page(tx, sight, rows, limit).await.map(Some),
         None => Ok(None),
     }
 }
 
 async fn page(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     rows: Vec<VerificationRow>,
     limit: Limit,
 ) -> Result<Page<Verification>, Problem> {
@@ -54,13 +58,24 @@ async fn page(
         .filter(|_| limit.is_full(rows.len()))
         .map(|row| row.id);
     let keys = patients_of(tx, rows.iter().map(|row| row.result.subject_key)).await?;
+    let closed = sight.closed_tubes(tx, &keys).await?;
+    let rows = closed.pass(rows, |row| {
+        row.result
+            .subject_key
+            .and_then(|key| keys.get(&key).copied().flatten())
+    });
     Ok(Page::of(rows, next, |row| Verification::of(row, &keys)))
 }
 
-pub(crate) async fn one(tx: &mut Tx<'_>, id: i64) -> Result<Option<VerificationDetail>, Problem> {
+pub(crate) async fn one(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    id: i64,
+) -> Result<Option<VerificationDetail>, Problem> {
     let Some(row) = queries::verification(tx.conn(), id).await? else {
         return Ok(None);
     };
+    sight.open_tube(tx, row.result.subject_key).await?;
     let runs = queries::verification_runs(tx.conn(), id).await?;
     let comments = queries::verification_comments(tx.conn(), id).await?;
     let keys = patients_of(tx, [row.result.subject_key]).await?;

@@ -8,6 +8,7 @@ use worker_clinical::queries::{
     self, ControlFilter, CriticalFilter, UnmatchedFilter, UnmatchedRow,
 };
 
+use crate::auth::chart::Sight;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::care::patients_of;
@@ -146,6 +147,7 @@ pub(crate) async fn control_targets(
 
 pub(crate) async fn criticals(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     mut filter: CriticalFilter,
     cursor: Option<&Cursor>,
     limit: Limit,
@@ -157,16 +159,20 @@ pub(crate) async fn criticals(
         .last()
         .filter(|_| limit.is_full(rows.len()))
         .map(|row| row.id);
+    let patient = |keys: &Keys, row: &queries::CriticalRow| {
+        row.subject_key
+            .and_then(|key| keys.get(&key).copied().flatten())
+    };
     let keys = patients_of(tx, rows.iter().map(|row| row.subject_key)).await?;
+    let closed = sight.closed_tubes(tx, &keys).await?;
+    let rows = closed.pass(rows, |row| patient(&keys, row));
     Ok(Page::of(rows, next, |row| Critical {
         id: row.id,
         report_id: row.report_id,
         item: row.item,
         version: row.version,
         current: row.current,
-        patient_id: row
-            .subject_key
-            .and_then(|key| keys.get(&key).copied().flatten()),
+        patient_id: patient(&keys, &row),
         channel: row.channel,
         specimen_number: row.specimen_number,
         loinc: row.loinc,

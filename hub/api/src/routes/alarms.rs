@@ -6,13 +6,15 @@ use serde::Deserialize;
 use uuid::Uuid;
 use worker_clinical::queries::AlarmFilter;
 
-use crate::auth::permission::{AlarmsRead, Can};
+use crate::auth::chart::Sight;
+use crate::auth::permission::{AlarmsRead, Can, Permission as _};
 use crate::extract::{Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::{devices as reads, patients};
 use crate::routing::{Routes, routes};
 use crate::state::ApiState;
+use crate::trace::Trace;
 use crate::views::devices::{Alarm, AlarmDetail};
 
 pub(crate) fn routes() -> Routes {
@@ -52,17 +54,17 @@ struct Search {
 async fn list(
     can: Can<AlarmsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Alarm>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let subjects = match search.patient_identifier.as_deref() {
         None => None,
-        Some(text) => Some(
-            patients::keys_of_identifier(&mut tx, text)
-                .await?
-                .into_keys()
-                .collect(),
-        ),
+        Some(text) => {
+            let sight = Sight::new(&state, &trace, &can.who, AlarmsRead::NAME);
+            let keys = patients::keys_of_identifier(&mut tx, text).await?;
+            Some(sight.narrowed(&mut tx, keys).await?.into_keys().collect())
+        }
     };
     let filter = AlarmFilter {
         status: super::state_or_open(search.state, &["open", "active", "latched", "ended"])?,

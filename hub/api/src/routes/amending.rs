@@ -11,6 +11,7 @@ use uuid::Uuid;
 use worker_clinical::queries;
 
 use super::charting::Desk;
+use crate::auth::chart::Sight;
 use crate::auth::permission::{CanSomewhere, Permission, ResultsAmend, ResultsRead};
 use crate::command::Accepted;
 use crate::extract::{Body, Segment};
@@ -38,13 +39,9 @@ async fn lane<P: Permission>(
         .await?
         .map(|(report, _)| report)
         .ok_or_else(|| Problem::unknown("clinical.report_unknown", "no report has this id"))?;
-    match report.subject_key {
-        Some(subject) => {
-            let (patient, _) = desk.opened(tx, subject).await?;
-            Ok((subject.to_string(), patient))
-        }
-        None => Ok((id.to_string(), None)),
-    }
+    let sight = Sight::new(desk.state, desk.trace, desk.who(), P::NAME);
+    let patient = sight.open_tube(tx, report.subject_key).await?;
+    Ok((report.subject_key.unwrap_or(id).to_string(), patient))
 }
 
 /// What is right, and why.

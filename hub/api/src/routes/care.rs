@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use uuid::Uuid;
 
-use crate::auth::chart;
+use crate::auth::chart::Sight;
 use crate::auth::permission::{
     Can, CanSomewhere, EncountersRead, OrdersRead, Permission as _, ResultsRead,
 };
@@ -97,22 +97,24 @@ struct ResultSearch {
 ///
 /// Coded and uncoded alike: what no mapping explains has its value as sent, no `loinc`, and `held` says why it
 /// waits. A result of an analyzer is seen at once, and `verification` says whether it may be acted on. A patient identifier leads to the person, so results that came under another of his identifiers are
-/// found too. An identifier that nobody has gives an empty list.
+/// found too. An identifier that nobody has gives an empty list. Results in a restricted chart are left out for who does not care for
+/// the patient; whoever works on specimens (`specimens:all`) finds them by the specimen. As for orders, encounters and reports.
 #[utoipa::path(get, path = "/results", tag = "results", params(ResultSearch), security(("bearer" = ["results:read"])),
-    responses((status = 200, description = "newest report first", body = Page<LabResult>)))]
+    responses(
+        (status = 200, description = "newest report first", body = Page<LabResult>),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)")))]
 async fn results(
     can: Can<ResultsRead>,
     State(state): State<ApiState>,
     trace: Trace,
     Params(search): Params<ResultSearch>,
 ) -> Result<Json<Page<LabResult>>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, ResultsRead::NAME);
     let mut tx = state.read(&can.who.tenant).await?;
     let scope = match (search.patient_identifier, search.specimen) {
         (Some(identifier), None) => {
             let keys = patients::keys_of_identifier(&mut tx, &identifier).await?;
-            chart::open_if_restricted(&state, &trace, &can.who, ResultsRead::NAME, &mut tx, &keys)
-                .await?;
-            Scope::Person(keys)
+            Scope::Person(sight.narrowed(&mut tx, keys).await?)
         }
         (None, Some(number)) => Scope::Specimen(number),
         (Some(_), Some(_)) => {
@@ -137,7 +139,7 @@ async fn results(
         cursor: search.cursor,
         limit: search.limit,
     };
-    list_results(&mut tx, &scope, &filter, &listing).await
+    list_results(&mut tx, &sight, &scope, &filter, &listing).await
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -163,7 +165,9 @@ struct OrderSearch {
 
 /// Search orders
 #[utoipa::path(get, path = "/orders", tag = "results", params(OrderSearch), security(("bearer" = ["orders:read"])),
-    responses((status = 200, description = "newest first", body = Page<Order>)))]
+    responses(
+        (status = 200, description = "newest first", body = Page<Order>),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)")))]
 async fn orders(
     can: Can<OrdersRead>,
     State(state): State<ApiState>,
@@ -171,11 +175,8 @@ async fn orders(
     Params(search): Params<OrderSearch>,
 ) -> Result<Json<Page<Order>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    let keys = keys(&mut tx, search.patient_identifier.as_deref()).await?;
-    if let Some(keys) = &keys {
-        chart::open_if_restricted(&state, &trace, &can.who, OrdersRead::NAME, &mut tx, keys)
-            .await?;
-    }
+    let sight = Sight::new(&state, &trace, &can.who, OrdersRead::NAME);
+    let keys = keys(&mut tx, &sight, search.patient_identifier.as_deref()).await?;
     let listing = Listing {
         cursor: search.cursor,
         limit: search.limit,
@@ -185,7 +186,7 @@ async fn orders(
         specimen: search.specimen,
         status: search.status,
     };
-    list_orders(&mut tx, keys.as_ref(), &filter, &listing).await
+    list_orders(&mut tx, &sight, keys.as_ref(), &filter, &listing).await
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -207,7 +208,9 @@ struct EncounterSearch {
 
 /// Search encounters
 #[utoipa::path(get, path = "/encounters", tag = "results", params(EncounterSearch), security(("bearer" = ["encounters:read"])),
-    responses((status = 200, description = "newest first", body = Page<Encounter>)))]
+    responses(
+        (status = 200, description = "newest first", body = Page<Encounter>),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)")))]
 async fn encounters(
     can: Can<EncountersRead>,
     State(state): State<ApiState>,
@@ -215,23 +218,20 @@ async fn encounters(
     Params(search): Params<EncounterSearch>,
 ) -> Result<Json<Page<Encounter>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    let keys = keys(&mut tx, search.patient_identifier.as_deref()).await?;
-    if let Some(keys) = &keys {
-        chart::open_if_restricted(
-            &state,
-            &trace,
-            &can.who,
-            EncountersRead::NAME,
-            &mut tx,
-            keys,
-        )
-        .await?;
-    }
+    let sight = Sight::new(&state, &trace, &can.who, EncountersRead::NAME);
+    let keys = keys(&mut tx, &sight, search.patient_identifier.as_deref()).await?;
     let listing = Listing {
         cursor: search.cursor,
         limit: search.limit,
     };
-    list_encounters(&mut tx, keys.as_ref(), search.visit.as_deref(), &listing).await
+    list_encounters(
+        &mut tx,
+        &sight,
+        keys.as_ref(),
+        search.visit.as_deref(),
+        &listing,
+    )
+    .await
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -253,7 +253,9 @@ struct ReportSearch {
 
 /// Search reports
 #[utoipa::path(get, path = "/reports", tag = "results", params(ReportSearch), security(("bearer" = ["results:read"])),
-    responses((status = 200, description = "newest first", body = Page<Report>)))]
+    responses(
+        (status = 200, description = "newest first", body = Page<Report>),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)")))]
 async fn reports(
     can: Can<ResultsRead>,
     State(state): State<ApiState>,
@@ -261,16 +263,20 @@ async fn reports(
     Params(search): Params<ReportSearch>,
 ) -> Result<Json<Page<Report>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
-    let keys = keys(&mut tx, search.patient_identifier.as_deref()).await?;
-    if let Some(keys) = &keys {
-        chart::open_if_restricted(&state, &trace, &can.who, ResultsRead::NAME, &mut tx, keys)
-            .await?;
-    }
+    let sight = Sight::new(&state, &trace, &can.who, ResultsRead::NAME);
+    let keys = keys(&mut tx, &sight, search.patient_identifier.as_deref()).await?;
     let listing = Listing {
         cursor: search.cursor,
         limit: search.limit,
     };
-    list_reports(&mut tx, keys.as_ref(), search.specimen.as_deref(), &listing).await
+    list_reports(
+        &mut tx,
+        &sight,
+        keys.as_ref(),
+        search.specimen.as_deref(),
+        &listing,
+    )
+    .await
 }
 
 /// Read a report
@@ -280,14 +286,17 @@ async fn reports(
     security(("bearer" = ["results:read"])),
     responses(
         (status = 200, description = "the report", body = ReportDetail),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)"),
         (status = 404, description = "no report has this id (`reports.unknown`)")))]
 async fn report(
     can: Can<ResultsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<Uuid>,
 ) -> Result<Json<ReportDetail>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, ResultsRead::NAME);
     let mut tx = state.read(&can.who.tenant).await?;
-    let report = reads::report(&mut tx, id)
+    let report = reads::report(&mut tx, &sight, id)
         .await?
         .ok_or_else(|| Problem::unknown("reports.unknown", "no report has this id"))?;
     Ok(Json(report))
@@ -301,18 +310,23 @@ async fn report(
     security(("bearer" = ["results:read"])),
     responses(
         (status = 200, description = "the bytes as the sender encoded them", content((String = "application/octet-stream", example = json!("%PDF-1.7 …")))),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)"),
         (status = 404, description = "the report has no such attachment (`attachments.unknown`)"),
         (status = 410, description = "the bytes are no longer kept (`messages.gone`)")))]
 async fn attachment(
     can: Can<ResultsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment((id, sha256)): Segment<(Uuid, String)>,
 ) -> Result<Response, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, ResultsRead::NAME);
     let unknown = || Problem::unknown("attachments.unknown", "the report has no such attachment");
     // bytes are found by digest alone: that they belong to this tenant, its report says
     let report = {
         let mut tx = state.read(&can.who.tenant).await?;
-        reads::report(&mut tx, id).await?.ok_or_else(unknown)?
+        reads::report(&mut tx, &sight, id)
+            .await?
+            .ok_or_else(unknown)?
     };
     let attachment = report
         .results
@@ -347,14 +361,17 @@ async fn attachment(
     security(("bearer" = ["orders:read"])),
     responses(
         (status = 200, description = "the order", body = OrderDetail),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)"),
         (status = 404, description = "no order has this id (`orders.unknown`)")))]
 async fn order(
     can: Can<OrdersRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<Uuid>,
 ) -> Result<Json<OrderDetail>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, OrdersRead::NAME);
     let mut tx = state.read(&can.who.tenant).await?;
-    let order = reads::order(&mut tx, id)
+    let order = reads::order(&mut tx, &sight, id)
         .await?
         .ok_or_else(|| Problem::unknown("orders.unknown", "no order has this id"))?;
     Ok(Json(order))
@@ -383,54 +400,93 @@ async fn encounter(
     Ok(tagged(&encounter, encounter.encounter.version))
 }
 
-/// Whose rows are asked for, when an identifier says so.
-async fn keys(tx: &mut Tx<'_>, identifier: Option<&str>) -> Result<Option<Keys>, Problem> {
+/// Whose rows are asked for, when an identifier says so; of several people those whose charts are open.
+async fn keys(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    identifier: Option<&str>,
+) -> Result<Option<Keys>, Problem> {
     match identifier {
         None => Ok(None),
-        Some(text) => patients::keys_of_identifier(tx, text).await.map(Some),
+        Some(text) => {
+            let keys = patients::keys_of_identifier(tx, text).await?;
+            sight.narrowed(tx, keys).await.map(Some)
+        }
     }
 }
 
 pub(super) async fn list_results(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     scope: &Scope,
     filter: &ResultFilter,
     listing: &Listing,
 ) -> Result<Json<Page<LabResult>>, Problem> {
-    reads::results(tx, scope, filter, listing.cursor.as_ref(), listing.limit)
-        .await
-        .map(Json)
+    reads::results(
+        tx,
+        sight,
+        scope,
+        filter,
+        listing.cursor.as_ref(),
+        listing.limit,
+    )
+    .await
+    .map(Json)
 }
 
 pub(super) async fn list_orders(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     keys: Option<&Keys>,
     filter: &OrderFilter,
     listing: &Listing,
 ) -> Result<Json<Page<Order>>, Problem> {
-    reads::orders(tx, keys, filter, listing.cursor.as_ref(), listing.limit)
-        .await
-        .map(Json)
+    reads::orders(
+        tx,
+        sight,
+        keys,
+        filter,
+        listing.cursor.as_ref(),
+        listing.limit,
+    )
+    .await
+    .map(Json)
 }
 
 pub(super) async fn list_encounters(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     keys: Option<&Keys>,
     visit: Option<&str>,
     listing: &Listing,
 ) -> Result<Json<Page<Encounter>>, Problem> {
-    reads::encounters(tx, keys, visit, listing.cursor.as_ref(), listing.limit)
-        .await
-        .map(Json)
+    reads::encounters(
+        tx,
+        sight,
+        keys,
+        visit,
+        listing.cursor.as_ref(),
+        listing.limit,
+    )
+    .await
+    .map(Json)
 }
 
 pub(super) async fn list_reports(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     keys: Option<&Keys>,
     specimen: Option<&str>,
     listing: &Listing,
 ) -> Result<Json<Page<Report>>, Problem> {
-    reads::reports(tx, keys, specimen, listing.cursor.as_ref(), listing.limit)
-        .await
-        .map(Json)
+    reads::reports(
+        tx,
+        sight,
+        keys,
+        specimen,
+        listing.cursor.as_ref(),
+        listing.limit,
+    )
+    .await
+    .map(Json)
 }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use worker_clinical::queries::CriticalFilter;
 
-use crate::auth::permission::{Can, CriticalsAcknowledge, WorklistsRead};
+use crate::auth::chart::Sight;
+use crate::auth::permission::{Can, CriticalsAcknowledge, Permission as _, WorklistsRead};
 use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
@@ -44,22 +45,32 @@ struct Search {
 }
 
 /// List critical values
+///
+/// Those of restricted charts are there for the laboratory (`specimens:all`) and for who cares for the patient.
 #[utoipa::path(get, path = "/worklists/criticals", tag = "worklists", params(Search), security(("bearer" = ["worklists:read"])),
     responses((status = 200, description = "oldest first: what waits longest is seen first", body = Page<Critical>)))]
 async fn list(
     can: Can<WorklistsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Critical>>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, WorklistsRead::NAME);
     let filter = CriticalFilter {
         state: super::state_or_open(search.state, &["open", "acknowledged"])?,
         overdue: search.overdue,
         ..CriticalFilter::default()
     };
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::criticals(&mut tx, filter, search.cursor.as_ref(), search.limit)
-        .await
-        .map(Json)
+    reads::criticals(
+        &mut tx,
+        &sight,
+        filter,
+        search.cursor.as_ref(),
+        search.limit,
+    )
+    .await
+    .map(Json)
 }
 
 /// A call.

@@ -49,7 +49,7 @@ struct Changes {
 struct Search {
     /// `position` of the answer before, or of a change. Absent: from now on, to begin with. `0.0`: the oldest that is kept.
     since: Option<String>,
-    /// Some topics, with commas. Absent: all that the caller may list in the whole hospital.
+    /// Some topics, with commas. Absent: all that the caller may list, in the whole hospital or at his places.
     topics: Option<String>,
     /// 1 to 500; some more may come.
     #[serde(default)]
@@ -60,13 +60,14 @@ struct Search {
 /// What changed since
 ///
 /// For programs that keep a copy. A change names what changed and says nothing of it: read it at `resource`, with your own
-/// rights. Topics: `patients`, `encounters`, `beds`, `orders`, `reports`, `criticals`, `controls`, `alarms`, `held`,
-/// `channels`, `users`, `emergencies`; each needs the permission to list such things. A change may be told twice, none is
-/// left out; changes are kept as long as events are (90 days, as configured).
+/// rights. Topics: {topics}; each needs the permission to list such things, and who has it at some places only is told of what
+/// happens there: of `encounters`, `beds`, `appointments`, `queues`, `waitlist` and `schedules`; the others have no places. A change
+/// may be told twice, none is left out; changes are kept as long as events are (90 days, as configured).
 #[utoipa::path(get, path = "/changes", tag = "changes", params(Search), security(("bearer" = ["changes:read"])),
     responses(
         (status = 200, description = "oldest first", body = Changes),
-        (status = 403, description = "the permission is missing (`auth.permission`), of the topic too"),
+        (status = 403, description = "the permission is missing (`auth.permission`), of the topic too, or is held at some places and the \
+            topic has none (`auth.scope`)"),
         (status = 410, description = "what changed since then is no longer kept (`changes.gone`)")))]
 async fn changes(
     can: CanSomewhere<ChangesRead>,
@@ -85,19 +86,21 @@ async fn changes(
             }));
         }
     };
-    let names: Vec<&'static str> = feed::TOPICS
-        .iter()
-        .filter(|topic| followed.names(topic.name))
-        .map(|topic| topic.event)
-        .collect();
+    let names = followed.events();
     let limit = usize::from(search.limit.count());
     let page = state
         .backbone
         .facts(&can.who.tenant, &names, after, limit)
         .await
         .map_err(feed::gone)?;
+    let mut items = Vec::with_capacity(page.facts.len());
+    for change in page.facts.iter().filter_map(Change::of) {
+        if followed.has(&state, &can.who, &change).await? {
+            items.push(change);
+        }
+    }
     Ok(Json(Changes {
-        items: page.facts.iter().filter_map(Change::of).collect(),
+        items,
         position: feed::write(page.reached),
         more: !page.is_last,
     }))
@@ -114,13 +117,13 @@ fn position(field: &'static str, text: &str) -> Result<Position, Problem> {
 struct Following {
     /// Where to go on; the header `Last-Event-ID`, which browsers send, comes first. Absent: from now on.
     since: Option<String>,
-    /// Some topics, with commas. Absent: all that the caller may list in the whole hospital.
+    /// Some topics, with commas. Absent: all that the caller may list, in the whole hospital or at his places.
     topics: Option<String>,
 }
 
 /// Follow what changes
 ///
-/// Server-sent events (WHATWG HTML §9.2): `event` is the topic, `data` a change as `GET /api/v1/changes` has it, `id` its
+/// Server-sent events (WHATWG HTML §9.2): `event` is the topic ({topics}), `data` a change as `GET /api/v1/changes` has it, `id` its
 /// position. First comes `hello` with the position of the beginning. A caller who comes back with `Last-Event-ID` (or
 /// `since`) is told what he missed. A comment comes every ten seconds. `end` with a code comes when the token has expired or
 /// the right is gone: come back with a new one. Who takes nothing for thirty seconds is let go.
@@ -130,7 +133,8 @@ struct Following {
     responses(
         (status = 200, description = "without end", body = String, content_type = "text/event-stream",
             example = "id: 20714.3\nevent: orders\ndata: {\"position\":\"20714.3\",\"topic\":\"orders\",\"type\":\"clinical.order.changed\"}\n\n"),
-        (status = 403, description = "the permission is missing (`auth.permission`), of the topic too"),
+        (status = 403, description = "the permission is missing (`auth.permission`), of the topic too, or is held at some places and the \
+            topic has none (`auth.scope`)"),
         (status = 410, description = "what changed since then is no longer kept (`changes.gone`)"),
         (status = 503, description = "as many streams as this process serves are open (`stream.full`), or something is away")))]
 async fn stream(

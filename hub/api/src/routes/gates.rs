@@ -80,6 +80,10 @@ struct Clearance {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Moment>,
+    /// Why it is told so late; needed where `at` lies more than a day back.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    late_reason: Option<String>,
 }
 
 impl Clearance {
@@ -113,7 +117,8 @@ impl Clearance {
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or orders are open: the detail links to each (`adt.gate_conflict`), or the gate is not open (`adt.gate_closed`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn clinical(
     can: CanSomewhere<GatesClinical>,
     State(state): State<ApiState>,
@@ -126,6 +131,7 @@ async fn clinical(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason.clone(),
     };
     let step = asked.step(Gate::Clinical)?;
     walk.take(&state, &trace, &can.who, GatesClinical::NAME, step)
@@ -144,7 +150,8 @@ async fn clinical(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn pharmacy(
     can: CanSomewhere<GatesPharmacy>,
     State(state): State<ApiState>,
@@ -157,6 +164,7 @@ async fn pharmacy(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason.clone(),
     };
     let step = asked.step(Gate::Pharmacy)?;
     walk.take(&state, &trace, &can.who, GatesPharmacy::NAME, step)
@@ -175,7 +183,8 @@ async fn pharmacy(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn billing(
     can: CanSomewhere<GatesBilling>,
     State(state): State<ApiState>,
@@ -188,6 +197,7 @@ async fn billing(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason.clone(),
     };
     let step = asked.step(Gate::Billing)?;
     walk.take(&state, &trace, &can.who, GatesBilling::NAME, step)
@@ -206,7 +216,8 @@ async fn billing(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn tpa(
     can: CanSomewhere<GatesTpa>,
     State(state): State<ApiState>,
@@ -219,6 +230,7 @@ async fn tpa(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason.clone(),
     };
     let step = asked.step(Gate::Tpa)?;
     walk.take(&state, &trace, &can.who, GatesTpa::NAME, step)

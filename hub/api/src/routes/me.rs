@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_identity::queries;
 
+use crate::auth::Access;
 use crate::auth::identity::Identity;
 use crate::auth::permission::SignedIn;
 use crate::auth::sign_in::{self, Origin};
@@ -53,20 +54,26 @@ pub(super) fn guessing(who: &Identity) -> String {
 
 /// Who am I
 ///
-/// And what may I do at this moment, and where.
+/// And what may I do at this moment, and where, and what of the product my hospital's plan shows.
 #[utoipa::path(get, path = "/me", tag = "sign-in", security(("bearer" = [])),
     responses(
         (status = 200, description = "the caller", body = Me),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)")))]
-async fn me(SignedIn(who): SignedIn) -> Json<Me> {
-    Json(Me {
+async fn me(SignedIn(who): SignedIn, State(state): State<ApiState>) -> Result<Json<Me>, Problem> {
+    // a tenant that the start has not written down yet has no plan
+    let tenant = Access::tenant(&state, &who.tenant).await?;
+    let features = (*tenant)
+        .as_ref()
+        .map_or_else(Vec::new, |row| row.features.clone());
+    Ok(Json(Me {
+        features,
         id: who.id,
         tenant: who.tenant.to_string(),
         amr: who.amr.clone(),
         must_change_password: who.must_change_password(),
         permissions: who.held().into_iter().map(HeldPermission::of).collect(),
         username: who.username,
-    })
+    }))
 }
 
 /// The password that was, and the one that shall be.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::auth::chart;
+use crate::auth::chart::{self, Sight};
 use crate::auth::permission::{Can, CanSomewhere, OrdersPlace, Permission as _};
 use crate::command::{Accepted, Placed, Sender};
 use crate::extract::{Body, Segment};
@@ -210,10 +210,12 @@ fn check(order: &NewOrder) -> Result<(), Problem> {
     fits_number("code.code", &order.code.code)?;
     if let Some(tube) = &order.specimen {
         fits_number("specimen.number", &tube.number)?;
+        Moment::plausible(tube.collected_at, "specimen.collected_at")?;
     }
     if let Some(text) = &order.placer_number {
         fits_number("placer_number", text)?;
     }
+    Moment::plausible(order.ordered_at, "ordered_at")?;
     if order.notes.iter().map(String::len).sum::<usize>() > 2_000 {
         return Err(Problem::invalid("notes", "have more than 2000 bytes"));
     }
@@ -269,6 +271,7 @@ struct Cancellation {
     responses(
         (status = 200, description = "revoked", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)"),
         (status = 404, description = "no order has this id (`orders.unknown`)"),
         (status = 409, description = "the order is not open any more (`clinical.order_closed`)"),
         (status = 422, description = "it is not possible; `code` says why")))]
@@ -285,8 +288,9 @@ async fn cancel(
         actor: can.who.username.clone(),
     };
     let aggregate = {
+        let sight = Sight::new(&state, &trace, &can.who, OrdersPlace::NAME);
         let mut tx = state.read(&can.who.tenant).await?;
-        reads::order_aggregate(&mut tx, id)
+        reads::open_order(&mut tx, &sight, id)
             .await?
             .ok_or_else(|| Problem::unknown("orders.unknown", "no order has this id"))?
     };

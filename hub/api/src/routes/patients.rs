@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::care::{self, Listing};
-use crate::auth::chart;
+use crate::auth::chart::{self, Sight};
 use crate::auth::permission::{
     Can, CanSomewhere, EncountersRead, OrdersRead, PatientsMerge, PatientsRead, Permission,
     ResultsRead,
@@ -141,7 +141,8 @@ async fn encounters(
 ) -> Result<Json<Page<Encounter>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = chart_of(&state, &trace, &can, &mut tx, id).await?;
-    care::list_encounters(&mut tx, Some(&keys), None, &listing).await
+    let sight = Sight::new(&state, &trace, &can.who, EncountersRead::NAME);
+    care::list_encounters(&mut tx, &sight, Some(&keys), None, &listing).await
 }
 
 /// A patient's orders
@@ -159,7 +160,9 @@ async fn orders(
 ) -> Result<Json<Page<Order>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = chart_of(&state, &trace, &can, &mut tx, id).await?;
-    care::list_orders(&mut tx, Some(&keys), &OrderFilter::default(), &listing).await
+    let sight = Sight::new(&state, &trace, &can.who, OrdersRead::NAME);
+    let all = OrderFilter::default();
+    care::list_orders(&mut tx, &sight, Some(&keys), &all, &listing).await
 }
 
 /// A patient's results
@@ -179,7 +182,9 @@ async fn results(
 ) -> Result<Json<Page<LabResult>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let scope = Scope::Person(chart_of(&state, &trace, &can, &mut tx, id).await?);
-    care::list_results(&mut tx, &scope, &ResultFilter::default(), &listing).await
+    let sight = Sight::new(&state, &trace, &can.who, ResultsRead::NAME);
+    let all = ResultFilter::default();
+    care::list_results(&mut tx, &sight, &scope, &all, &listing).await
 }
 
 /// A patient's reports
@@ -197,7 +202,8 @@ async fn reports(
 ) -> Result<Json<Page<Report>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = chart_of(&state, &trace, &can, &mut tx, id).await?;
-    care::list_reports(&mut tx, Some(&keys), None, &listing).await
+    let sight = Sight::new(&state, &trace, &can.who, ResultsRead::NAME);
+    care::list_reports(&mut tx, &sight, Some(&keys), None, &listing).await
 }
 
 /// Records that may be the same person

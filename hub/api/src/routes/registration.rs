@@ -164,11 +164,11 @@ impl Demographics {
         }
         if let Patch::Set(text) = &self.deceased
             && !text.is_empty()
-            && OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).is_err()
+            && schemas::moment::plausible(text).is_none()
         {
             return Err(Problem::invalid(
                 "deceased",
-                "is a time as in RFC 3339, or empty",
+                "is a time as in RFC 3339 of the years 1800 to 2200, or empty",
             ));
         }
         let telecoms = match (self.telecoms, self.mobile) {

@@ -42,6 +42,10 @@ struct IntoBed {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Moment>,
+    /// Why it is told so late; needed where `at` lies more than a day back.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    late_reason: Option<String>,
 }
 
 /// Which bed, and why.
@@ -56,6 +60,10 @@ struct Transfer {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Moment>,
+    /// Why it is told so late; needed where `at` lies more than a day back.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    late_reason: Option<String>,
 }
 
 /// How the stay is to end.
@@ -73,6 +81,10 @@ struct Discharge {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Moment>,
+    /// Why it is told so late; needed where `at` lies more than a day back.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    late_reason: Option<String>,
 }
 
 /// Why.
@@ -85,6 +97,10 @@ struct Because {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Moment>,
+    /// Why it is told so late; needed where `at` lies more than a day back.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    late_reason: Option<String>,
 }
 
 /// How the patient left.
@@ -108,6 +124,10 @@ struct Departure {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Moment>,
+    /// Why it is told so late; needed where `at` lies more than a day back.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    late_reason: Option<String>,
 }
 
 /// Keep a bed
@@ -122,7 +142,8 @@ struct Departure {
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn reserve(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -138,6 +159,7 @@ async fn reserve(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
         .await
@@ -155,7 +177,8 @@ async fn reserve(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn release(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -169,6 +192,7 @@ async fn release(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
         .await
@@ -186,7 +210,8 @@ async fn release(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`), or the patient is admitted (`adt.already_admitted`), or `at` is before what was said last (`adt.time_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn admit(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -202,6 +227,7 @@ async fn admit(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
         .await
@@ -219,7 +245,8 @@ async fn admit(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`), or `at` is before what was said last (`adt.time_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn transfer(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -236,6 +263,7 @@ async fn transfer(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
         .await
@@ -253,7 +281,8 @@ async fn transfer(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn discharge(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -270,6 +299,7 @@ async fn discharge(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
         .await
@@ -287,7 +317,8 @@ async fn discharge(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn cancel_discharge(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -303,6 +334,7 @@ async fn cancel_discharge(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
         .await
@@ -321,7 +353,8 @@ async fn cancel_discharge(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or gates are open: `errors` has each with its link (`adt.gates_conflict`)"),
-        (status = 422, description = "a death without its cause (`adt.cause_of_death`)")))]
+        (status = 422, description = "a death without its cause (`adt.cause_of_death`), it lies in the future (`adt.time_ahead`), or too far \
+            back (`adt.time_late`)")))]
 async fn leave(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -349,6 +382,7 @@ async fn leave(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
         .await
@@ -366,7 +400,8 @@ async fn leave(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or gates are open (`adt.gates_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn close(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -380,6 +415,7 @@ async fn close(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
         .await
@@ -397,7 +433,8 @@ async fn close(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn cancel(
     can: CanSomewhere<StaysManage>,
     State(state): State<ApiState>,
@@ -413,6 +450,7 @@ async fn cancel(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
         .await

@@ -136,6 +136,10 @@ struct NewVisit {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Moment>,
+    /// Why it is told so late; needed where `at` lies more than a day back.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    late_reason: Option<String>,
 }
 
 /// Open a visit
@@ -149,7 +153,8 @@ struct NewVisit {
         (status = 404, description = "no department has this id (`departments.unknown`)"),
         (status = 409, description = "an encounter has the visit number (`adt.visit_exists`), or the identifier is that of several people \
             (`encounters.ambiguous_patient`)"),
-        (status = 422, description = "nobody has the identifier (`encounters.no_patient`), or it is not possible; `code` says why")))]
+        (status = 422, description = "nobody has the identifier (`encounters.no_patient`), it lies in the future (`adt.time_ahead`) or too far \
+            back (`adt.time_late`), or it is not possible; `code` says why")))]
 async fn open(
     can: CanSomewhere<EncountersOpen>,
     State(state): State<ApiState>,
@@ -174,6 +179,7 @@ async fn open(
         reason: visit.reason.map(super::reason).transpose()?,
         payer: visit.payer,
         at: visit.at.and_then(Moment::text),
+        late_reason: super::optional("late_reason", visit.late_reason)?,
         actor: can.who.username.clone(),
     };
     let written = Sender::new(&state, &can.who, &trace)

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use worker_clinical::queries::{self, TaskFilter};
 
 use super::charting::Desk;
-use crate::auth::permission::{Can, CanSomewhere, TasksAct, TasksRead};
+use crate::auth::chart::Sight;
+use crate::auth::permission::{Can, CanSomewhere, Permission as _, TasksAct, TasksRead};
 use crate::command::Accepted;
 use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
@@ -56,16 +57,21 @@ impl Search {
 }
 
 /// List tasks
+///
+/// Those of restricted charts are left out for who does not care for the patient.
 #[utoipa::path(get, path = "/tasks", tag = "charts", params(Search), security(("bearer" = ["tasks:read"])),
     responses((status = 200, description = "the one that is due first in front", body = Page<Task>)))]
 async fn list(
     can: Can<TasksRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Task>>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, TasksRead::NAME);
     let mut tx = state.read(&can.who.tenant).await?;
     reads::tasks(
         &mut tx,
+        &sight,
         search.filter(None)?,
         search.cursor.as_ref(),
         search.limit,
@@ -92,10 +98,12 @@ async fn of_patient(
         trace: &trace,
         can: &can,
     };
+    let sight = Sight::new(&state, &trace, &can.who, TasksRead::NAME);
     let mut tx = desk.tx().await?;
     let subject = desk.subject(&mut tx, id).await?;
     reads::tasks(
         &mut tx,
+        &sight,
         search.filter(Some(subject.all_keys()))?,
         search.cursor.as_ref(),
         search.limit,

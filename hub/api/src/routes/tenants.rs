@@ -360,8 +360,29 @@ struct PlanOrder {
     /// What is absent is not limited.
     #[serde(default)]
     limits: BTreeMap<String, Option<u32>>,
+    /// Parts of the product that apps show (`appointments`, `pharmacy` …): every user of the tenant reads them at `GET /api/v1/me`.
+    /// The hub itself refuses nothing for them.
     #[serde(default)]
     features: Vec<String>,
+}
+
+/// Names of features are codes that apps compare: in lower case, each once.
+fn features(mut given: Vec<String>) -> Result<Vec<String>, Problem> {
+    let is_code = |name: &String| {
+        (1..=40).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    if given.len() > 100 || !given.iter().all(is_code) {
+        return Err(Problem::invalid(
+            "features",
+            "are at most 100 names of 1 to 40 of a-z, 0-9 and _",
+        ));
+    }
+    given.sort_unstable();
+    given.dedup();
+    Ok(given)
 }
 
 /// Read a plan
@@ -415,7 +436,7 @@ async fn define_plan(
         code: code.clone(),
         name: name_of(&plan.name)?,
         limits: plan.limits,
-        features: plan.features,
+        features: features(plan.features)?,
         actor: can.who.username.clone(),
     };
     let written = Sender::new(&state, &can.who, &trace)

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 use worker_clinical::queries::{VerificationFilter, VerificationState};
 
-use crate::auth::permission::{Can, WorklistsRead};
+use crate::auth::chart::Sight;
+use crate::auth::permission::{Can, Permission as _, WorklistsRead};
 use crate::extract::{Params, Segment};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
@@ -14,6 +15,7 @@ use crate::reads::patients;
 use crate::reads::verification as reads;
 use crate::routing::{Routes, routes};
 use crate::state::ApiState;
+use crate::trace::Trace;
 use crate::views::verification::{Verification, VerificationDetail};
 
 pub(crate) fn routes() -> Routes {
@@ -75,8 +77,10 @@ fn state_of(given: Option<&str>) -> Result<VerificationState, Problem> {
 async fn list(
     can: Can<WorklistsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Verification>>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, WorklistsRead::NAME);
     let mut tx = state.read(&can.who.tenant).await?;
     let subjects = match &search.patient_identifier {
         None => None,
@@ -94,9 +98,15 @@ async fn list(
         report: search.report,
         ..VerificationFilter::default()
     };
-    reads::list(&mut tx, filter, search.cursor.as_ref(), search.limit)
-        .await
-        .map(Json)
+    reads::list(
+        &mut tx,
+        &sight,
+        filter,
+        search.cursor.as_ref(),
+        search.limit,
+    )
+    .await
+    .map(Json)
 }
 
 /// Read a result to verify
@@ -106,14 +116,20 @@ async fn list(
     security(("bearer" = ["worklists:read"])),
     responses(
         (status = 200, description = "the item", body = VerificationDetail),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)"),
         (status = 404, description = "no result to verify has this id (`clinical.verification_unknown`)")))]
 async fn read(
     can: Can<WorklistsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<i64>,
 ) -> Result<Json<VerificationDetail>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, WorklistsRead::NAME);
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::one(&mut tx, id).await?.ok_or_else(no_item).map(Json)
+    reads::one(&mut tx, &sight, id)
+        .await?
+        .ok_or_else(no_item)
+        .map(Json)
 }
 
 pub(super) fn no_item() -> Problem {
@@ -148,11 +164,13 @@ struct Listing {
 async fn affected(
     can: Can<WorklistsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<i64>,
     Params(listing): Params<Listing>,
 ) -> Result<Json<Page<Verification>>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, WorklistsRead::NAME);
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::affected(&mut tx, id, listing.cursor.as_ref(), listing.limit)
+    reads::affected(&mut tx, &sight, id, listing.cursor.as_ref(), listing.limit)
         .await?
         .ok_or_else(|| {
             Problem::unknown("clinical.control_unknown", "no control result has this id")

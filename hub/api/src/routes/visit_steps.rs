@@ -34,6 +34,7 @@ pub(super) struct Walk {
     pub(super) id: Uuid,
     pub(super) version: Option<i32>,
     pub(super) at: Option<Moment>,
+    pub(super) late_reason: Option<String>,
 }
 
 impl Walk {
@@ -54,6 +55,7 @@ impl Walk {
             encounter_id: self.id,
             step,
             at: self.at.and_then(Moment::text),
+            late_reason: super::optional("late_reason", self.late_reason)?,
             version: self.version,
             family: known.keys.keys().copied().collect(),
             actor: who.username.clone(),
@@ -75,12 +77,16 @@ impl Walk {
 /// When it happened.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "at": "2026-01-31T08:30:00Z" }))]
+#[schema(example = json!({ "at": "2026-01-31T08:30:00Z", "late_reason": "the network was down" }))]
 pub(super) struct StepTime {
     /// Absent: now.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) at: Option<Moment>,
+    /// Why it is told so late; needed where `at` lies more than a day back.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    pub(super) late_reason: Option<String>,
 }
 
 /// Call a token
@@ -95,7 +101,8 @@ pub(super) struct StepTime {
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn call(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,
@@ -109,6 +116,7 @@ async fn call(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, EncountersManage::NAME, step)
         .await
@@ -126,7 +134,8 @@ async fn call(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn start(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,
@@ -140,6 +149,7 @@ async fn start(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, EncountersManage::NAME, step)
         .await
@@ -157,7 +167,8 @@ async fn start(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn finish(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,
@@ -171,6 +182,7 @@ async fn finish(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, EncountersManage::NAME, step)
         .await
@@ -188,7 +200,8 @@ async fn finish(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn no_show(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,
@@ -202,6 +215,7 @@ async fn no_show(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, EncountersManage::NAME, step)
         .await
@@ -219,7 +233,8 @@ async fn no_show(
         (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
         (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)")))]
+        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
+        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn requeue(
     can: CanSomewhere<EncountersManage>,
     State(state): State<ApiState>,
@@ -233,6 +248,7 @@ async fn requeue(
         id,
         version,
         at: asked.at,
+        late_reason: asked.late_reason,
     };
     walk.take(&state, &trace, &can.who, EncountersManage::NAME, step)
         .await

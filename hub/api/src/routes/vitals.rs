@@ -11,7 +11,7 @@ use worker_clinical::queries::{self, UnmatchedVitalsFilter, UnmatchedVitalsRow, 
 
 use super::care::Listing;
 use super::unmatched;
-use crate::auth::chart;
+use crate::auth::chart::Sight;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{Can, Permission as _, VitalsRead, VitalsResolve, WorklistsRead};
 use crate::command::{Accepted, Sender};
@@ -79,7 +79,8 @@ async fn list(
 ) -> Result<Json<Page<Vital>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = patients::keys_of_identifier(&mut tx, &search.patient_identifier).await?;
-    chart::open_if_restricted(&state, &trace, &can.who, VitalsRead::NAME, &mut tx, &keys).await?;
+    let sight = Sight::new(&state, &trace, &can.who, VitalsRead::NAME);
+    let keys = sight.narrowed(&mut tx, keys).await?;
     let filter = VitalFilter {
         code: search.code,
         held: search.held,
@@ -120,7 +121,8 @@ async fn latest(
 ) -> Result<Json<Page<Vital>>, Problem> {
     let mut tx = state.read(&can.who.tenant).await?;
     let keys = patients::keys_of_identifier(&mut tx, &search.patient_identifier).await?;
-    chart::open_if_restricted(&state, &trace, &can.who, VitalsRead::NAME, &mut tx, &keys).await?;
+    let sight = Sight::new(&state, &trace, &can.who, VitalsRead::NAME);
+    let keys = sight.narrowed(&mut tx, keys).await?;
     reads::latest(&mut tx, &keys, search.since.map(|moment| moment.0))
         .await
         .map(Json)

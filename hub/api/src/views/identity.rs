@@ -235,7 +235,8 @@ impl Session {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "username": "asha.sharma", "tenant": "demo", "amr": ["pwd"],
-    "must_change_password": false, "permissions": [{ "permission": "results:read", "facility": "MAIN", "department": "ICU" }]
+    "must_change_password": false, "permissions": [{ "permission": "results:read", "facility": "MAIN", "department": "ICU" }],
+    "features": ["appointments", "pharmacy"]
 }))]
 pub(crate) struct Me {
     pub id: Uuid,
@@ -244,6 +245,9 @@ pub(crate) struct Me {
     pub amr: Vec<String>,
     pub must_change_password: bool,
     pub permissions: Vec<HeldPermission>,
+    /// Parts of the product that the hospital's plan names, for apps: what to show and what not. The hub refuses nothing for them: a
+    /// plan never stands between a patient and his care.
+    pub features: Vec<String>,
 }
 
 /// A permission, and where it holds.

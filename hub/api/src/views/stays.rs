@@ -150,7 +150,7 @@ pub(crate) struct BedDays {
     pub open: bool,
     /// In which days begin.
     pub zone: String,
-    /// Each day with the bed at its end, or the last one: on a day of transfer there is one.
+    /// Each day with the bed at its end, or the last one: on a day of transfer there is one. The last 3,660 of a longer stay.
     pub by_day: Vec<BedDay>,
 }
 

@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 
 use super::house::House;
 use super::samples::{coded, person};
+use super::stays::{made, patient, places, request};
 
 /// A stream that is read piece by piece.
 struct Stream {
@@ -261,4 +262,97 @@ async fn another_hospitals_changes_are_never_on_a_stream() {
     read.ok();
     // his own is the first that came
     assert_eq!(told.name, "patients");
+}
+
+/// The board of a ward is its staff's: of the others they are told nothing.
+#[tokio::test]
+async fn who_works_at_a_place_is_told_of_what_happens_there() {
+    let house = House::new().await;
+    let places = places(&house).await;
+    let ward = json!({ "department_id": places.sur, "code": "WARD-B", "name": "Ward B", "class": "general" });
+    let other_ward = made(&house, "wards", &ward).await;
+    let other_bed = made(
+        &house,
+        "beds",
+        &json!({ "ward_id": other_ward, "code": "1", "room": "201" }),
+    )
+    .await;
+    let (nurse, tokens) = house.staff("asha").await;
+    let grant = json!({ "role": "nurse", "facility": "MAIN", "department": "WARD-A" });
+    house.grant(&nurse, &grant).await;
+    let token = tokens["access_token"].as_str().unwrap();
+    let mut stream = Stream::open(&house, token, "?topics=beds,encounters", None).await;
+    assert_eq!(stream.next().await.unwrap().name, "hello");
+
+    let mut stays = Vec::new();
+    // the other ward first: what it is told of comes after what it is not
+    for (number, department, bed) in [
+        ("1002", &places.sur, &other_bed),
+        ("1001", &places.med, &places.bed),
+    ] {
+        patient(&house, number).await;
+        let stay = request(&house, number, department).await;
+        let into = json!({ "bed_id": bed });
+        house
+            .post(&format!("/api/v1/encounters/{stay}/admit"), &into)
+            .await
+            .ok();
+        stays.push(stay);
+    }
+    let told = stream.next().await.unwrap();
+    assert!(
+        [&places.bed, &stays[1]].contains(&&told.data["id"].as_str().unwrap().to_owned()),
+        "{told:?}"
+    );
+
+    let beds = house
+        .get_as(token, "/api/v1/changes?since=0.0&topics=beds&limit=500")
+        .await;
+    let of: Vec<&Value> = beds.items().iter().map(|one| &one["id"]).collect();
+    assert!(!of.is_empty(), "{}", beds.json);
+    assert!(of.iter().all(|id| **id == json!(places.bed)), "{of:?}");
+    let encounters = house
+        .get_as(
+            token,
+            "/api/v1/changes?since=0.0&topics=encounters&limit=500",
+        )
+        .await;
+    let of: Vec<&Value> = encounters.items().iter().map(|one| &one["id"]).collect();
+    assert!(!of.is_empty(), "{}", encounters.json);
+    assert!(of.iter().all(|id| **id == json!(stays[1])), "{of:?}");
+    // all that is hers, without a name
+    let all = house
+        .get_as(token, "/api/v1/changes?since=0.0&limit=500")
+        .await;
+    assert!(all.items().len() >= beds.items().len() + encounters.items().len());
+    assert!(all.items().iter().all(|one| one["topic"] != "orders"));
+    // what has no place is the whole hospital's
+    for path in ["changes", "stream"] {
+        let refused = house
+            .get_as(token, &format!("/api/v1/{path}?topics=orders"))
+            .await;
+        assert_eq!(refused.problem(403), "auth.scope", "{path}");
+        assert_eq!(refused.json["permission"], "orders:read");
+    }
+    // the whole hospital's beds are all of them
+    let whole = house
+        .get("/api/v1/changes?since=0.0&topics=beds&limit=500")
+        .await;
+    assert!(
+        whole
+            .items()
+            .iter()
+            .any(|one| one["id"] == other_bed.as_str())
+    );
+}
+
+/// A stream that never tells anything is no answer.
+#[tokio::test]
+async fn who_may_follow_nothing_is_told_so_at_once() {
+    let house = House::new().await;
+    let token = house.user(&house.tenant, &["changes:read"]).await;
+    for path in ["changes", "changes?since=0.0", "stream"] {
+        let refused = house.get_as(&token, &format!("/api/v1/{path}")).await;
+        assert_eq!(refused.problem(403), "auth.scope", "{path}");
+    }
 }

@@ -10,7 +10,7 @@ use super::house::{House, PASSWORD};
 use super::samples::{coded, identifier};
 
 /// A patient with a result, and with an encounter on a ward; the patient's id.
-async fn patient_on(house: &House, number: &str, seq: u64, ward: &str) -> String {
+pub(crate) async fn patient_on(house: &House, number: &str, seq: u64, ward: &str) -> String {
     house.report(number, seq, vec![coded("GLU", "104")]).await;
     let admitted = EncounterReported {
         action: EncounterAction::Admitted,

@@ -64,6 +64,43 @@ async fn an_address_that_asks_too_often_waits_and_can_not_pretend_to_be_another(
 }
 
 #[tokio::test]
+async fn what_anybody_may_read_is_counted_with_his_address() {
+    let rates = Rates {
+        per_address: 30,
+        ..Rates::default()
+    };
+    let house = House::with(|state| state.with_rates(rates)).await;
+    let ask = |path: &str, peer: &str| {
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        let peer: SocketAddr = format!("{peer}:4711").parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        house.send(request)
+    };
+    for (path, peer, status) in [
+        ("/metrics", "203.0.113.1", 200),
+        ("/api/openapi.json", "203.0.113.2", 200),
+        ("/api/docs", "203.0.113.3", 200),
+        ("/nowhere", "203.0.113.4", 404),
+    ] {
+        for _ in 0..3 {
+            let answer = ask(path, peer).await;
+            assert_eq!(answer.status.as_u16(), status, "{path}");
+            assert_eq!(answer.header("ratelimit-policy"), "\"address\";q=3;w=6");
+        }
+        let refused = ask(path, peer).await;
+        assert_eq!(refused.problem(429), "rate.address", "{path}");
+        assert!(!refused.header("retry-after").is_empty(), "{path}");
+    }
+    // the same bucket for all of them, and none for a supervisor
+    for _ in 0..10 {
+        let alive = ask("/healthz", "203.0.113.1").await;
+        assert_eq!(alive.status.as_u16(), 200);
+    }
+    let refused = ask("/api/docs", "203.0.113.1").await;
+    assert_eq!(refused.problem(429), "rate.address");
+}
+
+#[tokio::test]
 async fn a_user_and_a_hospital_have_their_rates() {
     let rates = Rates {
         per_user: 50,

@@ -415,11 +415,26 @@ async fn a_tenant_is_made_over_rest_once_a_key() {
         house.get_as(&token, "/api/v1/channels").await.problem(403),
         "auth.password_change"
     );
-    let plan = json!({ "name": "Clinic", "limits": { "users": 40 } });
+    assert_eq!(
+        house.get_as(&token, "/api/v1/me").await.ok()["features"],
+        json!([])
+    );
+    let clinic = "/api/v1/platform/plans/clinic";
+    let wrong = json!({ "name": "Clinic", "features": ["Pharmacy!"] });
+    let refused = house.write_as(&root, "PUT", clinic, &wrong).await;
+    assert_eq!(refused.problem(400), "request.invalid");
+    let plan = json!({ "name": "Clinic", "limits": { "users": 40 }, "features": ["pharmacy", "appointments", "pharmacy"] });
+    house.write_as(&root, "PUT", clinic, &plan).await.ok();
+    // what its plan shows is read by the hospital's apps
+    let change = json!({ "plan": "clinic" });
     house
-        .write_as(&root, "PUT", "/api/v1/platform/plans/clinic", &plan)
+        .write_as(&root, "PATCH", "/api/v1/platform/tenants/apollo", &change)
         .await
         .ok();
+    assert_eq!(
+        house.get_as(&token, "/api/v1/me").await.ok()["features"],
+        json!(["appointments", "pharmacy"])
+    );
     let plans = house.get_as(&root, "/api/v1/platform/plans").await;
     assert_eq!(plans.items().len(), 3);
     let listed = house.get_as(&root, "/api/v1/platform/tenants").await;

@@ -83,6 +83,144 @@ async fn bodies_that_can_not_be_read_are_problems() {
     }
 }
 
+/// Postgres neither keeps nor compares text that has one.
+#[tokio::test]
+async fn a_nul_is_refused_wherever_it_stands() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    let house = House::new().await;
+    for path in [
+        "/api/v1/roles/%00",
+        "/api/v1/roles/a%00b",
+        "/api/v1/channels/%00",
+        "/api/v1/number-series/%00",
+        "/api/v1/platform/tenants/%00",
+        "/api/v1/platform/plans/%00",
+    ] {
+        let answer = house.get(path).await;
+        assert!(
+            matches!(answer.status.as_u16(), 403 | 404 | 405),
+            "{path}: {}",
+            answer.json
+        );
+    }
+    let answer = house.get("/api/v1/roles/%00").await;
+    assert_eq!(answer.problem(404), "request.no_route");
+    let nil = "00000000-0000-0000-0000-000000000000";
+    for key in [
+        json!("\0"),
+        json!(["\0", "\0"]),
+        json!(["\0", nil]),
+        json!(["\0", "\0", "\0"]),
+        json!(["\0", "\0", nil]),
+        json!(["\0", "\0", "\0", "\0"]),
+        json!(["\0", "\0", "\0", nil]),
+        json!({ "Row": "\0" }),
+    ] {
+        let cursor = URL_SAFE_NO_PAD.encode(key.to_string());
+        for list in [
+            "users",
+            "clients",
+            "roles",
+            "facilities",
+            "departments",
+            "wards",
+            "beds",
+            "held",
+            "audit",
+        ] {
+            let answer = house.get(&format!("/api/v1/{list}?cursor={cursor}")).await;
+            assert_eq!(answer.problem(400), "request.invalid", "{list} {key}");
+        }
+        let answer = house
+            .get(&format!("/fhir/Practitioner?_cursor={cursor}"))
+            .await;
+        assert_eq!(answer.status.as_u16(), 400, "{key}: {}", answer.json);
+    }
+    for (body, field) in [
+        (
+            json!({ "identifiers": [{ "value": "1" }], "demographics": { "name": { "family": "A\0" } } }),
+            "demographics.name.family",
+        ),
+        (
+            json!({ "identifiers": [{ "value": "1" }, { "value": "\0" }], "demographics": { "name": { "family": "A" } } }),
+            "identifiers[1].value",
+        ),
+    ] {
+        let answer = house.post("/api/v1/patients", &body).await;
+        assert_eq!(answer.problem(400), "request.invalid", "{body}");
+        assert_eq!(answer.json["errors"][0]["field"], field);
+    }
+}
+
+/// One wrong year on one chart must not cost anybody a page.
+#[tokio::test]
+async fn a_time_of_no_zone_s_calendar_is_refused_and_one_that_stands_is_left_out() {
+    let house = House::new().await;
+    let never = "9999-12-31T23:59:59-01:00";
+    let born = |deceased: &str| {
+        json!({ "identifiers": [{ "value": "77" }],
+            "demographics": { "name": { "family": "Rao" }, "deceased": deceased } })
+    };
+    for wrong in [never, "9999-12-30T00:00:00Z", "0001-01-01T00:00:00Z"] {
+        let answer = house.post("/api/v1/patients", &born(wrong)).await;
+        assert_eq!(answer.problem(400), "request.invalid", "{wrong}");
+        assert_eq!(answer.json["errors"][0]["field"], "deceased");
+    }
+    // as an older release kept it
+    let mut person = super::samples::person(&house.tenant, "12345");
+    person.deceased = schemas::Patch::Set(never.to_owned());
+    house.event(&person).await;
+    let found = house.get("/fhir/Patient?identifier=12345").await;
+    assert_eq!(found.status.as_u16(), 200, "{}", found.json);
+    let patient = &found.json["entry"][0]["resource"];
+    assert!(patient.get("deceasedDateTime").is_none(), "{patient}");
+    assert_eq!(patient["deceasedBoolean"], true, "dead all the same");
+    let id = patient["id"].as_str().unwrap();
+    for path in [
+        format!("/fhir/Patient/{id}"),
+        format!("/fhir/Patient/{id}/$everything"),
+    ] {
+        let answer = house.get(&path).await;
+        assert_eq!(answer.status.as_u16(), 200, "{path}: {}", answer.json);
+    }
+    let condition = json!({ "content": { "text": "Asthma", "since": never } });
+    let answer = house
+        .post(&format!("/api/v1/patients/{id}/conditions"), &condition)
+        .await;
+    assert_eq!(answer.problem(422), "clinical.entry_time");
+    let allergy = json!({ "content": { "substance": { "text": "latex" }, "category": "drug", "severity": "mild",
+        "certainty": "confirmed", "since": "9999-12-31" } });
+    let answer = house
+        .post(&format!("/api/v1/patients/{id}/allergies"), &allergy)
+        .await;
+    assert_eq!(answer.problem(422), "clinical.entry_time");
+    for (order, field) in [
+        (
+            json!({ "ordered_at": "9999-12-31T23:59:59Z" }),
+            "ordered_at",
+        ),
+        (
+            json!({ "specimen": { "number": "T-1", "collected_at": "2201-01-01T00:00:00Z" } }),
+            "specimen.collected_at",
+        ),
+    ] {
+        let mut order = order;
+        order["patient_identifier"] = json!("12345");
+        order["code"] = json!({ "code": "GLU" });
+        let answer = house.post("/api/v1/orders", &order).await;
+        assert_eq!(answer.problem(400), "request.invalid", "{order}");
+        assert_eq!(answer.json["errors"][0]["field"], field);
+    }
+    let asked =
+        json!({ "kind": "access", "detail": "all of it", "received_at": "9999-12-31T00:00:00Z" });
+    let answer = house
+        .post(&format!("/api/v1/patients/{id}/privacy-requests"), &asked)
+        .await;
+    assert_eq!(answer.problem(422), "privacy.time");
+}
+
 #[tokio::test]
 async fn a_panic_is_caught_and_nothing_of_it_leaks() {
     let house = House::new().await;

@@ -13,7 +13,7 @@ use super::samples::{identifier, person};
 pub(crate) struct Places {
     pub(crate) facility: String,
     pub(crate) med: String,
-    sur: String,
+    pub(crate) sur: String,
     pub(crate) ward: String,
     pub(crate) bed: String,
 }
@@ -289,9 +289,75 @@ async fn a_stay_has_its_versions_its_board_and_its_gates() {
         .post(&format!("/api/v1/encounters/{other}/admit"), &into)
         .await;
     assert_eq!(twice.problem(409), "adt.already_admitted");
-    let late = json!({ "at": "2999-01-01T00:00:00Z" });
+    let late = json!({ "at": "2199-01-01T00:00:00Z" });
     let refused = house.post(&format!("{path}/leave"), &late).await;
     assert_eq!(refused.problem(422), "adt.time_ahead");
+}
+
+#[tokio::test]
+async fn what_lies_far_back_needs_a_reason_and_a_stay_of_centuries_is_no_list() {
+    let house = House::new().await;
+    let places = places(&house).await;
+    patient(&house, "1001").await;
+    let stay = request(&house, "1001", &places.med).await;
+    let admit = format!("/api/v1/encounters/{stay}/admit");
+    let back = |days: i64| {
+        (time::OffsetDateTime::now_utc() - time::Duration::days(days))
+            .format(&time::format_description::well_known::Rfc3339)
+            .unwrap()
+    };
+    for (at, reason, code) in [
+        (
+            "0001-01-01T00:00:00Z".to_owned(),
+            Some("carried over"),
+            "clinical.time",
+        ),
+        (back(4_000), Some("carried over"), "adt.time_late"),
+        (back(2), None, "adt.time_late"),
+    ] {
+        let mut body = json!({ "bed_id": places.bed, "at": at });
+        if let Some(reason) = reason {
+            body["late_reason"] = json!(reason);
+        }
+        let refused = house.post(&admit, &body).await;
+        assert_eq!(refused.problem(422), code, "{body}");
+    }
+    let blank = json!({ "bed_id": places.bed, "at": back(2), "late_reason": " " });
+    let refused = house.post(&admit, &blank).await;
+    assert_eq!(refused.problem(400), "request.invalid");
+    let told =
+        json!({ "bed_id": places.bed, "at": back(2), "late_reason": "the network was down" });
+    house.post(&admit, &told).await.ok();
+    let days = house
+        .get(&format!("/api/v1/encounters/{stay}/bed-days"))
+        .await;
+    assert_eq!(days.ok()["days"], 2);
+
+    // a hospital system may say what it likes
+    let founder = EncounterReported {
+        admitted_at: Patch::Set("1826-07-01T08:00:00Z".to_owned()),
+        occurred_at: Some("1826-07-01T08:00:00Z".to_owned()),
+        location: Patch::Set(Location {
+            point_of_care: Some("OLD".to_owned()),
+            bed: Some("7".to_owned()),
+            facility: Some("MAIN".to_owned()),
+            room: None,
+        }),
+        ..double(&house.tenant, "1002")
+    };
+    patient(&house, "1002").await;
+    house.event(&founder).await;
+    let found = house.get("/api/v1/encounters?visit=V-1002").await;
+    let id = found.items()[0]["id"].as_str().unwrap();
+    let days = house
+        .get(&format!("/api/v1/encounters/{id}/bed-days"))
+        .await;
+    assert!(
+        days.ok()["days"].as_u64().unwrap() > 70_000,
+        "{}",
+        days.json
+    );
+    assert_eq!(days.json["by_day"].as_array().unwrap().len(), 3_660);
 }
 
 #[tokio::test]

@@ -249,7 +249,7 @@ impl<W: Worker> WorkerRunner<W> {
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(worker = W::NAME, %error, "a batch failed; looking for the message at fault");
+                    batch_failed(W::NAME, &error);
                     let mut rest = messages.into_iter();
                     for (arrived, count) in batch.iter_mut().zip(counts) {
                         arrived.messages = rest.by_ref().take(count).collect();
@@ -504,6 +504,22 @@ fn database_is_away(error: &sqlx::Error) -> bool {
     }
 }
 
+/// For who looks into it: what kind of failure it was, never what the database says of it, which may be a patient's name.
+fn batch_failed(worker: &'static str, error: &TxError) {
+    let code = match error {
+        TxError::Database(error) => error
+            .as_database_error()
+            .and_then(|error| error.code().map(std::borrow::Cow::into_owned)),
+        _ => None,
+    };
+    tracing::debug!(
+        worker,
+        error = kind_of(error),
+        code,
+        "a batch failed; looking for the message at fault"
+    );
+}
+
 fn kind_of(error: &TxError) -> String {
     match error {
         // sqlx texts of decode and encode errors can quote values
@@ -521,3 +537,48 @@ async fn until(at: Option<tokio::time::Instant>) {
 
 /// How long a graceful stop may take.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(8);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex as Held;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Held<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What the database says of a value may be a patient's name.
+    #[test]
+    fn a_batch_that_failed_is_told_by_its_kind_and_not_by_what_the_database_says() {
+        let lines = Lines::default();
+        let to = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || to.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let said = sqlx::Error::Decode("invalid input: \"Asha Sharma\"".into());
+            batch_failed("patients", &TxError::Database(said));
+            batch_failed("patients", &TxError::Contract { asked: 2, got: 1 });
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(
+            text.contains("a value could not be written or read"),
+            "{text}"
+        );
+        assert!(text.contains("1 verdicts for 2 messages"), "{text}");
+        assert!(!text.contains("Asha"), "{text}");
+    }
+}

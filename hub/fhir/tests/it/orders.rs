@@ -93,6 +93,17 @@ fn what_would_be_lost_is_refused_by_its_name() {
             json!("2026-03-01"),
             "ServiceRequest.authoredOn",
         ),
+        (
+            "authoredOn",
+            json!("9999-12-31T23:59:59-01:00"),
+            "ServiceRequest.authoredOn",
+        ),
+        (
+            "contained",
+            json!([{ "resourceType": "Specimen", "id": "t", "accessionIdentifier": { "value": "A-1" },
+                "collection": { "collectedDateTime": "9999-12-31T23:59:59-01:00" } }]),
+            "ServiceRequest.specimen[0]",
+        ),
     ] {
         let mut request = request();
         request[member] = value;

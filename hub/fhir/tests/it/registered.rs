@@ -209,6 +209,11 @@ fn what_would_be_lost_of_a_person_is_refused_by_its_place() {
             "Patient.deceasedDateTime",
         ),
         (
+            "/deceasedDateTime",
+            json!("9999-12-31T23:59:59-01:00"),
+            "Patient.deceasedDateTime",
+        ),
+        (
             "/managingOrganization",
             json!({ "display": "X" }),
             "Patient.managingOrganization",

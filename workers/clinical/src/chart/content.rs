@@ -125,9 +125,36 @@ fn words(content: &Content) -> Result<(), Refusal> {
     }
 }
 
+/// Times of a disease are dates as exact as they are known, or words; not the year 9999, which some systems write for "never" and
+/// which readers of the chart would take for a date.
+fn times(content: &Content) -> Result<(), Refusal> {
+    let (since, until) = match content {
+        Content::Allergy(allergy) => (&allergy.since, &None),
+        Content::Condition(condition) => (&condition.since, &condition.until),
+        Content::Note(_) | Content::Prescription(_) | Content::Document(_) => return Ok(()),
+    };
+    for (member, text) in [("since", since), ("until", until)] {
+        if text
+            .as_deref()
+            .is_some_and(|text| !schemas::moment::may_stand(text))
+        {
+            return Err(Refusal::new(
+                "clinical.entry_time",
+                format!(
+                    "`{member}` is of no year from {} to {}: leave it out where it is not known",
+                    schemas::moment::FIRST_YEAR,
+                    schemas::moment::LAST_YEAR
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// What makes no sense on a chart, whoever sends it.
 pub(super) fn checked(content: &Content) -> Result<(), Refusal> {
     words(content)?;
+    times(content)?;
     let empty = |what: &str| {
         Err(Refusal::new(
             "clinical.entry_empty",
@@ -315,6 +342,31 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_icd10(code), good, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_year_that_nobody_lived_in_stands_on_no_chart() {
+        let condition = |since: &str, until: Option<&str>| {
+            Content::Condition(schemas::chart::Condition {
+                code: None,
+                text: "Asthma".to_owned(),
+                since: Some(since.to_owned()),
+                until: until.map(str::to_owned),
+                remark: None,
+                code_check: None,
+            })
+        };
+        for good in ["2019", "2019-04-12T10:00:00Z", "since childhood"] {
+            assert_eq!(checked(&condition(good, None)), Ok(()), "{good}");
+        }
+        for (wrong, member) in [
+            (condition("9999-12-31T23:59:59-01:00", None), "since"),
+            (condition("2019", Some("9999-12-31")), "until"),
+        ] {
+            let refusal = checked(&wrong).unwrap_err();
+            assert_eq!(refusal.code, "clinical.entry_time");
+            assert!(refusal.detail.contains(member), "{}", refusal.detail);
         }
     }
 

@@ -7,7 +7,6 @@ use schemas::Body;
 use schemas::sending::{OrderSent, SendingAnswer, SendingOccasion};
 use schemas::worklist::TestAction;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::batch::Batch;
@@ -66,8 +65,8 @@ pub(super) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), 
 fn read(batch: &Batch<'_>, slot: usize, told: &mut ByOrder) -> Result<Vec<Uuid>, Refusal> {
     let envelope = &batch.envelopes[slot];
     let fact: OrderSent = body::decode(envelope)?;
-    let at = OffsetDateTime::parse(&fact.at, &Rfc3339)
-        .map_err(|_| Refusal::new("clinical.time", "`at` is not RFC 3339"))?;
+    let at = schemas::moment::read(&fact.at)
+        .ok_or_else(|| Refusal::new("clinical.time", "`at` is not RFC 3339"))?;
     for one in &fact.orders {
         let action = match one.action {
             TestAction::Perform => "perform",

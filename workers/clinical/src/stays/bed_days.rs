@@ -73,10 +73,17 @@ pub fn count(policy: Policy, from: Moment, to: Moment) -> u32 {
 /// Each day that counts with the bed that it is counted for; `beds` in order. Empty for a stay without a bed.
 #[must_use]
 pub fn days<B: Clone>(policy: Policy, beds: &[InBed<B>]) -> Vec<Day<B>> {
+    last_days(policy, beds, u32::MAX)
+}
+
+/// The last of them, so many at most: a system that reports an admission of the year 1800 asks for no list of it.
+#[must_use]
+pub fn last_days<B: Clone>(policy: Policy, beds: &[InBed<B>], most: u32) -> Vec<Day<B>> {
     let (Some(first), Some(last)) = (beds.first(), beds.last()) else {
         return Vec::new();
     };
-    (0..count(policy, first.from, last.to))
+    let days = count(policy, first.from, last.to);
+    (days.saturating_sub(most)..days)
         .map(|n| {
             let (date, end) = day(policy, first.from, i64::from(n));
             // the last bed that was taken before the day's end is the one at its end
@@ -186,6 +193,29 @@ mod tests {
         ] {
             assert_eq!(count(policy, ist(IN), ist(out)), 1, "{policy:?}");
         }
+    }
+
+    /// As a system may report it.
+    #[test]
+    fn of_a_stay_of_two_hundred_years_the_last_days_are_listed() {
+        let beds = [InBed {
+            bed: "general",
+            from: ist(datetime!(1826-07-01 10:00)),
+            to: ist(OUT),
+        }];
+        let all = count(Policy::Census, beds[0].from, beds[0].to);
+        assert!(all > 70_000, "{all}");
+        let last = last_days(Policy::Census, &beds, 3);
+        let dates: Vec<String> = last.iter().map(|day| day.date.to_string()).collect();
+        assert_eq!(dates, ["2026-06-30", "2026-07-01", "2026-07-02"]);
+        let short = [InBed {
+            from: ist(IN),
+            ..beds[0].clone()
+        }];
+        assert_eq!(
+            last_days(Policy::Census, &short, 3),
+            days(Policy::Census, &short)
+        );
     }
 
     #[test]

@@ -46,7 +46,11 @@ async fn visit(
     slot: usize,
     command: OpenEncounter,
 ) -> Result<(), sqlx::Error> {
-    let at = match super::step::moment(&batch.envelopes[slot], command.at.as_deref()) {
+    let at = match super::step::moment(
+        &batch.envelopes[slot],
+        command.at.as_deref(),
+        command.late_reason.as_deref(),
+    ) {
         Ok(at) => at,
         Err(refusal) => {
             batch.refuse(slot, refusal);
@@ -98,6 +102,7 @@ async fn visit(
         &command.actor,
         OpenEncounter::NAME,
         command.encounter_id,
+        late(command.at.as_deref(), command.late_reason.as_deref()),
     )
     .await
 }
@@ -108,7 +113,11 @@ async fn admission(
     slot: usize,
     command: RequestAdmission,
 ) -> Result<(), sqlx::Error> {
-    let at = match super::step::moment(&batch.envelopes[slot], command.at.as_deref()) {
+    let at = match super::step::moment(
+        &batch.envelopes[slot],
+        command.at.as_deref(),
+        command.late_reason.as_deref(),
+    ) {
         Ok(at) => at,
         Err(refusal) => {
             batch.refuse(slot, refusal);
@@ -158,6 +167,7 @@ async fn admission(
         &command.actor,
         RequestAdmission::NAME,
         command.encounter_id,
+        late(command.at.as_deref(), command.late_reason.as_deref()),
     )
     .await
 }
@@ -286,6 +296,11 @@ fn no_department() -> Refusal {
     Refusal::new("adt.department_unknown", "no active department has this id")
 }
 
+/// What the trail says of something that is told late.
+fn late(at: Option<&str>, reason: Option<&str>) -> Option<serde_json::Value> {
+    Some(json!({ "at": at?, "late_reason": reason? }))
+}
+
 async fn trail(
     tx: &mut Tx<'_>,
     batch: &Batch<'_>,
@@ -293,6 +308,7 @@ async fn trail(
     actor: &str,
     action: &str,
     encounter: Uuid,
+    detail: Option<serde_json::Value>,
 ) -> Result<(), sqlx::Error> {
     audit::entry(
         tx,
@@ -300,7 +316,7 @@ async fn trail(
         action,
         &format!("encounter:{encounter}"),
         &[batch.envelopes[slot].id],
-        None,
+        detail,
     )
     .await
 }

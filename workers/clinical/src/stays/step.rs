@@ -21,6 +21,10 @@ mod discharge;
 
 /// A clock of the ward may run ahead by so much.
 const AHEAD: Duration = Duration::minutes(5);
+/// What lies further back is told with the reason why only now (specs/hms-modules.md §0.8).
+const LATE: Duration = Duration::hours(24);
+/// Further back nothing is told: a stay that is carried over into the hub may have begun years ago, not in the days of the founder.
+const OLDEST: Duration = Duration::days(3_653);
 
 /// Carries out every command of the batch about encounters that exist.
 pub(super) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), sqlx::Error> {
@@ -41,12 +45,29 @@ pub(super) async fn apply(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), 
 }
 
 /// When it happened: as said, else when it was asked for. To the microsecond, as the database keeps it.
-pub(super) fn moment(envelope: &Envelope, said: Option<&str>) -> Result<OffsetDateTime, Refusal> {
+pub(super) fn moment(
+    envelope: &Envelope,
+    said: Option<&str>,
+    late_reason: Option<&str>,
+) -> Result<OffsetDateTime, Refusal> {
     let at = body::time(said, "at")?.unwrap_or(envelope.occurred_at);
     if at > envelope.occurred_at + AHEAD {
         return Err(Refusal::new(
             "adt.time_ahead",
             "`at` lies in the future: say it when it has happened",
+        ));
+    }
+    if at < envelope.occurred_at - OLDEST {
+        return Err(Refusal::new(
+            "adt.time_late",
+            "`at` lies more than ten years back",
+        ));
+    }
+    if at < envelope.occurred_at - LATE && late_reason.is_none_or(|reason| reason.trim().is_empty())
+    {
+        return Err(Refusal::new(
+            "adt.time_late",
+            "`at` lies more than a day back: `late_reason` says why it is told only now",
         ));
     }
     Ok(at
@@ -97,7 +118,11 @@ async fn moved(
     slot: usize,
     command: &MoveEncounter,
 ) -> Result<(), sqlx::Error> {
-    let at = match moment(&batch.envelopes[slot], command.at.as_deref()) {
+    let at = match moment(
+        &batch.envelopes[slot],
+        command.at.as_deref(),
+        command.late_reason.as_deref(),
+    ) {
         Ok(at) => at,
         Err(refusal) => {
             batch.refuse(slot, refusal);
@@ -135,15 +160,20 @@ async fn moved(
             "version": after.as_ref().map(|after| after.version),
         }),
     );
+    let mut detail = json!({
+        "from": walk.from.map(Stage::as_str), "to": after.and_then(|after| after.stage), "step": command.step,
+    });
+    if let (Some(at), Some(reason)) = (&command.at, &command.late_reason) {
+        detail["at"] = json!(at);
+        detail["late_reason"] = json!(reason);
+    }
     audit::entry(
         tx,
         &command.actor,
         MoveEncounter::NAME,
         &format!("encounter:{}", command.encounter_id),
         &[batch.envelopes[slot].id],
-        Some(json!({
-            "from": walk.from.map(Stage::as_str), "to": after.and_then(|after| after.stage), "step": command.step,
-        })),
+        Some(detail),
     )
     .await
 }

@@ -134,6 +134,7 @@ async fn request_of(ward: &Ward, subject: Identifier, payer: Payer) -> Uuid {
         payer: Some(payer),
         medico_legal: false,
         at: None,
+        late_reason: None,
         actor: "doctor".into(),
     };
     let verdict = ward.apply_one(at(0, &command)).await;
@@ -153,6 +154,7 @@ fn step(encounter_id: Uuid, step: Step) -> MoveEncounter {
         encounter_id,
         step,
         at: None,
+        late_reason: None,
         version: None,
         family: vec![],
         actor: "nurse".into(),
@@ -570,6 +572,84 @@ async fn a_bed_is_kept_for_one_patient_and_let_go() {
     assert_eq!(state(&ward, first).await, "vacant");
 }
 
+/// specs/hms-modules.md §0.8
+#[tokio::test]
+async fn what_is_told_late_is_told_with_its_reason_and_not_of_the_founder_s_days() {
+    let ward = house().await;
+    let stay = request(&ward, "1", Payer::Oneself).await;
+    let admit = |back: i64, late_reason: Option<&str>| MoveEncounter {
+        at: Some(minutes(-back).format(&Rfc3339).unwrap()),
+        late_reason: late_reason.map(str::to_owned),
+        ..step(
+            stay,
+            Step::Admit {
+                bed_id: bed(&ward, "A", "1"),
+            },
+        )
+    };
+    let day = 24 * 60;
+    for (back, reason) in [
+        (day + 1, None),
+        (day + 1, Some("  ")),
+        (4_000 * day, Some("carried over")),
+    ] {
+        let refusal = refused(&ward.apply_one(at(0, &admit(back, reason))).await);
+        assert_eq!(refusal.0, "adt.time_late", "{back} {reason:?}");
+    }
+    let founder = MoveEncounter {
+        at: Some("0001-01-01T00:00:00Z".into()),
+        ..admit(0, Some("carried over"))
+    };
+    let refusal = refused(&ward.apply_one(at(0, &founder)).await);
+    assert_eq!(refusal.0, "clinical.time");
+    let told = ward
+        .apply_one(at(0, &admit(day + 1, Some("the network was down"))))
+        .await;
+    assert_eq!(answer(&told)["stage"], "admitted");
+    let mut tx = ward.tx().await;
+    let kept: Option<String> = sqlx::query_scalar(
+        "select detail ->> 'late_reason' from audit.entries where action = $1 and object = $2",
+    )
+    .bind(MoveEncounter::NAME)
+    .bind(format!("encounter:{stay}"))
+    .fetch_one(tx.conn())
+    .await
+    .unwrap();
+    assert_eq!(kept.as_deref(), Some("the network was down"));
+    drop(tx);
+    // within the day nobody is asked why
+    let other = request(&ward, "2", Payer::Oneself).await;
+    let in_time = MoveEncounter {
+        encounter_id: other,
+        step: Step::Admit {
+            bed_id: bed(&ward, "A", "2"),
+        },
+        ..admit(day - 1, None)
+    };
+    assert_eq!(
+        answer(&ward.apply_one(at(0, &in_time)).await)["stage"],
+        "admitted"
+    );
+    // a visit and a request for admission likewise
+    let visit = OpenEncounter {
+        encounter_id: Uuid::now_v7(),
+        subject: patient("3"),
+        visit_number: None,
+        department_id: department_id(&ward.tenant, facility(&ward), "MED"),
+        class: VisitClass::Outpatient,
+        practitioner: None,
+        reason: None,
+        payer: None,
+        at: Some(minutes(-2 * day).format(&Rfc3339).unwrap()),
+        late_reason: None,
+        actor: "desk".into(),
+    };
+    assert_eq!(
+        refused(&ward.apply_one(at(0, &visit)).await).0,
+        "adt.time_late"
+    );
+}
+
 #[tokio::test]
 async fn a_patient_is_admitted_once_by_whichever_of_his_numbers() {
     let ward = house().await;
@@ -606,6 +686,7 @@ async fn out_patients_have_tokens_of_their_department_and_go_from_token_to_done(
         reason: None,
         payer: None,
         at: None,
+        late_reason: None,
         actor: "desk".into(),
     };
     let commands: Vec<OpenEncounter> = ["1", "2", "3"].map(open).into();

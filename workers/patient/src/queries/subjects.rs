@@ -189,6 +189,31 @@ fn asked(identifier: &str) -> (Option<&str>, &str) {
     }
 }
 
+/// Those of these persons whose charts are restricted; records merged into them count.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn restricted(
+    conn: &mut PgConnection,
+    patients: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    if patients.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar(
+        "select asked.id from unnest($1::uuid[]) as asked(id)
+         where exists (
+             select from patients.family_of(asked.id) as family(id)
+             join patients.patients p on p.id = family.id
+             where p.restricted
+         )
+         order by asked.id",
+    )
+    .bind(patients)
+    .fetch_all(conn)
+    .await
+}
+
 /// Whether the chart of one of these persons is restricted; records merged into them count.
 ///
 /// # Errors
