@@ -139,7 +139,7 @@ impl Followed {
             let Some(first) = rows.first() else {
                 return Err(Problem::invalid(
                     "topics",
-                    format!("must be some of: {}", topics::names().join(", ")),
+                    format!("must be some of: {}", names().join(", ")),
                 ));
             };
             let before = followed.len();

@@ -4,8 +4,6 @@
 use schemas::care::Code;
 use schemas::moment;
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::outcome::Issue;

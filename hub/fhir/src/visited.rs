@@ -39,6 +39,8 @@ pub struct VisitRequest {
     pub medico_legal: bool,
     /// RFC 3339; absent: now.
     pub at: Option<String>,
+    /// Why it is told so late, when it began more than a day ago.
+    pub late_reason: Option<String>,
     pub organization: Option<Uuid>,
 }
 
@@ -83,11 +85,12 @@ pub fn read_visit(json: &Value) -> Result<VisitRequest, Vec<Issue>> {
             "must be the Organization of this server, or none",
         );
     }
-    let [department, payer, ward_class, medico_legal] = reader.extensions([
+    let [department, payer, ward_class, medico_legal, late_reason] = reader.extensions([
         (DEPARTMENT, "valueString"),
         (PAYER, "valueString"),
         (WARD_CLASS, "valueString"),
         (MEDICO_LEGAL, "valueBoolean"),
+        (REASON, "valueString"),
     ]);
     let department = department
         .as_str()
@@ -124,6 +127,7 @@ pub fn read_visit(json: &Value) -> Result<VisitRequest, Vec<Issue>> {
             ward_class: owned(ward_class),
             medico_legal: medico_legal.as_bool().unwrap_or_default(),
             at,
+            late_reason: owned(late_reason),
             organization,
         });
     reader.done(read)

@@ -250,7 +250,7 @@ async fn rename(
         (status = 422, description = "the ceremony of the proof is none any more (`auth.ceremony`)"),
         (status = 429, description = "too many proofs that did not fit (`auth.throttled`); Retry-After tells how long")))]
 async fn remove(
-    SignedIn(_): SignedIn,
+    _signed_in: SignedIn,
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,

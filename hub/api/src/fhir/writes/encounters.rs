@@ -53,6 +53,7 @@ pub(super) async fn open(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem>
         ward_class,
         medico_legal,
         at: begins,
+        late_reason,
         ..
     } = asked;
     let class = match kind {
@@ -75,6 +76,7 @@ pub(super) async fn open(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem>
                 payer,
                 medico_legal,
                 at: begins,
+                late_reason,
                 actor: desk.actor(),
             };
             return desk.make(aggregate, &command, made).await;
@@ -90,6 +92,7 @@ pub(super) async fn open(desk: &Desk<'_>, json: &Value) -> Result<Made, Problem>
         reason,
         payer,
         at: begins,
+        late_reason,
         actor: desk.actor(),
     };
     desk.make(aggregate, &command, made).await
@@ -268,6 +271,7 @@ async fn step(
         encounter_id: row.id,
         step,
         at: None,
+        late_reason: None,
         version: Some(row.version),
         family,
         actor: desk.actor(),
