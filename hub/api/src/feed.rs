@@ -56,7 +56,6 @@ pub(crate) struct Change {
     pub related: Vec<String>,
     /// What tells where it happened; for us alone.
     #[serde(skip)]
-    #[schema(ignore)]
     place: Option<(Where, Uuid)>,
 }
 
@@ -139,7 +138,7 @@ impl Followed {
             let Some(first) = rows.first() else {
                 return Err(Problem::invalid(
                     "topics",
-                    format!("must be some of: {}", topics::names().join(", ")),
+                    format!("must be some of: {}", names().join(", ")),
                 ));
             };
             let before = followed.len();
