@@ -56,7 +56,6 @@ pub(crate) struct Change {
     pub related: Vec<String>,
     /// What tells where it happened; for us alone.
     #[serde(skip)]
-    #[schema(ignore)]
     place: Option<(Where, Uuid)>,
 }
 

@@ -131,7 +131,11 @@ impl House {
         let patient = self.patient().await;
         let stay = self.request(&patient).await;
         let stage = self
-            .steps(&stay, "admit", &json!({ "bed_id": bed, "at": at, "late_reason": LATE }))
+            .steps(
+                &stay,
+                "admit",
+                &json!({ "bed_id": bed, "at": at, "late_reason": LATE }),
+            )
             .await;
         assert_eq!(stage, "admitted");
         (patient, stay)
@@ -164,7 +168,8 @@ impl House {
             self.steps(stay, &format!("gates/{gate}"), &json!({})).await;
         }
         assert_eq!(
-            self.steps(stay, "leave", &json!({ "at": at, "late_reason": LATE })).await,
+            self.steps(stay, "leave", &json!({ "at": at, "late_reason": LATE }))
+                .await,
             "left"
         );
     }
@@ -421,7 +426,8 @@ async fn ip6_two_transfers_of_a_day_leave_neither_gap_nor_overlap() {
         (&house.beds[1][0], "2026-07-01T14:00:00+05:30"),
         (&house.beds[0][1], "2026-07-01T19:30:00+05:30"),
     ] {
-        let body = json!({ "bed_id": bed, "at": at, "reason": "needs a monitor", "late_reason": LATE });
+        let body =
+            json!({ "bed_id": bed, "at": at, "reason": "needs a monitor", "late_reason": LATE });
         assert_eq!(house.steps(&stay, "transfer", &body).await, "admitted");
     }
     let encounter = house.rest.get(&format!("/api/v1/encounters/{stay}")).await;

@@ -299,13 +299,20 @@ async fn what_lies_far_back_needs_a_reason_and_a_stay_of_centuries_is_no_list() 
     let house = House::new().await;
     let places = places(&house).await;
     patient(&house, "1001").await;
-    let stay = request(&house, "1001", &places.med).await;
-    let admit = format!("/api/v1/encounters/{stay}/admit");
     let back = |days: i64| {
         (time::OffsetDateTime::now_utc() - time::Duration::days(days))
             .format(&time::format_description::well_known::Rfc3339)
             .unwrap()
     };
+    let asked = json!({ "patient_identifier": "1001", "department_id": places.med, "reason": "pneumonia", "at": back(3) });
+    let refused = house.post("/api/v1/admissions", &asked).await;
+    assert_eq!(refused.problem(422), "adt.time_late");
+    let mut asked = asked;
+    asked["late_reason"] = json!("the network was down");
+    let asked = house.post("/api/v1/admissions", &asked).await;
+    assert_eq!(asked.status.as_u16(), 201, "{}", asked.json);
+    let stay = asked.json["id"].as_str().unwrap();
+    let admit = format!("/api/v1/encounters/{stay}/admit");
     for (at, reason, code) in [
         (
             "0001-01-01T00:00:00Z".to_owned(),

@@ -577,8 +577,11 @@ async fn a_bed_is_kept_for_one_patient_and_let_go() {
 async fn what_is_told_late_is_told_with_its_reason_and_not_of_the_founder_s_days() {
     let ward = house().await;
     let stay = request(&ward, "1", Payer::Oneself).await;
+    // of two stays that were asked for at noon, three days later
+    let day = 24 * 60;
+    let now = 3 * day;
     let admit = |back: i64, late_reason: Option<&str>| MoveEncounter {
-        at: Some(minutes(-back).format(&Rfc3339).unwrap()),
+        at: Some(minutes(now - back).format(&Rfc3339).unwrap()),
         late_reason: late_reason.map(str::to_owned),
         ..step(
             stay,
@@ -587,23 +590,22 @@ async fn what_is_told_late_is_told_with_its_reason_and_not_of_the_founder_s_days
             },
         )
     };
-    let day = 24 * 60;
     for (back, reason) in [
         (day + 1, None),
         (day + 1, Some("  ")),
         (4_000 * day, Some("carried over")),
     ] {
-        let refusal = refused(&ward.apply_one(at(0, &admit(back, reason))).await);
+        let refusal = refused(&ward.apply_one(at(now, &admit(back, reason))).await);
         assert_eq!(refusal.0, "adt.time_late", "{back} {reason:?}");
     }
     let founder = MoveEncounter {
         at: Some("0001-01-01T00:00:00Z".into()),
         ..admit(0, Some("carried over"))
     };
-    let refusal = refused(&ward.apply_one(at(0, &founder)).await);
+    let refusal = refused(&ward.apply_one(at(now, &founder)).await);
     assert_eq!(refusal.0, "clinical.time");
     let told = ward
-        .apply_one(at(0, &admit(day + 1, Some("the network was down"))))
+        .apply_one(at(now, &admit(day + 1, Some("the network was down"))))
         .await;
     assert_eq!(answer(&told)["stage"], "admitted");
     let mut tx = ward.tx().await;
@@ -627,7 +629,7 @@ async fn what_is_told_late_is_told_with_its_reason_and_not_of_the_founder_s_days
         ..admit(day - 1, None)
     };
     assert_eq!(
-        answer(&ward.apply_one(at(0, &in_time)).await)["stage"],
+        answer(&ward.apply_one(at(now, &in_time)).await)["stage"],
         "admitted"
     );
     // a visit and a request for admission likewise
@@ -640,12 +642,12 @@ async fn what_is_told_late_is_told_with_its_reason_and_not_of_the_founder_s_days
         practitioner: None,
         reason: None,
         payer: None,
-        at: Some(minutes(-2 * day).format(&Rfc3339).unwrap()),
+        at: Some(minutes(now - 2 * day).format(&Rfc3339).unwrap()),
         late_reason: None,
         actor: "desk".into(),
     };
     assert_eq!(
-        refused(&ward.apply_one(at(0, &visit)).await).0,
+        refused(&ward.apply_one(at(now, &visit)).await).0,
         "adt.time_late"
     );
 }
