@@ -205,10 +205,11 @@ impl<'a> Reader<'a> {
                 continue;
             };
             let member = known[at].1;
-            self.only(&place, extension, &["url", member]);
             let value = &extension[member];
             if value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty()) {
                 self.wrong(&place, format!("must have a {member}"));
+            } else {
+                self.only(&place, extension, &["url", member]);
             }
             values[at] = value;
         }

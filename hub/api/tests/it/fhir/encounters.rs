@@ -155,7 +155,7 @@ async fn what_rest_refuses_is_refused_here_with_its_code() {
         ),
         (
             "extension",
-            json!([]),
+            said(&[("payer", "self")]),
             422,
             "fhir.content",
             "Encounter.extension",
