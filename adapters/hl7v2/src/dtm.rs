@@ -200,8 +200,11 @@ impl Cursor<'_> {
     /// Nanoseconds, and how many digits there were.
     fn fraction(&mut self) -> Result<(u32, u8), DtmError> {
         let count = digits_of(self.rest);
-        let digits = self.number(count).filter(|_| (1..=9).contains(&count));
-        let value = digits.ok_or(DtmError::Form)?;
+        // nine at most: more are no number that fits
+        if !(1..=9).contains(&count) {
+            return Err(DtmError::Form);
+        }
+        let value = self.number(count).ok_or(DtmError::Form)?;
         self.lenient |= count > 4;
         let count = u8::try_from(count).map_err(|_| DtmError::Form)?;
         Ok((value * 10_u32.pow(9 - u32::from(count)), count))
@@ -354,6 +357,14 @@ mod tests {
 
     fn iso(text: &str) -> Result<String, DtmError> {
         read(text).map(|r| r.known().map_or_else(|| format!("{r:?}"), |d| d.iso(330)))
+    }
+
+    #[test]
+    fn a_fraction_of_many_digits_is_no_time() {
+        for digits in ["1234567890", "77777777777777", &"7".repeat(300)] {
+            let text = format!("20260221093000.{digits}");
+            assert_eq!(read(&text).map(|_| ()), Err(DtmError::Form), "{digits}");
+        }
     }
 
     #[test]
