@@ -41,8 +41,10 @@ struct Measured {
 }
 
 impl Measured {
+    /// Links without a status (Beckman AU, Siemens Dimension) carry measurements that are over; as everywhere else, what says nothing
+    /// of its status is final.
     fn is_final(&self) -> bool {
-        self.status.as_deref().is_some_and(is_final)
+        is_final(self.status.as_deref().unwrap_or("F"))
     }
 }
 
