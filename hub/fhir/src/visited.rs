@@ -103,7 +103,7 @@ pub fn read_visit(json: &Value) -> Result<VisitRequest, Vec<Issue>> {
             ),
         );
     }
-    if !admission && !(ward_class.is_null() && medico_legal.is_null()) {
+    if !admission && (!ward_class.is_null() || !medico_legal.is_null()) {
         reader.unkept(
             "extension",
             "of a visit neither a kind of ward nor that it is medico-legal is kept when it begins",

@@ -134,7 +134,8 @@ fn read(call: &Call, index: usize, entry: &Value) -> Result<Asked, Problem> {
     // with any other request it would be a condition that nobody looks at
     let unless = &request["ifNoneExist"];
     let creates = method == Method::POST && !path.contains('/');
-    if !unless.is_null() && !(creates && unless.is_string()) {
+    let fits = unless.is_null() || (creates && unless.is_string());
+    if !fits {
         return Err(Problem::invalid(
             place(".ifNoneExist"),
             "is a search, as identifier=[system]|[value], and goes with a POST to [type]",

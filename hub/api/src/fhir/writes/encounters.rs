@@ -160,7 +160,7 @@ pub(super) async fn change(
             if why.is_some() {
                 return Err(desk.wrong("extension", "the hub keeps no reason of such a change"));
             }
-            edit(desk, found, asked, stands).await
+            edit(desk, found, asked, &stands).await
         }
         (true, false) => step(desk, &change, found, why).await,
     }
@@ -197,10 +197,10 @@ async fn edit(
     desk: &Desk<'_>,
     found: &Found,
     asked: VisitChange,
-    stands: VisitChange,
+    stands: &VisitChange,
 ) -> Result<Option<Written>, Problem> {
-    fn patch<T: PartialEq>(asked: Option<T>, stands: Option<T>) -> Patch<T> {
-        if asked == stands {
+    fn patch<T: PartialEq>(asked: Option<T>, stands: Option<&T>) -> Patch<T> {
+        if asked.as_ref() == stands {
             Patch::Keep
         } else {
             asked.map_or(Patch::Clear, Patch::Set)
@@ -211,17 +211,17 @@ async fn edit(
         (asked.medico_legal != stands.medico_legal).then(|| asked.medico_legal.unwrap_or_default());
     let command = ChangeEncounter {
         encounter_id: row.id,
-        attending: patch(asked.attending, stands.attending),
+        attending: patch(asked.attending, stands.attending.as_ref()),
         service: patch(
             short(desk.place("serviceType"), asked.service)?,
-            stands.service,
+            stands.service.as_ref(),
         ),
         reason: patch(
             short(desk.place("reasonCode"), asked.reason)?,
-            stands.reason,
+            stands.reason.as_ref(),
         ),
-        payer: patch(asked.payer, stands.payer),
-        expected_at: patch(asked.expected_at, stands.expected_at),
+        payer: patch(asked.payer, stands.payer.as_ref()),
+        expected_at: patch(asked.expected_at, stands.expected_at.as_ref()),
         medico_legal,
         version: Some(row.version),
         actor: desk.actor(),
