@@ -4,8 +4,8 @@ use schemars::{Schema, generate::SchemaSettings};
 
 use crate::{
     Body, care, chart, commands, controls, criticals, devices, house, identity, incidents,
-    integration, patients, platform, privacy, registration, rounds, scheduling, sending, sign_in,
-    stays, verification,
+    integration, patients, platform, portal, privacy, registration, rounds, scheduling, sending,
+    sign_in, specimens, stays, verification,
 };
 
 /// Fact or request.
@@ -106,8 +106,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<patients::PatientMergeReported>(Event, Some(Owner::Patient), OrderGroup::Patients),
     row::<patients::PatientRegistered>(Event, None, OrderGroup::Patients),
     row::<patients::PatientUpdated>(Event, None, OrderGroup::Patients),
-    row::<patients::PatientMerged>(Event, None, OrderGroup::Patients),
-    row::<patients::PatientUnmerged>(Event, None, OrderGroup::Patients),
+    row::<patients::PatientMerged>(Event, Some(Owner::Identity), OrderGroup::Patients),
+    row::<patients::PatientUnmerged>(Event, Some(Owner::Identity), OrderGroup::Patients),
     row::<care::EncounterReported>(Event, Some(Owner::Clinical), OrderGroup::Care),
     row::<care::OrderReported>(Event, Some(Owner::Clinical), OrderGroup::Care),
     row::<care::ResultReceived>(Event, Some(Owner::Clinical), OrderGroup::Care),
@@ -124,6 +124,11 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<criticals::CriticalRaised>(Event, None, OrderGroup::Care),
     row::<criticals::CriticalOverdue>(Event, None, OrderGroup::Care),
     row::<sending::OrderSent>(Event, Some(Owner::Clinical), OrderGroup::Care),
+    row::<specimens::SpecimenAccessioned>(Event, None, OrderGroup::Care),
+    row::<specimens::SpecimenCollected>(Event, None, OrderGroup::Care),
+    row::<specimens::SpecimenReceived>(Event, None, OrderGroup::Care),
+    row::<specimens::SpecimenRejected>(Event, None, OrderGroup::Care),
+    row::<specimens::SpecimenChanged>(Event, None, OrderGroup::Care),
     row::<verification::ReportReleased>(Event, None, OrderGroup::Care),
     row::<verification::ReportReopened>(Event, None, OrderGroup::Care),
     row::<stays::EncounterOpened>(Event, None, OrderGroup::Care),
@@ -182,6 +187,10 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<commands::MapCode>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::PlaceOrder>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::CancelOrder>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<commands::ChangeOrder>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<specimens::AccessionSpecimen>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<specimens::MoveSpecimen>(Command, Some(Owner::Clinical), OrderGroup::Care),
+    row::<specimens::ChangeSpecimen>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::ClaimReport>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<commands::DiscardReport>(Command, Some(Owner::Clinical), OrderGroup::Care),
     row::<controls::DefineControl>(Command, Some(Owner::Clinical), OrderGroup::Care),
@@ -254,6 +263,8 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     row::<identity::RotateClientSecret>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<identity::BreakGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<identity::ReviewGlass>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<portal::OpenPatientLogin>(Command, Some(Owner::Identity), OrderGroup::Identity),
+    row::<portal::EndPatientLogin>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<sign_in::AddPasskey>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<sign_in::RenamePasskey>(Command, Some(Owner::Identity), OrderGroup::Identity),
     row::<sign_in::RemovePasskeys>(Command, Some(Owner::Identity), OrderGroup::Identity),

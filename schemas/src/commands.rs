@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::care::{Code, Practitioner, Specimen};
 use crate::integration::DesiredState;
 use crate::patients::Identifier;
-use crate::{Body, ChannelId};
+use crate::{Body, ChannelId, Patch};
 
 /// `patients.patient.merge`: join two records of one person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +105,32 @@ pub struct CancelOrder {
 
 impl Body for CancelOrder {
     const NAME: &'static str = "clinical.order.cancel";
+}
+
+/// `clinical.order.change`: what else is known of an order that is still open; absent fields stay, null deletes. What was ordered, for
+/// whom and from which tube is another order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeOrder {
+    pub order_id: Uuid,
+    /// `routine`, `urgent`, `stat`, `asap`.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub priority: Patch<String>,
+    /// Only before a specimen is collected, as all that follows.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub notes: Patch<Vec<String>>,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub ordered_at: Patch<String>,
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    pub ordered_by: Patch<Practitioner>,
+    /// Only if the order stands at this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i32>,
+    pub actor: String,
+}
+
+impl Body for ChangeOrder {
+    const NAME: &'static str = "clinical.order.change";
 }
 
 /// What agreed with the patient's record when a report was claimed, besides the identifier.

@@ -3,6 +3,15 @@
 //! This crate knows nobody: no protocol, no NATS, no Postgres driver. Changes are additive only
 //! (design.md §5); a field that must change its meaning gets a new name or a new schema version.
 
+/// Gives types their names on the wire. Stands before the modules, which so have it.
+macro_rules! bodies {
+    ($($name:ident = $wire:literal),+ $(,)?) => {
+        $(impl $crate::Body for $name {
+            const NAME: &'static str = $wire;
+        })+
+    };
+}
+
 pub mod care;
 pub mod catalogue;
 pub mod chart;
@@ -19,6 +28,7 @@ pub mod moment;
 pub mod patch;
 pub mod patients;
 pub mod platform;
+pub mod portal;
 pub mod privacy;
 pub mod registration;
 pub mod rosters;
@@ -26,6 +36,7 @@ pub mod rounds;
 pub mod scheduling;
 pub mod sending;
 pub mod sign_in;
+pub mod specimens;
 pub mod sql;
 pub mod stays;
 pub mod verification;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Body, TenantId};
+use crate::TenantId;
 
 /// The tenant of those who run the installation. No customer can have this name.
 pub const PLATFORM: &str = "platform";
@@ -114,14 +114,6 @@ pub type Limits = BTreeMap<String, Option<u32>>;
 
 /// Limits that there are.
 pub const LIMITS: [&str; 2] = ["users", "api_per_minute"];
-
-macro_rules! bodies {
-    ($($name:ident = $wire:literal),+ $(,)?) => {
-        $(impl Body for $name {
-            const NAME: &'static str = $wire;
-        })+
-    };
-}
 
 bodies! {
     CreateTenant = "platform.tenant.create",

@@ -4,16 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Body;
-
-macro_rules! bodies {
-    ($($name:ident = $wire:literal),+ $(,)?) => {
-        $(impl Body for $name {
-            const NAME: &'static str = $wire;
-        })+
-    };
-}
-
 bodies! {
     RecordConsent = "patients.consent.record",
     WithdrawConsent = "patients.consent.withdraw",

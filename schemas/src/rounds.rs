@@ -4,16 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::IdentifierKey;
 use crate::patients::Identifier;
-use crate::{Body, IdentifierKey};
-
-macro_rules! bodies {
-    ($($name:ident = $wire:literal),+ $(,)?) => {
-        $(impl Body for $name {
-            const NAME: &'static str = $wire;
-        })+
-    };
-}
 
 bodies! {
     RecordObservations = "clinical.observation.record",

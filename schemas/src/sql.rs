@@ -130,6 +130,21 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "sign_in",
         sql: include_str!("../sql/0024_sign_in.sql"),
     },
+    Migration {
+        version: 25,
+        name: "data_keys",
+        sql: include_str!("../sql/0025_data_keys.sql"),
+    },
+    Migration {
+        version: 26,
+        name: "patient_logins",
+        sql: include_str!("../sql/0026_patient_logins.sql"),
+    },
+    Migration {
+        version: 27,
+        name: "specimens",
+        sql: include_str!("../sql/0027_specimens.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -140,7 +140,16 @@ impl Mllp {
             .expect("an answer within its time")
     }
 
-    /// The same; `None` when there is no answer in time or the connection ends.
+    /// Sends one message that must be taken: AA.
+    ///
+    /// # Panics
+    /// When it is answered otherwise, or not in time.
+    pub async fn accepted(&mut self, content: impl AsRef<[u8]>) {
+        let answer = self.send(content).await;
+        assert_eq!(answer.code, "AA", "{}: {}", answer.control_id, answer.text);
+    }
+
+    /// As [`send`](Self::send); `None` when there is no answer in time or the connection ends.
     pub async fn try_send(&mut self, content: impl AsRef<[u8]>) -> Option<Answer> {
         self.write(&frame(content.as_ref())).await.ok()?;
         self.answer(ANSWER).await

@@ -13,6 +13,7 @@ mod it {
     mod bad_input;
     mod charts;
     mod codes;
+    mod columns;
     mod contract;
     mod devices;
     mod encryption;
@@ -30,6 +31,7 @@ mod it {
     mod orders;
     mod packs;
     mod poct1a;
+    mod portal;
     mod seed;
     mod serial;
     mod shape;

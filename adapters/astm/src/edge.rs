@@ -5,10 +5,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use adapter_link::{Change, Link, LinkError, Listener, Opener};
+use adapter_link::{Change, Link, Listener, Opener};
+use hub_core::channel::Presence;
 use hub_core::{Adapter, AdapterError, ChannelContext};
 use schemas::integration::LinkState;
 
@@ -44,14 +44,15 @@ impl AstmEdge {
             return Ok(());
         };
         let listener =
-            Listener::open(server, ctx.channel.as_str()).map_err(|error| failed(ctx, &error))?;
+            Listener::open(server, ctx.channel.as_str()).map_err(|error| ctx.failed(&error))?;
         let address = listener.local_addr().to_string();
-        let presence = Presence::new(ctx, address.clone(), device);
+        let presence = Arc::new(Presence::new(ctx, address.clone(), || None));
         tracing::info!(channel = %ctx.channel, %address, "listening for ASTM");
         let drained = listener
             .serve(&ctx.stop, GRACE, |link| {
-                let presence = Arc::clone(&presence);
-                async move { presence.attend(link).await }
+                let (presence, device) = (Arc::clone(&presence), Arc::clone(device));
+                let stop = ctx.stop.clone();
+                async move { presence.during(serve(link, &device, &stop)).await }
             })
             .await;
         if drained.cut > 0 {
@@ -97,11 +98,11 @@ impl Adapter for AstmEdge {
         ));
         let channel = ctx.channel.as_str();
         if let Some(client) = &self.settings.client {
-            let opener = Opener::dial(client, channel).map_err(|error| failed(&ctx, &error))?;
+            let opener = Opener::dial(client, channel).map_err(|error| ctx.failed(&error))?;
             return self.open(&ctx, opener, &device).await;
         }
         if let Some(serial) = &self.settings.serial {
-            let opener = Opener::serial(serial, channel).map_err(|error| failed(&ctx, &error))?;
+            let opener = Opener::serial(serial, channel).map_err(|error| ctx.failed(&error))?;
             return self.open(&ctx, opener, &device).await;
         }
         self.listen(&ctx, &device).await
@@ -114,49 +115,8 @@ async fn serve(link: Link, device: &Arc<Device>, stop: &CancellationToken) {
     attend(link.stream, &peer, &instrument, device, stop).await;
 }
 
-/// Counts the peers that are connected to a listener and says so.
-struct Presence {
-    open: AtomicU32,
-    address: String,
-    ctx: ChannelContext,
-    device: Arc<Device>,
-}
-
-impl Presence {
-    fn new(ctx: &ChannelContext, address: String, device: &Arc<Device>) -> Arc<Self> {
-        ctx.report(LinkState::Listening, 0, &address, None);
-        Arc::new(Self {
-            open: AtomicU32::new(0),
-            address,
-            ctx: ctx.clone(),
-            device: Arc::clone(device),
-        })
-    }
-
-    async fn attend(&self, link: Link) {
-        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
-        self.ctx
-            .report(LinkState::Connected, open, &self.address, None);
-        serve(link, &self.device, &self.ctx.stop).await;
-        let open = self.open.fetch_sub(1, Ordering::Relaxed) - 1;
-        let state = if open == 0 {
-            LinkState::Listening
-        } else {
-            LinkState::Connected
-        };
-        self.ctx.report(state, open, &self.address, None);
-    }
-}
-
 /// Orders wait for an instrument, not for a socket: it may come back from another port.
 fn instrument_of(peer: &str) -> String {
     peer.parse::<SocketAddr>()
         .map_or_else(|_| peer.to_owned(), |address| address.ip().to_string())
-}
-
-fn failed(ctx: &ChannelContext, error: &LinkError) -> AdapterError {
-    AdapterError {
-        channel: ctx.channel.clone(),
-        detail: error.to_string(),
-    }
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hub_core::rehearsal::{Rehearsal, Step, spelled_out};
+use hub_core::rehearsal::{Rehearsal, Step};
 
 use crate::link::{ACK, ENQ, EOT, Line, NAK, Output, SOH, STX, join};
 use crate::settings::{AstmSettings, Mode, Strictness};
@@ -62,15 +62,7 @@ fn prepared(
     repair: bool,
     rehearsal: &mut Rehearsal,
 ) -> Vec<u8> {
-    let mut bytes = capture.to_vec();
-    if let Some(meant) = spelled_out(capture) {
-        if repair {
-            rehearsal.note("control characters that were written as words are made bytes again");
-            bytes = meant;
-        } else {
-            rehearsal.note("control characters are written as words, such as <STX>: --repair makes bytes of them");
-        }
-    }
+    let mut bytes = rehearsal.unspelled(capture, repair, "<STX>");
     let ours = bytes.iter().filter(|b| matches!(**b, ACK | NAK)).count();
     if ours > 0 {
         rehearsal.note(format!(

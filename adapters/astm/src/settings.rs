@@ -1,6 +1,6 @@
 //! What an operator may set on an ASTM channel. The reference page is generated from these comments.
 
-use adapter_link::{ConnectSettings, Fault, ListenSettings, SerialSettings};
+use adapter_link::{ConnectSettings, Fault, Faults, ListenSettings, SerialSettings};
 use serde::Deserialize;
 
 mod dialect;
@@ -63,41 +63,30 @@ impl AstmSettings {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let fault = |path: &str, message: &str| Fault {
-            path: path.to_owned(),
-            message: message.to_owned(),
-        };
+        let mut faults = Faults::default();
         match (&self.server, &self.client, &self.serial) {
-            (Some(server), None, None) => faults.extend(under("server", server.validate())),
-            (None, Some(client), None) => faults.extend(under("client", client.validate())),
-            (None, None, Some(serial)) => faults.extend(under("serial", serial.validate())),
-            (None, None, None) => faults.push(fault("server", "give one of [channel.settings.server] with listen, [channel.settings.client] with connect and [channel.settings.serial] with port")),
-            _ => faults.push(fault(if self.client.is_some() { "client" } else { "serial" }, "a channel listens, connects or opens a serial port: keep one of server, client and serial")),
+            (Some(server), None, None) => faults.under("server", server.validate()),
+            (None, Some(client), None) => faults.under("client", client.validate()),
+            (None, None, Some(serial)) => faults.under("serial", serial.validate()),
+            (None, None, None) => faults.add("server", "give one of [channel.settings.server] with listen, [channel.settings.client] with connect and [channel.settings.serial] with port"),
+            _ => faults.add(if self.client.is_some() { "client" } else { "serial" }, "a channel listens, connects or opens a serial port: keep one of server, client and serial"),
         }
-        faults.extend(under("link", self.link.validate()));
-        faults.extend(under("dialect", self.dialect.validate()));
-        faults.extend(under("orders", self.orders.validate()));
-        faults.extend(idle::faults(self));
+        faults.under("link", self.link.validate());
+        faults.under("dialect", self.dialect.validate());
+        faults.under("orders", self.orders.validate());
+        idle::add(self, &mut faults);
         if self.link.mode == Mode::Bare && self.orders.mode == OrderMode::Download {
-            faults.push(fault(
+            faults.add(
                 "orders.mode",
                 "a line without handshake (link.mode = \"bare\") has no way to the instrument",
-            ));
+            );
         }
         if self.link.mode == Mode::Au && self.orders.mode == OrderMode::Download {
-            faults.push(fault(
+            faults.add(
                 "orders.mode",
                 "a Beckman AU takes orders only in answer to its query",
-            ));
+            );
         }
-        faults
+        faults.into_vec()
     }
-}
-
-fn under(prefix: &str, faults: Vec<Fault>) -> impl Iterator<Item = Fault> {
-    faults.into_iter().map(move |fault| Fault {
-        path: format!("{prefix}.{}", fault.path),
-        message: fault.message,
-    })
 }

@@ -4,11 +4,10 @@
 //! the sender may repeat. Everything that looked like a message is kept, also what is refused.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use adapter_link::{Change, Link, LinkError, Listener, Opener};
-use hub_core::channel::SendingBook;
+use adapter_link::{Change, Link, Listener, Opener};
+use hub_core::channel::{Presence, SendingBook};
 use hub_core::{Adapter, AdapterError, ChannelContext};
 use schemas::integration::LinkState;
 use tokio_util::sync::CancellationToken;
@@ -62,22 +61,19 @@ impl Hl7v2Edge {
             return Ok(());
         };
         let listener =
-            Listener::open(server, ctx.channel.as_str()).map_err(|error| failed(ctx, &error))?;
+            Listener::open(server, ctx.channel.as_str()).map_err(|error| ctx.failed(&error))?;
         let address = listener.local_addr().to_string();
-        let presence = Arc::new(Presence {
-            open: AtomicU32::new(0),
-            address: address.clone(),
-            ctx: ctx.clone(),
-        });
-        ctx.report(LinkState::Listening, 0, &address, None);
+        let presence = Arc::new(Presence::new(ctx, address.clone(), || None));
         tracing::info!(channel = %ctx.channel, %address, "listening for HL7 v2");
         let drained = listener
             .serve(&ctx.stop, GRACE, |link| {
                 let (settings, book) = (Arc::clone(&self.settings), Arc::clone(&self.book));
                 let (presence, outlet) = (Arc::clone(&presence), self.outlet.clone());
+                let ctx = ctx.clone();
                 async move {
                     let ways = outlet.as_deref().map_or(Ways::Both, Ways::In);
-                    presence.attend(link, &settings, &book, ways).await;
+                    let attended = attend(link, &settings, &book, ways, &ctx, &ctx.stop);
+                    presence.during(attended).await;
                 }
             })
             .await;
@@ -116,11 +112,11 @@ impl Hl7v2Edge {
     async fn first_link(&self, ctx: &ChannelContext) -> Result<(), AdapterError> {
         let channel = ctx.channel.as_str();
         if let Some(client) = &self.settings.client {
-            let opener = Opener::dial(client, channel).map_err(|error| failed(ctx, &error))?;
+            let opener = Opener::dial(client, channel).map_err(|error| ctx.failed(&error))?;
             return self.open(ctx, opener).await;
         }
         if let Some(serial) = &self.settings.serial {
-            let opener = Opener::serial(serial, channel).map_err(|error| failed(ctx, &error))?;
+            let opener = Opener::serial(serial, channel).map_err(|error| ctx.failed(&error))?;
             return self.open(ctx, opener).await;
         }
         self.listen(ctx).await
@@ -141,7 +137,7 @@ impl Hl7v2Edge {
             return Ok(());
         };
         let label = format!("{}-orders", ctx.channel);
-        let mut opener = Opener::dial(client, &label).map_err(|error| failed(ctx, &error))?;
+        let mut opener = Opener::dial(client, &label).map_err(|error| ctx.failed(&error))?;
         let tell = opener.tell(|change| match change {
             Change::Connected(peer) => {
                 tracing::info!(channel = %ctx.channel, %peer, "the connection for orders stands");
@@ -205,40 +201,4 @@ async fn attend(
         serial: link.peer.is_serial(),
     };
     connection.serve(link.stream, stop).await;
-}
-
-/// Counts the peers that are connected to a listener and says so.
-struct Presence {
-    open: AtomicU32,
-    address: String,
-    ctx: ChannelContext,
-}
-
-impl Presence {
-    async fn attend(
-        &self,
-        link: Link,
-        settings: &Hl7v2Settings,
-        book: &SendingBook,
-        ways: Ways<'_>,
-    ) {
-        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
-        self.ctx
-            .report(LinkState::Connected, open, &self.address, None);
-        attend(link, settings, book, ways, &self.ctx, &self.ctx.stop).await;
-        let open = self.open.fetch_sub(1, Ordering::Relaxed) - 1;
-        let state = if open == 0 {
-            LinkState::Listening
-        } else {
-            LinkState::Connected
-        };
-        self.ctx.report(state, open, &self.address, None);
-    }
-}
-
-fn failed(ctx: &ChannelContext, error: &LinkError) -> AdapterError {
-    AdapterError {
-        channel: ctx.channel.clone(),
-        detail: error.to_string(),
-    }
 }

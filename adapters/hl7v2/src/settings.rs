@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_link::{ConnectSettings, Fault, ListenSettings, SerialSettings, TubeNumbers};
+use adapter_link::{ConnectSettings, Fault, Faults, ListenSettings, SerialSettings, TubeNumbers};
 use serde::Deserialize;
 use time::UtcOffset;
 
@@ -128,11 +128,7 @@ impl Hl7v2Settings {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let fault = |path: &str, message: &str| Fault {
-            path: path.to_owned(),
-            message: message.to_owned(),
-        };
+        let mut faults = Faults::default();
         let links = [
             ("server", self.server.as_ref().map(ListenSettings::validate)),
             (
@@ -145,46 +141,43 @@ impl Hl7v2Settings {
             .into_iter()
             .filter_map(|(name, found)| Some((name, found?)));
         match (given.next(), given.next()) {
-            (Some((name, found)), None) => faults.extend(under(name, found)),
-            (None, _) => faults.push(fault("server", "give one of [channel.settings.server] with listen, [channel.settings.client] with connect, [channel.settings.serial] with port")),
-            (Some((first, _)), Some((second, _))) => faults.push(fault(second, &format!("a channel has one link: keep {first} or {second}, and not both"))),
+            (Some((name, found)), None) => faults.under(name, found),
+            (None, _) => faults.add("server", "give one of [channel.settings.server] with listen, [channel.settings.client] with connect, [channel.settings.serial] with port"),
+            (Some((first, _)), Some((second, _))) => faults.add(second, format!("a channel has one link: keep {first} or {second}, and not both")),
         }
         if self.frame.kind == FrameKind::Hybrid {
             if self.frame.bare {
-                faults.push(fault(
+                faults.add(
                     "frame.bare",
                     "means nothing with frame.kind = \"hybrid\": a block begins with 0x0B",
-                ));
+                );
             }
             if self.ack.commit_blocks {
-                faults.push(fault(
+                faults.add(
                     "ack.commit_blocks",
                     "means nothing with frame.kind = \"hybrid\": commit blocks belong to MLLP",
-                ));
+                );
             }
         }
         if self.frame.limit < 1024 || self.frame.limit > 64 * 1024 * 1024 {
-            faults.push(fault(
-                "frame.limit",
-                "must be between 1024 and 67108864 bytes",
-            ));
+            faults.add("frame.limit", "must be between 1024 and 67108864 bytes");
         }
         if !(1..=256).contains(&self.frame.pipeline) {
-            faults.push(fault("frame.pipeline", "must be between 1 and 256"));
+            faults.add("frame.pipeline", "must be between 1 and 256");
         }
         if !(1..=3600).contains(&self.frame.idle_s) {
-            faults.push(fault("frame.idle_s", "must be between 1 and 3600"));
+            faults.add("frame.idle_s", "must be between 1 and 3600");
         }
         if self.translate.tube.check_digits > TubeNumbers::MOST_CHECK_DIGITS {
-            faults.push(fault("translate.tube.check_digits", "must be at most 4"));
+            faults.add("translate.tube.check_digits", "must be at most 4");
         }
         if let Err(error) = self.translate.check() {
-            faults.push(fault("translate", &error.to_string()));
+            faults.add("translate", error.to_string());
         }
         if let Some(orders) = &self.orders {
-            faults.extend(under("orders", orders.validate()));
+            faults.under("orders", orders.validate());
         }
-        faults
+        faults.into_vec()
     }
 
     pub(crate) fn frame_settings(&self) -> FrameSettings {
@@ -218,13 +211,6 @@ impl Hl7v2Settings {
             accept_text: self.ack.accept_text,
         }
     }
-}
-
-fn under(prefix: &str, faults: Vec<Fault>) -> impl Iterator<Item = Fault> {
-    faults.into_iter().map(move |fault| Fault {
-        path: format!("{prefix}.{}", fault.path),
-        message: fault.message,
-    })
 }
 
 #[cfg(test)]

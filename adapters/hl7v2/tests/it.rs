@@ -27,9 +27,15 @@ mod translate_corpus;
 mod translate_devices;
 #[path = "it/translate_golden.rs"]
 mod translate_golden;
+#[path = "it/translate_orders.rs"]
+mod translate_orders;
+#[path = "it/translate_patients.rs"]
+mod translate_patients;
 #[path = "it/translate_properties.rs"]
 mod translate_properties;
 #[path = "it/translate_rules.rs"]
 mod translate_rules;
+#[path = "it/translate_values.rs"]
+mod translate_values;
 #[path = "it/translating.rs"]
 mod translating;

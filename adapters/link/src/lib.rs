@@ -31,8 +31,8 @@ pub use peer::Peer;
 pub use serial::SerialLine;
 pub use settings::serial::{FlowControl, Parity, SerialSettings};
 pub use settings::{
-    ClientAuth, ConnectSettings, Fault, KeepAlive, ListenSettings, SamePeer, TlsClientSettings,
-    TlsServerSettings, TlsVersion,
+    ClientAuth, ConnectSettings, Fault, Faults, KeepAlive, ListenSettings, SamePeer,
+    TlsClientSettings, TlsServerSettings, TlsVersion,
 };
 pub use stream::LinkStream;
 pub use tls::acceptor;

@@ -4,26 +4,14 @@
 use crate::{Network, tls};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod faults;
 pub(crate) mod serial;
 
-/// One thing wrong with settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The field, from the top of the settings struct: `tls.certificate`.
-    pub path: String,
-    pub message: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
-    }
-}
+pub use faults::{Fault, Faults};
 
 /// A port that peers connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -218,11 +206,11 @@ impl ListenSettings {
                     "means nothing without tls.client_ca",
                 ),
             }
-            if faults.0.is_empty() {
+            if faults.is_empty() {
                 faults.file("tls", tls::acceptor(tls).map(drop));
             }
         }
-        faults.0
+        faults.into_vec()
     }
 }
 
@@ -289,11 +277,11 @@ impl ConnectSettings {
             if address && let Err(message) = tls::server_name(tls, self.host()) {
                 faults.add("tls.server_name", message);
             }
-            if faults.0.is_empty() {
+            if faults.is_empty() {
                 faults.file("tls", tls::connector(tls).map(drop));
             }
         }
-        faults.0
+        faults.into_vec()
     }
 
     /// The host of `connect`, without the brackets of an IPv6 address.
@@ -310,23 +298,7 @@ impl ConnectSettings {
     }
 }
 
-#[derive(Default)]
-pub(crate) struct Faults(pub(crate) Vec<Fault>);
-
 impl Faults {
-    fn add(&mut self, path: &str, message: impl Into<String>) {
-        self.0.push(Fault {
-            path: path.to_owned(),
-            message: message.into(),
-        });
-    }
-
-    pub(crate) fn check(&mut self, path: &str, good: bool, message: &str) {
-        if !good {
-            self.add(path, message);
-        }
-    }
-
     fn file(&mut self, path: &str, read: Result<(), crate::LinkError>) {
         if let Err(error) = read {
             self.add(path, error.to_string());

@@ -3,11 +3,12 @@
 //! One task a connection. It never waits for the store while bytes arrive; the machine in [`crate::link`] says what may be
 //! answered.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use adapter_link::{Change, Link, LinkError, Listener, Opener};
+use adapter_link::{Change, Listener, Opener};
+use hub_core::channel::Presence;
 use hub_core::{Adapter, AdapterError, ChannelContext};
 use schemas::integration::LinkState;
 
@@ -41,17 +42,24 @@ impl Poct1aEdge {
             return Ok(());
         };
         let listener =
-            Listener::open(server, ctx.channel.as_str()).map_err(|error| failed(ctx, &error))?;
+            Listener::open(server, ctx.channel.as_str()).map_err(|error| ctx.failed(&error))?;
         let address = listener.local_addr().to_string();
-        let presence = Presence::new(ctx, address.clone(), site);
+        let of_site = Arc::clone(site);
+        let missing = move || of_site.missing();
+        let presence = Arc::new(Presence::new(ctx, address.clone(), missing));
         tracing::info!(channel = %ctx.channel, %address, "listening for POCT1-A");
         let serve = listener.serve(&ctx.stop, GRACE, |link| {
-            let presence = Arc::clone(&presence);
-            async move { presence.attend(link).await }
+            let (presence, site) = (Arc::clone(&presence), Arc::clone(site));
+            let stop = ctx.stop.clone();
+            async move {
+                let peer = link.peer.to_string();
+                let attended = attend(link.stream, &peer, &site, &stop);
+                presence.during(attended).await;
+            }
         });
         let drained = tokio::select! {
             drained = serve => drained,
-            never = presence.tell_what_is_missing() => match never {},
+            never = tell_what_is_missing(site, &presence) => match never {},
         };
         if drained.cut > 0 {
             tracing::warn!(channel = %ctx.channel, connections = drained.cut, "connections did not finish in time and were cut");
@@ -109,69 +117,20 @@ impl Adapter for Poct1aEdge {
         ));
         if let Some(client) = &self.settings.client {
             let opener =
-                Opener::dial(client, ctx.channel.as_str()).map_err(|error| failed(&ctx, &error))?;
+                Opener::dial(client, ctx.channel.as_str()).map_err(|error| ctx.failed(&error))?;
             return self.open(&ctx, opener, &site).await;
         }
         self.listen(&ctx, &site).await
     }
 }
 
-/// Counts the devices that are connected to a listener and says so.
-struct Presence {
-    open: AtomicU32,
-    address: String,
-    ctx: ChannelContext,
-    site: Arc<Site>,
-}
-
-impl Presence {
-    fn new(ctx: &ChannelContext, address: String, site: &Arc<Site>) -> Arc<Self> {
-        ctx.report(LinkState::Listening, 0, &address, None);
-        Arc::new(Self {
-            open: AtomicU32::new(0),
-            address,
-            ctx: ctx.clone(),
-            site: Arc::clone(site),
-        })
-    }
-
-    async fn attend(&self, link: Link) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        self.report();
-        attend(
-            link.stream,
-            &link.peer.to_string(),
-            &self.site,
-            &self.ctx.stop,
-        )
-        .await;
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        self.report();
-    }
-
-    /// Never returns.
-    async fn tell_what_is_missing(&self) -> std::convert::Infallible {
-        loop {
-            self.site.missing.changed().await;
-            self.report();
-        }
-    }
-
-    fn report(&self) {
-        let open = self.open.load(Ordering::Relaxed);
-        let state = if open == 0 {
-            LinkState::Listening
-        } else {
-            LinkState::Connected
-        };
-        self.ctx
-            .report(state, open, &self.address, self.site.missing());
-    }
-}
-
-fn failed(ctx: &ChannelContext, error: &LinkError) -> AdapterError {
-    AdapterError {
-        channel: ctx.channel.clone(),
-        detail: error.to_string(),
+/// Says it whenever what a device was to be given and could not be changes. Never returns.
+async fn tell_what_is_missing<F: Fn() -> Option<String>>(
+    site: &Site,
+    presence: &Presence<F>,
+) -> Infallible {
+    loop {
+        site.missing.changed().await;
+        presence.report();
     }
 }

@@ -1,6 +1,6 @@
 //! What an operator may set on a POCT1-A channel. The reference page is generated from these comments.
 
-use adapter_link::{ConnectSettings, Fault, ListenSettings};
+use adapter_link::{ConnectSettings, Fault, Faults, ListenSettings};
 use serde::Deserialize;
 
 mod conversation;
@@ -60,28 +60,17 @@ impl Poct1aSettings {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let fault = |path: &str, message: &str| Fault {
-            path: path.to_owned(),
-            message: message.to_owned(),
-        };
+        let mut faults = Faults::default();
         match (&self.server, &self.client) {
-            (Some(server), None) => faults.extend(under("server", server.validate())),
-            (None, Some(client)) => faults.extend(under("client", client.validate())),
-            (None, None) => faults.push(fault("server", "give one of [channel.settings.server] with listen and [channel.settings.client] with connect")),
-            (Some(_), Some(_)) => faults.push(fault("client", "a channel listens or connects: keep one of server and client")),
+            (Some(server), None) => faults.under("server", server.validate()),
+            (None, Some(client)) => faults.under("client", client.validate()),
+            (None, None) => faults.add("server", "give one of [channel.settings.server] with listen and [channel.settings.client] with connect"),
+            (Some(_), Some(_)) => faults.add("client", "a channel listens or connects: keep one of server and client"),
         }
-        faults.extend(under("link", self.link.validate()));
-        faults.extend(under("conversation", self.conversation.validate()));
-        faults.extend(under("lists", self.lists.validate()));
-        faults.extend(under("dialect", self.dialect.validate()));
-        faults
+        faults.under("link", self.link.validate());
+        faults.under("conversation", self.conversation.validate());
+        faults.under("lists", self.lists.validate());
+        faults.under("dialect", self.dialect.validate());
+        faults.into_vec()
     }
-}
-
-fn under(prefix: &str, faults: Vec<Fault>) -> impl Iterator<Item = Fault> {
-    faults.into_iter().map(move |fault| Fault {
-        path: format!("{prefix}.{}", fault.path),
-        message: fault.message,
-    })
 }

@@ -6,60 +6,46 @@
 //! before the answer was on record, meets its own commands in the workers' inbox, which let them take effect once.
 //!
 //! The answer lies in the bucket sealed under `[api] token_secret`: it may hold what is shown once (a password) or a patient's
-//! data. This room writes no state of the hospital.
+//! data; of the body there lies a digest that is keyed with the same secret. This room writes no state of the hospital.
 
 mod answer;
+mod claim;
+mod digests;
+mod keeping;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt as _;
-use ring::digest::{Context, SHA256};
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::auth::identity::{Identity, Known, Reach};
-use crate::backbone::Noted;
 use crate::command::accepted;
 use crate::fhir::keys as facade;
-use crate::looks::{self, OnRecord};
 use crate::operations;
 use crate::problem::Problem;
 use crate::state::ApiState;
-use answer::{Answer, Refusal};
+use claim::{Claim, Entry, EntryState, Found, claim};
+use digests::{BodyDigest, digest_of_scope};
+use keeping::keep;
+
+pub(crate) use claim::{now, until};
+pub(crate) use digests::digest;
 
 /// The header (draft-ietf-httpapi-idempotency-key-header).
 pub(crate) const KEY: &str = "idempotency-key";
-/// Says that an answer is that of an earlier request.
-const REPLAYED: &str = "idempotent-replayed";
 /// Longest key.
 const MAX_KEY: usize = 255;
-/// How much longer than a request may take its claim holds: then it is known to be dead.
-const GRACE: Duration = Duration::from_secs(5);
-/// Largest answer that is kept. Answers to writes are small.
-const MAX_ANSWER: usize = 384 * 1024;
 /// Commands that one request may send and a later run looks for.
 const COMMANDS: u32 = 16;
-/// Headers of an answer that belong to it; the others are of the day.
-const KEPT_HEADERS: [HeaderName; 5] = [
-    header::CONTENT_TYPE,
-    header::LOCATION,
-    header::ETAG,
-    header::CONTENT_LOCATION,
-    header::LAST_MODIFIED,
-];
 /// What ids of commands are made in.
 const NAMESPACE: Uuid = Uuid::from_u128(0x5b1f_9b63_6d0e_5c0a_9d0c_2f0f_7a64_11d4);
 
@@ -103,37 +89,6 @@ pub(crate) fn next_command() -> CommandId {
         })
 }
 
-/// What stands in the bucket.
-#[derive(Debug, Serialize, Deserialize)]
-struct Entry {
-    /// Of the body, lower-case hex SHA-256; empty while nothing was asked under the key.
-    digest: String,
-    #[serde(flatten)]
-    state: EntryState,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-enum EntryState {
-    /// Whoever comes may run it.
-    Free,
-    /// Somebody runs it, until then (milliseconds since 1970) at most.
-    Running { until: i64 },
-    /// It was answered; base64 of the sealed answer.
-    Answered { sealed: String },
-}
-
-/// A claim that is held: only this run may change the entry.
-struct Claim {
-    key: String,
-    digest: String,
-    revision: u64,
-    again: bool,
-    /// What is answered is kept. It is not where it may be anything, under any permission: a bundle is carried out once, and who
-    /// asks again is told that it was.
-    keeps: bool,
-}
-
 /// The layer around all POSTs of somebody who is signed in. Others have no key: tokens are not kept for anybody.
 pub(crate) async fn once(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     // a FHIR search by POST only reads: it is answered as things are now, and what it told is not kept
@@ -175,10 +130,10 @@ async fn run(
         let request = Request::from_parts(parts, Body::from(body));
         return Ok(next.run(request).await);
     }
-    let digest = digest(&[&body]);
     let route = format!("{} {}", parts.method, parts.uri);
-    let scope = digest_of_scope(&who, &route, key);
-    let mut claim = match claim(state, &who, format!("{}.{scope}", who.tenant), digest).await? {
+    let name = format!("{}.{}", who.tenant, digest_of_scope(&who, &route, key));
+    let digest = BodyDigest::of(&state.answers, &body);
+    let mut claim = match claim(state, &who, name, &digest).await? {
         Found::Mine(claim) => claim,
         Found::Answered(response) => return Ok(response),
     };
@@ -245,113 +200,6 @@ fn too_large() -> Problem {
     )
 }
 
-/// Lower-case hex SHA-256 of parts that stay apart.
-pub(crate) fn digest(parts: &[&[u8]]) -> String {
-    use std::fmt::Write as _;
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        // lengths keep parts apart
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    context
-        .finish()
-        .as_ref()
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
-fn digest_of_scope(who: &Identity, route: &str, key: &str) -> String {
-    digest(&[
-        who.tenant.as_str().as_bytes(),
-        who.id.as_bytes(),
-        route.as_bytes(),
-        key.as_bytes(),
-    ])
-}
-
-/// Milliseconds since 1970, as claims in the bucket have it.
-pub(crate) fn now() -> i64 {
-    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
-}
-
-/// What a request that comes with a key finds.
-enum Found {
-    Mine(Claim),
-    Answered(Response),
-}
-
-async fn claim(
-    state: &ApiState,
-    who: &Identity,
-    key: String,
-    digest: String,
-) -> Result<Found, Problem> {
-    let noted = state.backbone.noted(&key).await?;
-    let seen = noted.as_ref().map_or(0, |noted| noted.revision);
-    let entry = noted.and_then(|Noted { value, .. }| serde_json::from_slice::<Entry>(&value).ok());
-    let again = match entry {
-        None => false,
-        Some(entry) if !entry.digest.is_empty() && entry.digest != digest => {
-            return Err(Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency.reused",
-                "this key was used for another body; a new request needs a new key",
-            ));
-        }
-        Some(entry) => match entry.state {
-            EntryState::Free => !entry.digest.is_empty(),
-            EntryState::Running { until } if until > now() => return Err(in_flight(until)),
-            EntryState::Running { .. } => true,
-            EntryState::Answered { sealed } => {
-                let response = replay(state, who, &belongs(&key, &digest), &sealed).await?;
-                return Ok(Found::Answered(response));
-            }
-        },
-    };
-    let until = now() + i64::try_from((state.limits.request_time + GRACE).as_millis()).unwrap_or(0);
-    let running = Entry {
-        digest: digest.clone(),
-        state: EntryState::Running { until },
-    };
-    match note(state, &key, seen, &running).await? {
-        Some(revision) => Ok(Found::Mine(Claim {
-            key,
-            digest,
-            revision,
-            again,
-            keeps: true,
-        })),
-        // the same request, at the same moment, through another connection or process
-        None => Err(in_flight(until)),
-    }
-}
-
-fn in_flight(until: i64) -> Problem {
-    let mut problem = Problem::new(
-        StatusCode::CONFLICT,
-        "idempotency.in_flight",
-        "the request with this key has not been answered yet; ask again in a moment",
-    );
-    let seconds = u64::try_from((until - now()) / 1000).unwrap_or(0);
-    // hardly any takes longer than a second
-    problem.retry_after = Some(seconds.clamp(1, 2));
-    problem
-}
-
-async fn note(
-    state: &ApiState,
-    key: &str,
-    seen: u64,
-    entry: &Entry,
-) -> Result<Option<u64>, Problem> {
-    let value = serde_json::to_vec(entry).map_err(|_| Problem::internal())?;
-    Ok(state.backbone.note(key, seen, value.into()).await?)
-}
-
 /// Puts the answer on record, or the key free again when nothing came of it.
 async fn settle(
     state: &ApiState,
@@ -394,7 +242,7 @@ async fn settle(
             keep(state, &claim, response).await
         };
     let written = match entry {
-        Ok(entry) => note(state, &claim.key, claim.revision, &entry).await,
+        Ok(entry) => claim.becomes(state, &entry).await,
         Err(problem) => Err(problem),
     };
     if let Err(problem) = written {
@@ -415,87 +263,6 @@ async fn first_outcome(state: &ApiState, who: &Identity, under: &Under) -> Optio
     ids.into_iter()
         .rev()
         .find(|id| found.iter().any(|one| one.event_id == *id))
-}
-
-/// The entry that has this answer, and the answer to send.
-async fn keep(
-    state: &ApiState,
-    claim: &Claim,
-    response: Response,
-) -> (Response, Result<Entry, Problem>) {
-    let (parts, body) = response.into_parts();
-    let Ok(bytes) = to_bytes(body, usize::MAX).await else {
-        let failed = Problem::internal();
-        return (failed.clone().into_response(), Err(failed));
-    };
-    let headers = KEPT_HEADERS
-        .iter()
-        .filter_map(|name| {
-            let value = parts.headers.get(name)?.to_str().ok()?;
-            Some((name.as_str().to_owned(), value.to_owned()))
-        })
-        .collect();
-    let fits = claim.keeps && bytes.len() <= MAX_ANSWER;
-    let looks = parts.extensions.get::<OnRecord>();
-    let answer = Answer {
-        status: parts.status.as_u16(),
-        headers,
-        body: if fits {
-            STANDARD.encode(&bytes)
-        } else {
-            String::new()
-        },
-        refusal: parts.extensions.get::<Problem>().map(Refusal::of),
-        looks: looks.map_or_else(Vec::new, |OnRecord(looks)| looks.clone()),
-        gone: !fits,
-    };
-    let sealed = serde_json::to_vec(&answer).ok().and_then(|plain| {
-        let belongs = belongs(&claim.key, &claim.digest);
-        state.answers.seal(&belongs, &plain).ok()
-    });
-    let entry = sealed
-        .map(|sealed| Entry {
-            digest: claim.digest.clone(),
-            state: EntryState::Answered {
-                sealed: STANDARD.encode(sealed),
-            },
-        })
-        .ok_or_else(Problem::internal);
-    (Response::from_parts(parts, Body::from(bytes)), entry)
-}
-
-fn belongs(key: &str, digest: &str) -> String {
-    format!("answer {key} {digest}")
-}
-
-/// The answer of the first time, as it was but for its trace. Where it showed patients' data it is a look as it was then.
-async fn replay(
-    state: &ApiState,
-    who: &Identity,
-    belongs: &str,
-    sealed: &str,
-) -> Result<Response, Problem> {
-    let answer = STANDARD
-        .decode(sealed)
-        .ok()
-        .and_then(|sealed| state.answers.open(belongs, &sealed))
-        .and_then(|plain| serde_json::from_slice::<Answer>(&plain).ok())
-        .filter(|answer| !answer.gone);
-    let Some(answer) = answer else {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "idempotency.answer_gone",
-            "the request with this key was carried out; its answer is not kept (it was a bundle's, or large, or the secret of the \
-             installation has changed): read what it made",
-        ));
-    };
-    looks::again(state, who, &answer.looks).await?;
-    let mut response = answer.rebuilt();
-    response
-        .headers_mut()
-        .insert(REPLAYED, HeaderValue::from_static("true"));
-    metrics::counter!("hub_api_replayed_total").increment(1);
-    Ok(response)
 }
 
 #[cfg(test)]
@@ -525,12 +292,6 @@ mod tests {
             assert_eq!(read(bad), None, "{bad:?}");
         }
         assert_eq!(read(&["x".repeat(256).as_str()]), None);
-    }
-
-    #[test]
-    fn parts_of_a_digest_do_not_run_into_each_other() {
-        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
-        assert_eq!(digest(&[b"ab"]).len(), 64);
     }
 
     #[tokio::test]

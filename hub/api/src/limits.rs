@@ -1,6 +1,8 @@
 //! How often one address, one caller and one tenant may ask: a bucket for each, which fills at its rate and holds what comes in
 //! six seconds. Counted in each process; the memory is bounded whatever strangers invent.
 
+mod plan;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
@@ -46,6 +48,7 @@ pub(crate) struct Limits {
     callers: Table<Uuid>,
     tenants: Table<TenantId>,
     plans: Table<TenantId>,
+    usage: plan::Usage,
 }
 
 impl Limits {
@@ -73,8 +76,20 @@ impl Limits {
 
     /// One request of a tenant, as its plan has it. Nothing a minute is next to nothing, not everything.
     pub(crate) fn plan(&self, tenant: &TenantId, per_minute: u32) -> Result<Left, Refused> {
-        self.plans
-            .take(tenant.clone(), "plan", per_minute.max(1), Instant::now())
+        let (per_minute, now) = (per_minute.max(1), Instant::now());
+        let taken = self.plans.take(tenant.clone(), "plan", per_minute, now);
+        if self.usage.count(tenant, per_minute, &taken, now) {
+            let limit = "api_per_minute";
+            let used = self.usage.of(tenant, now);
+            tracing::warn!(%tenant, limit, used, most = per_minute, "a tenant is near a limit of its plan: four fifths are used");
+            metrics::counter!("hub_plan_limits_near_total", "limit" => limit).increment(1);
+        }
+        taken
+    }
+
+    /// Requests that a tenant whose plan limits them made within the last minute, in this process.
+    pub(crate) fn asked(&self, tenant: &TenantId) -> u32 {
+        self.usage.of(tenant, Instant::now())
     }
 }
 
@@ -105,6 +120,11 @@ impl Left {
         } else {
             self
         }
+    }
+
+    /// A fifth of it is left, or less.
+    fn is_near_its_end(&self) -> bool {
+        u64::from(self.remaining) * 5 <= u64::from(self.size)
     }
 
     /// A bucket that nothing is counted in.

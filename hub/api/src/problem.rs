@@ -279,7 +279,14 @@ impl From<sqlx::Error> for Problem {
                 )
             },
         );
-        if hub_core::db::is_transient(&error) {
+        if hub_core::db::is_of_key(&error) {
+            // which key and why, the vault has said
+            tracing::warn!("what is sealed in the database can't be opened");
+            Self::unavailable(
+                "database.unavailable",
+                "what is encrypted can't be opened now; try again",
+            )
+        } else if hub_core::db::is_transient(&error) {
             tracing::warn!(reason, "the database is not available");
             Self::unavailable(
                 "database.unavailable",

@@ -21,11 +21,13 @@ use crate::routing::Routes;
 use crate::state::ApiState;
 use crate::{ApiLimits, caller, docs_page, idempotency, openapi, shape};
 
+mod account;
 mod admissions;
 mod alarms;
 mod allergies;
 mod amending;
 mod appointments;
+mod asking;
 mod attendance;
 mod audit;
 mod auth;
@@ -39,6 +41,7 @@ mod conditions;
 mod controls;
 mod criticals;
 mod dead;
+mod demographics;
 pub(crate) mod desk;
 mod differences;
 pub(crate) mod documents;
@@ -49,11 +52,15 @@ mod glass;
 mod health;
 mod held;
 pub(crate) mod house;
+mod identifiers;
 mod identities;
+mod logins;
 mod me;
 mod messages;
 mod my_passkeys;
+mod my_record;
 mod notes;
+mod number_series;
 mod oauth;
 pub(crate) mod orders;
 mod passkeys;
@@ -69,6 +76,7 @@ mod rounds;
 mod schedules;
 mod second_factor;
 mod slots;
+mod specimens;
 mod stay_steps;
 pub(crate) mod stays;
 mod tasks;
@@ -218,6 +226,10 @@ fn api(limits: &ApiLimits) -> Routes {
         .merge(glass::routes())
         .merge(patients::routes())
         .merge(registration::routes())
+        .merge(logins::routes())
+        .merge(my_record::routes())
+        .merge(identifiers::routes())
+        .merge(number_series::routes())
         .merge(allergies::routes())
         .merge(conditions::routes())
         .merge(notes::routes())
@@ -228,6 +240,7 @@ fn api(limits: &ApiLimits) -> Routes {
         .merge(amending::routes())
         .merge(care::routes())
         .merge(orders::routes())
+        .merge(specimens::routes())
         .merge(house::routes())
         .merge(wards::routes())
         .merge(beds::routes())

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hub_core::Tx;
 use hub_core::config::PasskeySettings;
+use hub_core::vault::Columns;
 use schemas::TenantId;
 use sqlx::PgPool;
 use worker_identity::network::Network;
@@ -79,7 +80,7 @@ pub struct Ground {
     /// Proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Arc<[Network]>,
     pub(crate) cors_origins: Arc<[String]>,
-    /// Seals answers that are kept for their `Idempotency-Key`.
+    /// Seals answers that are kept for their `Idempotency-Key`, and digests the bodies that they are for.
     pub(crate) answers: Sealer,
     pub(crate) feed: Arc<Feed>,
     pub(crate) access: Arc<Access>,
@@ -87,6 +88,8 @@ pub struct Ground {
     /// `None`: nobody signs in with a passkey.
     pub(crate) passkeys: Option<Arc<PasskeySettings>>,
     pub(crate) providers: Arc<Providers>,
+    /// Opens what is sealed in the database.
+    columns: Columns,
     care_relationship: bool,
 }
 
@@ -133,6 +136,7 @@ impl ApiState {
             access: Arc::new(Access::default()),
             passkeys: None,
             providers: Arc::default(),
+            columns: Columns::default(),
             care_relationship: false,
         }))
     }
@@ -146,6 +150,13 @@ impl ApiState {
     #[must_use]
     pub fn with_care_relationship(mut self, demanded: bool) -> Self {
         self.ground().care_relationship = demanded;
+        self
+    }
+
+    /// Opens what is sealed in the database (`[encryption] columns`).
+    #[must_use]
+    pub fn with_columns(mut self, columns: Columns) -> Self {
+        self.ground().columns = columns;
         self
     }
 
@@ -206,6 +217,7 @@ impl ApiState {
 
     /// A transaction that reads one tenant's rows, can write nothing and can't take for ever.
     pub(crate) async fn read(&self, tenant: &TenantId) -> Result<Tx<'static>, Problem> {
-        Ok(Tx::begin_reading(&self.pool, tenant, self.limits.statement_time).await?)
+        let tx = Tx::begin_reading(&self.pool, tenant, self.limits.statement_time).await?;
+        Ok(tx.with_columns(&self.columns))
     }
 }

@@ -33,11 +33,13 @@ mod it {
     mod operations;
     mod orders;
     mod passkeys;
+    mod portal;
     mod privacy;
     mod problems;
     mod proofs;
     mod provider;
     mod quiet;
+    mod registration;
     mod restricted;
     mod roles;
     mod samples;
@@ -46,6 +48,7 @@ mod it {
     mod serving;
     mod shape;
     mod sign_in;
+    mod specimens;
     mod sso;
     mod stays;
     mod unmatched;

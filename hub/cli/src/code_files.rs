@@ -12,6 +12,7 @@ use worker_clinical::terminology::{CodeSystem, Term};
 
 mod claml;
 mod csv;
+mod headed;
 mod loinc;
 mod order;
 mod table;

@@ -1,5 +1,6 @@
 //! What an adapter is, and what it may touch: its channel's context.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,11 @@ use crate::backbone::Backbone;
 use crate::ingest::{Ingest, IngestError, Received, Stored};
 
 mod facts;
+mod presence;
 mod sendings;
 
 pub use facts::{Carrier, Facts, Teller};
+pub use presence::Presence;
 pub use sendings::SendingBook;
 
 /// An instrument that asks waits 5 to 10 s at most, and its answer still has to be sent (lab-devices §2.4).
@@ -225,6 +228,14 @@ impl ChannelContext {
     /// [`IngestError`]: answer the peer with a retryable refusal, never with a yes.
     pub async fn ingest(&self, received: Received) -> Result<Stored, IngestError> {
         self.ingest.store(received).await
+    }
+
+    /// Why the channel can't go on, as its runner reports it.
+    pub fn failed(&self, error: &impl fmt::Display) -> AdapterError {
+        AdapterError {
+            channel: self.channel.clone(),
+            detail: error.to_string(),
+        }
     }
 
     /// Says how the link is. Never waits: a report that finds the queue full is dropped, the next one tells.

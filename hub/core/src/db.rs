@@ -1,4 +1,4 @@
-//! Postgres: the pool, and a transaction that belongs to one tenant.
+//! Postgres: the pool, and a transaction that belongs to one tenant and seals its columns.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,8 @@ use schemas::TenantId;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Transaction};
+
+use crate::vault::{Columns, Opener, Place, VaultError};
 
 /// A connection that its owner keeps from one transaction to the next. A pool asks a connection whether it lives whenever it
 /// is put back: a round trip more for each short transaction.
@@ -16,6 +18,7 @@ pub struct Kept {
     /// When its plans were made, and how old they may grow.
     planned: Instant,
     plans_last: Duration,
+    columns: Option<Columns>,
 }
 
 impl Kept {
@@ -28,7 +31,15 @@ impl Kept {
             used: Instant::now(),
             planned: Instant::now(),
             plans_last: FIRST_PLANS,
+            columns: None,
         }
+    }
+
+    /// Its transactions seal and open columns.
+    #[must_use]
+    pub fn with_columns(mut self, columns: Columns) -> Self {
+        self.columns = Some(columns);
+        self
     }
 
     /// Begins a transaction and sets its tenant.
@@ -58,6 +69,7 @@ impl Kept {
         Ok(Tx {
             tenant: tenant.clone(),
             inner: connection.begin_with(begin).await?,
+            columns: self.columns.clone(),
         })
     }
 
@@ -84,6 +96,7 @@ fn begin_for(tenant: &TenantId) -> String {
 pub struct Tx<'p> {
     tenant: TenantId,
     inner: Transaction<'p, Postgres>,
+    columns: Option<Columns>,
 }
 
 impl Tx<'_> {
@@ -119,6 +132,7 @@ impl Tx<'_> {
         Ok(Tx {
             tenant: tenant.clone(),
             inner: pool.begin_with(AssertSqlSafe(begin)).await?,
+            columns: None,
         })
     }
 
@@ -131,6 +145,47 @@ impl Tx<'_> {
     /// The connection, for queries.
     pub fn conn(&mut self) -> &mut PgConnection {
         &mut self.inner
+    }
+
+    /// It seals and opens columns. Without, nothing is sealed, and what is sealed does not open.
+    #[must_use]
+    pub fn with_columns(mut self, columns: &Columns) -> Self {
+        self.columns = Some(columns.clone());
+        self
+    }
+
+    /// True when what is written into columns that are chosen for it is sealed.
+    #[must_use]
+    pub fn seals(&self) -> bool {
+        self.columns.as_ref().is_some_and(Columns::seals)
+    }
+
+    /// Seals a value for a place, with the newest key that this transaction sees. `None`: nothing is sealed here, and the value
+    /// is stored as it is.
+    ///
+    /// # Errors
+    /// The database failed, or no key can be had, which [passes](is_transient).
+    pub async fn seal(
+        &mut self,
+        place: Place<'_>,
+        plain: &[u8],
+    ) -> Result<Option<String>, sqlx::Error> {
+        let Some(columns) = self.columns.clone().filter(Columns::seals) else {
+            return Ok(None);
+        };
+        let sealed = columns.seal(&self.tenant, &mut self.inner, place, plain);
+        sealed.await.map(Some)
+    }
+
+    /// Keys of these numbers, to open what was sealed with them.
+    ///
+    /// # Errors
+    /// The database failed, or a key can't be had, which [passes](is_transient).
+    pub async fn opener(&mut self, numbers: Vec<i32>) -> Result<Opener, sqlx::Error> {
+        let columns = self.columns.clone().unwrap_or_default();
+        columns
+            .opener(&self.tenant, &mut self.inner, Some(numbers))
+            .await
     }
 
     /// Makes it durable.
@@ -173,7 +228,7 @@ pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
 }
 
 /// True when another try can help: the server is away, starting, out of room or asked us to retry
-/// (SQLSTATE classes 08, 53, 57, 58, 40, 55).
+/// (SQLSTATE classes 08, 53, 57, 58, 40, 55); or the key of a sealed column can't be had ([`is_of_key`]).
 #[must_use]
 pub fn is_transient(error: &sqlx::Error) -> bool {
     match error {
@@ -189,6 +244,17 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
                 .iter()
                 .any(|class| code.starts_with(class))
         }),
+        other => is_of_key(other),
+    }
+}
+
+/// True when the key of a sealed column can't be had: not the database's fault, and only what needs that key waits.
+#[must_use]
+pub fn is_of_key(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Decode(error) => error
+            .downcast_ref::<VaultError>()
+            .is_some_and(VaultError::is_of_key),
         _ => false,
     }
 }

@@ -14,15 +14,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Work that is done so much later than its message arrived is late. Far below the 2 s in which a result is to be seen.
 const LATE: Duration = Duration::from_millis(300);
-/// How often it is judged: several batches of each stage.
-const WINDOW: Duration = Duration::from_millis(500);
+/// How often it is judged: a few batches of each stage.
+const WINDOW: Duration = Duration::from_millis(200);
 /// For how long it is watched whether the whole machine is enough, before it is said that it is not.
-const TRIAL: Duration = Duration::from_secs(1);
+const TRIAL: Duration = Duration::from_millis(600);
 /// Getting later by this part of the time that passes is too much for the machine. A jump is not: it is worked off.
 const GROWTH: f64 = 0.1;
 /// Time until the next trial; four times as long after each that fails.
 const NARROW_FIRST: Duration = Duration::from_secs(12);
 const NARROW_LONGEST: Duration = Duration::from_secs(60);
+/// So many times what the whole machine could not work off is hopeless: it is not tried again before the longest time.
+const HOPELESS: f64 = 1.2;
 /// Nobody waits longer for a turn: who holds it may itself wait for a database that is away.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -126,19 +128,34 @@ impl Governor {
 
 /// Decides; knows no clock.
 struct Judge {
-    narrow_since: Option<Instant>,
+    /// Since when it is narrow, and what was stored until then.
+    narrow_since: Option<Window>,
     window: Window,
     /// How late each stage was when it last worked.
     lags: BTreeMap<&'static str, Duration>,
     /// How long it is narrow the next time.
     narrow_for: Duration,
     /// Since when it is watched whether the whole machine is enough, and how late it was then.
-    watched: Option<(Instant, Duration)>,
+    watched: Option<(Window, Duration)>,
+    /// Messages a second that were too much for the whole machine the last time.
+    too_much: f64,
 }
 
+#[derive(Clone, Copy)]
 struct Window {
     began: Instant,
     stored: u64,
+}
+
+impl Window {
+    fn length(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+
+    /// Messages a second that came since it began.
+    fn rate(&self, now: Instant, stored: u64) -> f64 {
+        stored.saturating_sub(self.stored) as f64 / self.length(now).as_secs_f64().max(0.001)
+    }
 }
 
 impl Judge {
@@ -152,6 +169,7 @@ impl Judge {
             lags: BTreeMap::new(),
             narrow_for: NARROW_FIRST,
             watched: None,
+            too_much: f64::INFINITY,
         }
     }
 
@@ -177,13 +195,13 @@ impl Judge {
         lag: Duration,
     ) -> Option<bool> {
         self.lags.insert(stage, lag);
-        let length = now.saturating_duration_since(self.window.began);
-        if length < WINDOW {
+        if self.window.length(now) < WINDOW {
             return None;
         }
         let lag = self.lag();
         let arriving = stored > self.window.stored;
         let late = lag > LATE;
+        self.window = Window { began: now, stored };
         if !late || !arriving {
             self.narrow_for = NARROW_FIRST;
         }
@@ -192,27 +210,35 @@ impl Judge {
         }
         let change = match self.narrow_since {
             None if late => {
-                let (since, then) = *self.watched.get_or_insert((now, lag));
-                let watched = now.saturating_duration_since(since);
+                let (since, then) = *self.watched.get_or_insert((self.window, lag));
+                let watched = since.length(now);
                 let grown = lag > then + watched.mul_f64(GROWTH);
-                (arriving && grown && watched >= TRIAL).then_some(true)
+                let fails = arriving && grown && watched >= TRIAL;
+                if fails {
+                    self.too_much = since.rate(now, stored);
+                }
+                fails.then_some(true)
             }
             None => None,
             Some(since) => {
-                let waited = now.saturating_duration_since(since) >= self.narrow_for;
-                (!arriving || waited).then_some(false)
+                let hopeless = since.rate(now, stored) > self.too_much * HOPELESS;
+                let patience = if hopeless {
+                    NARROW_LONGEST
+                } else {
+                    self.narrow_for
+                };
+                (!arriving || since.length(now) >= patience).then_some(false)
             }
         };
-        self.window = Window { began: now, stored };
         match change {
             Some(true) => {
-                self.narrow_since = Some(now);
+                self.narrow_since = Some(self.window);
                 self.watched = None;
             }
             Some(false) => {
                 self.narrow_since = None;
                 self.narrow_for = (self.narrow_for * 4).min(NARROW_LONGEST);
-                self.watched = Some((now, lag));
+                self.watched = Some((self.window, lag));
             }
             None => {}
         }
@@ -288,6 +314,15 @@ mod tests {
         machine.play(5.0, 4500.0, (3000.0, 2000.0));
         assert!(machine.narrow);
         assert!(machine.play(60.0, 4500.0, (3000.0, 2000.0)) > 54.0);
+    }
+
+    /// Senders that wait for each answer send more once the edge has a core: the whole machine could not work that off.
+    #[test]
+    fn what_is_hopeless_is_not_tried_again() {
+        let mut machine = Machine::new();
+        machine.play(5.0, 6000.0, (3000.0, 2000.0));
+        assert!(machine.narrow);
+        assert!(machine.play(50.0, 13_000.0, (3000.0, 2000.0)) > 49.8);
     }
 
     #[test]

@@ -12,10 +12,9 @@ use uuid::Uuid;
 use crate::backbone::{Backbone, BackboneError, PublishError};
 use crate::claim;
 use crate::lane::lane_of;
-use crate::record::{self, Part, Record};
+use crate::record::{self, Part, Record, Shared};
 use crate::subject::{self, StreamName};
 use crate::telemetry::{Kind, Span, SpanContext, Value, export};
-use crate::translator::runner::Shared;
 use crate::worker::CommandOutcome;
 
 /// A message on its way, before it has an envelope.

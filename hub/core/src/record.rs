@@ -11,6 +11,9 @@
 use async_nats::HeaderMap;
 use bytes::{BufMut, Bytes, BytesMut};
 
+mod shared;
+pub(crate) use shared::Shared;
+
 /// Version of the codec.
 const VERSION: &str = "1";
 const H_RECORD: &str = "hub-record";

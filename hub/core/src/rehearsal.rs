@@ -38,6 +38,24 @@ impl Rehearsal {
         self.notes.push(note.into());
     }
 
+    /// The capture. Where a logger wrote control characters as words they are made bytes again, or, without `repair`, said;
+    /// `word` is one of those that the protocol has.
+    pub fn unspelled(&mut self, capture: &[u8], repair: bool, word: &str) -> Vec<u8> {
+        match spelled_out(capture) {
+            Some(meant) if repair => {
+                self.note("control characters that were written as words are made bytes again");
+                meant
+            }
+            Some(_) => {
+                self.note(format!(
+                    "control characters are written as words, such as {word}: --repair makes bytes of them"
+                ));
+                capture.to_vec()
+            }
+            None => capture.to_vec(),
+        }
+    }
+
     /// A message as it stands, for an adapter that has no line to play.
     #[must_use]
     pub fn whole(capture: &[u8]) -> Self {

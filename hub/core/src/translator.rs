@@ -9,7 +9,12 @@ use crate::envelope::Position;
 use crate::failure::Refusal;
 use crate::mappings::Mappings;
 
+pub mod aggregate;
+mod batch;
+pub mod meaning;
+pub mod number;
 pub mod runner;
+pub mod stored;
 
 /// Bytes exactly as received, with what the edge knew about them.
 #[derive(Debug, Clone)]

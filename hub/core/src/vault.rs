@@ -1,4 +1,5 @@
-//! Encryption of what is stored in JetStream: records of all four streams, and bodies in the object store.
+//! Encryption of what is stored in JetStream: records of all four streams, and bodies in the object store. Columns of Postgres,
+//! under keys of their own that lie there: [`Columns`].
 //!
 //! Each tenant has data keys of its own (AES-256-GCM); they lie in the bucket `hub_data_keys`, wrapped under a master key that
 //! is not there. They lie with the records, so that the edge needs nothing but NATS to store and a record is never without its
@@ -28,12 +29,14 @@ use crate::subject::tenant_of_subject;
 
 mod bucket;
 mod cipher;
+pub mod columns;
 mod keys;
 mod master;
 mod transit;
 mod watch;
 use bucket::{Wrapped, bucket, entry, stored};
 use cipher::{is_ours, opened, sealed, without_key};
+pub use columns::{Columns, Opener, Place};
 use keys::{Tenant, random_key, wrapped_surely};
 pub use master::{LocalMaster, MasterError, MasterKey};
 pub use transit::Transit;
@@ -51,6 +54,9 @@ pub enum VaultError {
     NoMaster,
     #[error("the key {0} is not in the bucket {BUCKET}")]
     Unknown(String),
+    /// Of columns.
+    #[error("the key {0} is not in integration.data_keys: a backup has it")]
+    Lost(String),
     #[error(
         "the master key does not open the key {0}: it is another one than that which the records were encrypted under"
     )]
@@ -76,12 +82,19 @@ impl VaultError {
         matches!(self, Self::Away(_) | Self::Service(..))
     }
 
+    /// It is a key that can't be had, which somebody may bring back, and not what was sealed with it.
+    pub(crate) fn is_of_key(&self) -> bool {
+        !matches!(self, Self::Damaged(_))
+    }
+
     /// What may be said to anybody: without the key service's address and words.
     #[must_use]
     pub fn in_short(&self) -> &'static str {
         match self {
             Self::NoMaster => "master_key is not set, and what is stored is encrypted",
-            Self::Unknown(_) | Self::Damaged(_) | Self::Cipher => "a record's key is not there",
+            Self::Unknown(_) | Self::Lost(_) | Self::Damaged(_) | Self::Cipher => {
+                "a record's key is not there"
+            }
             Self::WrongMaster(_) | Self::Refused(..) => {
                 "the master key does not open the keys that are stored: hub doctor says which"
             }
@@ -123,6 +136,8 @@ pub struct KeyFacts {
     /// Why it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// What it seals: `records` of NATS, `columns` of Postgres.
+    pub of: &'static str,
 }
 
 impl Default for Vault {
@@ -236,20 +251,25 @@ impl Vault {
         let mut facts = Vec::new();
         for (tenant, wrapped) in stored(backbone).await? {
             for one in wrapped {
-                let fault = self.unwrap(&tenant, &one).await.err();
-                facts.push(KeyFacts {
-                    opens: fault.is_none(),
-                    fault: fault.map(|error| error.to_string()),
-                    tenant: tenant.to_string(),
-                    number: one.number,
-                    version: self.version_of(&one),
-                    master: one.master,
-                    made_at: one.made_at,
-                });
+                facts.push(self.fact(&tenant, one, "records").await);
             }
         }
         facts.sort_by(|a, b| (&a.tenant, a.number).cmp(&(&b.tenant, b.number)));
         Ok(facts)
+    }
+
+    async fn fact(&self, tenant: &TenantId, one: Wrapped, of: &'static str) -> KeyFacts {
+        let fault = self.unwrap(tenant, &one).await.err();
+        KeyFacts {
+            opens: fault.is_none(),
+            fault: fault.map(|error| error.to_string()),
+            tenant: tenant.to_string(),
+            number: one.number,
+            version: self.version_of(&one),
+            master: one.master,
+            made_at: one.made_at,
+            of,
+        }
     }
 
     fn version_of(&self, one: &Wrapped) -> Option<u32> {

@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::element::{
-    coding, concept, concept_of, element, list, maybe_concept, maybe_moment, maybe_reference,
-    number, reference, text,
+    coding, concept, concept_of, element, list, maybe, maybe_concept, maybe_moment,
+    maybe_reference, number, reference, text,
 };
 use crate::resource::{Kind, Meta, Resource};
 
@@ -160,6 +160,10 @@ pub struct Specimen {
     pub patient: Option<Uuid>,
     pub number: Option<String>,
     pub filler_number: Option<String>,
+    /// FHIR specimen-status: `available`, `unsatisfactory`.
+    pub status: Option<&'static str>,
+    /// Why the laboratory could not use it.
+    pub rejection: Option<String>,
     pub kind: Option<Code>,
     pub body_site: Option<Code>,
     pub container: Option<Code>,
@@ -190,6 +194,7 @@ impl Specimen {
                     "accessionIdentifier",
                     number("ACSN", "Accession ID", self.number.as_ref()),
                 ),
+                ("status", self.status.map_or(Value::Null, Value::from)),
                 ("type", maybe_concept(self.kind.as_ref())),
                 ("subject", maybe_reference(Kind::Patient, self.patient)),
                 ("receivedTime", maybe_moment(self.received_at)),
@@ -213,6 +218,10 @@ impl Specimen {
                     list([element([("type", maybe_concept(self.container.as_ref()))])]),
                 ),
                 ("condition", list([maybe_concept(self.condition.as_ref())])),
+                (
+                    "note",
+                    list([element([("text", maybe(self.rejection.as_ref()))])]),
+                ),
             ],
         )
     }

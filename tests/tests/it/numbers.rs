@@ -35,8 +35,10 @@ fn every_check_of_the_specification_has_a_test_that_is_there() {
             continue;
         }
         let name = shown.split('`').nth(1).unwrap();
-        let (file, test) = name.split_once("::").unwrap();
-        let text = std::fs::read_to_string(here.join(format!("tests/it/{file}.rs"))).unwrap();
+        let (module, test) = name.rsplit_once("::").unwrap();
+        let file = here.join(format!("tests/it/{}.rs", module.replace("::", "/")));
+        let text = std::fs::read_to_string(&file)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let is_test = text.split("#[tokio::test]").skip(1).any(|after| {
             after
                 .trim_start()

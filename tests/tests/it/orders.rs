@@ -114,7 +114,7 @@ async fn a_result_that_knows_only_its_tube_finds_the_patient_and_closes_the_orde
     let order = lab.place(&patient, glucose.clone(), &tube).await;
     let mut peer = Mllp::connect(lab.hub.mllp("lab")).await;
     for number in [&tube, &early] {
-        assert_eq!(peer.send(nameless(&unique("C"), number)).await.code, "AA");
+        peer.accepted(nameless(&unique("C"), number)).await;
     }
     let results = lab.rest.results(&patient, 1).await;
     assert_eq!(results[0]["specimen_number"], tube.as_str());
@@ -136,6 +136,66 @@ async fn a_result_that_knows_only_its_tube_finds_the_patient_and_closes_the_orde
     lab.place(&patient, glucose, &early).await;
     lab.rest.results(&patient, 2).await;
     assert!(lab.rest.items(list).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_order_goes_on_with_another_tube_when_the_laboratory_rejects_the_first() {
+    let asking = Asking::start().await;
+    let lab = &asking.lab;
+    let (patient, first, second) = (lab.patient().await, unique("S"), unique("S"));
+    let glucose = json!({ "code": "2345-7", "system": "LN" });
+    let order = lab.place(&patient, glucose, &first).await;
+    let list = format!("/api/v1/specimens?number={first}");
+    let tube = lab.rest.items(&list).await.remove(0);
+    assert_eq!(tube["state"], "accessioned", "{tube}");
+    let id = tube["id"].as_str().unwrap();
+    for (step, body) in [
+        ("collect", json!({ "collector": "m.das" })),
+        ("receive", json!({})),
+        ("reject", json!({ "reason": "haemolysed" })),
+    ] {
+        let path = format!("/api/v1/specimens/{id}/{step}");
+        lab.rest.command(&path, &body).await;
+    }
+    let tube = lab.rest.get(&format!("/api/v1/specimens/{id}")).await;
+    assert_eq!(tube["rejection"]["reason"], "haemolysed", "{tube}");
+    let shown = lab.rest.get(&format!("/fhir/Specimen/{id}")).await;
+    assert_eq!(shown["status"], "unsatisfactory", "{shown}");
+    assert_eq!(lab.order(&order).await["held"], "specimen_rejected");
+    let tasks = lab.rest.items("/api/v1/tasks").await;
+    assert!(
+        tasks.iter().any(|task| task["kind"] == "recollection"),
+        "{tasks:?}"
+    );
+
+    // the instrument that asks is told to leave it, and measures it all the same
+    let answer = asking.ask(&[&first]).await;
+    assert_eq!(answer[0]["tests"][0]["action"], "cancel", "{}", answer[0]);
+    let mut peer = Mllp::connect(lab.hub.mllp("lab")).await;
+    peer.accepted(nameless(&unique("C"), &first)).await;
+    let results = lab.rest.results(&patient, 1).await;
+    let result = &results[0];
+    assert_eq!(result["released"], false, "{result}");
+    assert_eq!(result["verification"]["failed"], "specimen", "{result}");
+    let path = format!("/api/v1/results/{}", result["id"].as_str().unwrap());
+    let detail = lab.rest.get(&path).await;
+    assert_eq!(detail["specimen"]["state"], "rejected", "{detail}");
+    assert_eq!(lab.order(&order).await["status"], "active");
+
+    let another = json!({ "number": second, "kind": { "code": "SER" }, "orders": [order] });
+    let (status, made) = lab.rest.post("/api/v1/specimens", &another).await;
+    assert_eq!(status, 201, "{made}");
+    let answer = asking.ask(&[&second]).await;
+    let test = &answer[0]["tests"][0];
+    assert_eq!(test["action"], "perform", "{test}");
+    assert_eq!(test["instrument_codes"], json!(["580"]));
+    peer.accepted(nameless(&unique("C"), &second)).await;
+    lab.completed(&order).await;
+    let results = lab.rest.results(&patient, 2).await;
+    for result in &results {
+        let good = result["specimen_number"] == second.as_str();
+        assert_eq!(result["released"], good, "{result}");
+    }
 }
 
 #[tokio::test]

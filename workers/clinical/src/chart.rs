@@ -1,7 +1,7 @@
 //! What staff write into charts: allergies, conditions, notes, prescriptions, documents.
 //!
 //! An entry is one row, and every version of it one more in its history; nothing is deleted. What may be done in which state
-//! is the table of [`states`]. It never reads what stands in a note, and never says that a check passed which did not run.
+//! is the table of [`states`], which words are sealed [`words`] says. It never reads what stands in a note, and never says that a check passed which did not run.
 
 use hub_core::{Envelope, Refusal, Tx};
 use schemas::chart::{
@@ -23,6 +23,7 @@ mod entry;
 mod events;
 mod none_known;
 mod states;
+pub(crate) mod words;
 
 use content::{kind_of, sealed};
 use entry::{Entry, New};

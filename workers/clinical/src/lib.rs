@@ -37,7 +37,9 @@ use schemas::chart::{
     AddToNote, ChangeEntry, DraftNote, DraftPrescription, EndNoAllergies, FileDocument,
     RecordAllergy, RecordCondition, SignPrescription, StateNoAllergies,
 };
-use schemas::commands::{CancelOrder, ClaimReport, DiscardReport, MapCode, PlaceOrder};
+use schemas::commands::{
+    CancelOrder, ChangeOrder, ClaimReport, DiscardReport, MapCode, PlaceOrder,
+};
 use schemas::controls::{DecideControl, DefineControl};
 use schemas::criticals::{AcknowledgeCritical, EscalateCriticals};
 use schemas::devices::{AlarmReported, BedChanged, ClaimVitals, DiscardVitals, VitalsObserved};
@@ -47,6 +49,7 @@ use schemas::rounds::{
     RecordObservations,
 };
 use schemas::sending::OrderSent;
+use schemas::specimens::{AccessionSpecimen, ChangeSpecimen, MoveSpecimen};
 use schemas::stays::{
     ChangeEncounter, MoveEncounter, OpenEncounter, RequestAdmission, ResolveDifference,
 };
@@ -145,6 +148,10 @@ impl Worker for ClinicalWorker {
         MapCode::NAME,
         PlaceOrder::NAME,
         CancelOrder::NAME,
+        ChangeOrder::NAME,
+        AccessionSpecimen::NAME,
+        MoveSpecimen::NAME,
+        ChangeSpecimen::NAME,
         ClaimReport::NAME,
         DiscardReport::NAME,
         DefineControl::NAME,
@@ -204,6 +211,8 @@ impl Worker for ClinicalWorker {
         stays::differences::held(tx, &mut batch, &conflicts).await?;
         stays::command(tx, &mut batch).await?;
         orders::apply(tx, &mut batch, &maps).await?;
+        // before what was measured: a tube that is rejected with a result of it in one batch was rejected first
+        specimens::command(tx, &mut batch, &maps).await?;
         controls::command(tx, &mut batch).await?;
         criticals::command(tx, &mut batch).await?;
         let rules = Rules {

@@ -1,5 +1,5 @@
-//! Orders: `clinical.order.reported` and `clinical.order.sent`, and the commands `clinical.order.place` and
-//! `clinical.order.cancel`.
+//! Orders: `clinical.order.reported` and `clinical.order.sent`, and the commands `clinical.order.place`,
+//! `clinical.order.change` and `clinical.order.cancel`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,6 +16,7 @@ use crate::{audit, body, tubes, unmatched, verification};
 
 pub(crate) mod again;
 mod cancel;
+mod change;
 pub(crate) mod closing;
 pub(crate) mod complete;
 mod on_tubes;
@@ -29,8 +30,8 @@ use reported::{Reported, number};
 use stored::{Order, Wanted};
 use transition::{OrderState, transition};
 
-/// Applies every `clinical.order.reported` and `clinical.order.place` of the batch, then the cancellations, then what
-/// instruments were told.
+/// Applies every `clinical.order.reported` and `clinical.order.place` of the batch, then the changes and the
+/// cancellations, then what instruments were told.
 pub(crate) async fn apply(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
@@ -46,6 +47,7 @@ pub(crate) async fn apply(
     if !reported.is_empty() {
         place(tx, batch, &reported, maps).await?;
     }
+    change::apply(tx, batch).await?;
     cancel::apply(tx, batch).await?;
     sent::apply(tx, batch).await
 }
@@ -106,7 +108,7 @@ async fn place(
         if before.is_none() && new.contains(&one.slot) && after.state().is_open() {
             OrderState::Completed.as_str().clone_into(&mut after.status);
         }
-        on_tubes.note(one, &mut after);
+        on_tubes.note(one, &mut after, before.is_none());
         id_of.insert(one.key, after.id);
         for specimen in &one.order.specimens {
             if let Some(row) = SpecimenRow::of(one.envelope, specimen, one.subject()) {

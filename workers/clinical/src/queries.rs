@@ -31,6 +31,7 @@ mod verification;
 mod vitals;
 mod worklist;
 
+pub use crate::chart::words::open_exported;
 pub use crate::stays::gates::Blocking;
 pub use alarms::{AlarmEventRow, AlarmFilter, AlarmRow, alarm_events, alarms};
 pub use beds::{NamedBed, named_beds};
@@ -53,7 +54,7 @@ pub use house::{
 pub use links::{
     Numbered, ReportItem, ReportOfResult, encounters_of_visits, items_of_reports,
     orders_of_placers, places_of_encounters, reports_of_results, specimens_of_numbers,
-    specimens_of_orders,
+    specimens_of_orders, subjects_of_reports,
 };
 pub use numbers::{encounters_by_visit, orders_by_number, reports_by_specimen};
 pub use orders::{
@@ -66,7 +67,7 @@ pub use reports::{
 };
 pub use results::{
     ResultFilter, ResultRow, Versions, results_for_specimen, results_for_subjects,
-    results_of_report,
+    results_of_report, versions_of_result,
 };
 pub use rosters::{InWard, in_ward};
 pub use rounds::{
@@ -74,7 +75,10 @@ pub use rounds::{
     scores_for_subjects, task, tasks,
 };
 pub use sendings::{SendingRow, sendings};
-pub use specimens::{KeptSpecimen, specimens, specimens_for_subjects, specimens_numbered};
+pub use specimens::{
+    KeptSpecimen, SpecimenFilter, SpecimenState, specimen_steps, specimens, specimens_for_subjects,
+    specimens_found, specimens_numbered,
+};
 pub use stays::{
     AdmissionFilter, GateRow, StayInBed, admissions, blocking, gates, next_steps, queue,
     stays_in_beds,

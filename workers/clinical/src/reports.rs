@@ -19,7 +19,7 @@ use crate::criticals::{self, Suspects};
 use crate::orders::closing;
 use crate::orders::complete::{self, Done};
 use crate::packs::RulePacks;
-use crate::specimens::{self, SpecimenRow};
+use crate::specimens::{self, SpecimenRow, rejected};
 use crate::unmatched::{self, Waiting};
 
 mod amend;
@@ -78,6 +78,7 @@ pub(crate) async fn file(
         filing.ask_units(rules.maps);
     }
     let awaited = matching::settle(tx, &mut filings).await?;
+    rejected::mark(tx, &mut filings).await?;
     let maps = mappings_for(tx, &filings).await?;
     let mut new_unmatched = Vec::new();
     let mut suspects = Suspects::new(&rules.packs.critical);
@@ -207,7 +208,7 @@ async fn file_new(
             results: count(filing.report.results.len()),
             held: count(waiting),
             status: said(filing.report.status.as_ref()).map(str::to_owned),
-            to_verify: rules.to_verify.contains(&filing.report.channel),
+            to_verify: must_be_verified(filing, rules),
         };
         batch.say(filing.slot, &filed);
         if filed.to_verify {
@@ -219,12 +220,16 @@ async fn file_new(
     columns.insert(tx).await
 }
 
+fn must_be_verified(filing: &Filing<'_>, rules: &Rules<'_>) -> bool {
+    filing.of_rejected || rules.to_verify.contains(&filing.report.channel)
+}
+
 fn say_amended(batch: &mut Batch<'_>, filing: &Filing<'_>, answer: &Amended, rules: &Rules<'_>) {
     if !answer.touched {
         batch.unchanged(filing.slot);
         return;
     }
-    let to_verify = rules.to_verify.contains(&filing.report.channel);
+    let to_verify = must_be_verified(filing, rules);
     if to_verify {
         batch.touch(answer.report_id, filing.slot);
     }
@@ -286,7 +291,8 @@ async fn complete_orders(
 ) -> Result<(), sqlx::Error> {
     let done: Vec<Done<'_>> = filings
         .iter()
-        .filter(|filing| filing.is_final() && filing.unmatched.is_none())
+        // of a tube that was rejected the order waits for another one
+        .filter(|filing| filing.is_final() && filing.unmatched.is_none() && !filing.of_rejected)
         .map(|filing| Done {
             slot: filing.slot,
             placer: said(filing.report.placer_number.as_ref()),

@@ -1,14 +1,54 @@
-//! Specimens as orders and results name them.
+//! Specimens as orders and results name them, and the steps that staff take with them.
 
 use std::collections::BTreeMap;
 
+use hub_core::mappings::Mappings;
 use hub_core::{Envelope, Tx};
+use schemas::Body;
 use schemas::care::Specimen;
 use schemas::ids::care_key;
+use schemas::specimens::{AccessionSpecimen, ChangeSpecimen, MoveSpecimen};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::batch::Batch;
 use crate::body;
+
+mod change;
+mod orders;
+pub(crate) mod rejected;
+pub(crate) mod state;
+mod step;
+
+/// Carries out every `lis.specimen.accession`, `lis.specimen.move` and `lis.specimen.change` of the batch, in their order.
+pub(crate) async fn command(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    maps: &Mappings,
+) -> Result<(), sqlx::Error> {
+    for slot in 0..batch.envelopes.len() {
+        let envelope = &batch.envelopes[slot];
+        let done = match envelope.name.as_str() {
+            AccessionSpecimen::NAME => match body::decode::<AccessionSpecimen>(envelope) {
+                Ok(command) => orders::accession(tx, batch, slot, maps, &command).await?,
+                Err(refusal) => Err(refusal),
+            },
+            MoveSpecimen::NAME => match body::decode::<MoveSpecimen>(envelope) {
+                Ok(command) => step::take(tx, batch, slot, &command).await?,
+                Err(refusal) => Err(refusal),
+            },
+            ChangeSpecimen::NAME => match body::decode::<ChangeSpecimen>(envelope) {
+                Ok(command) => change::apply(tx, batch, slot, &command).await?,
+                Err(refusal) => Err(refusal),
+            },
+            _ => continue,
+        };
+        if let Err(refusal) = done {
+            batch.refuse(slot, refusal);
+        }
+    }
+    Ok(())
+}
 
 /// One specimen to be kept.
 pub(crate) struct SpecimenRow<'s> {
@@ -80,7 +120,8 @@ pub(crate) async fn keep(tx: &mut Tx<'_>, rows: Vec<SpecimenRow<'_>>) -> Result<
          container = coalesce(excluded.container, specimen.container), \
          condition = coalesce(excluded.condition, specimen.condition), \
          collected_at = coalesce(excluded.collected_at, specimen.collected_at), \
-         received_at = coalesce(excluded.received_at, specimen.received_at), updated_at = now() \
+         received_at = coalesce(excluded.received_at, specimen.received_at), \
+         version = specimen.version + 1, updated_at = now() \
          where (coalesce(excluded.filler_number, specimen.filler_number), coalesce(excluded.kind, specimen.kind), \
          coalesce(excluded.body_site, specimen.body_site), coalesce(excluded.role, specimen.role), \
          coalesce(excluded.container, specimen.container), coalesce(excluded.condition, specimen.condition), \

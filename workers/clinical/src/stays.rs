@@ -21,6 +21,7 @@ pub(crate) mod stage;
 mod step;
 
 use differences::Reason;
+pub(crate) use step::moment_or;
 
 /// Carries out every command about the house and about stays. The house goes first; in one batch a bed may be made and given.
 pub(crate) async fn command(tx: &mut Tx<'_>, batch: &mut Batch<'_>) -> Result<(), sqlx::Error> {

@@ -70,7 +70,8 @@ pub(crate) async fn carry(
          from unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[]) as row (order_id, number, subject_key, state) \
          on conflict (order_id, number) do update set subject_key = excluded.subject_key, state = excluded.state, \
          settled_at = excluded.settled_at \
-         where (carried.subject_key, carried.state) is distinct from (excluded.subject_key, excluded.state)",
+         where carried.rejected_at is null \
+         and (carried.subject_key, carried.state) is distinct from (excluded.subject_key, excluded.state)",
     )
     .bind(tenant.as_str())
     .bind(rows.keys().map(|(order, _)| *order).collect::<Vec<_>>())
@@ -82,7 +83,7 @@ pub(crate) async fn carry(
     Ok(())
 }
 
-/// Brings the tubes of orders to the state that the orders have now.
+/// Brings the tubes of orders to the state that the orders have now. A rejected one carries none of them any more.
 pub(crate) async fn settle(tx: &mut Tx<'_>, orders: &[Uuid]) -> Result<(), sqlx::Error> {
     if orders.is_empty() {
         return Ok(());
@@ -95,7 +96,7 @@ pub(crate) async fn settle(tx: &mut Tx<'_>, orders: &[Uuid]) -> Result<(), sqlx:
              from clinical.orders where id = any($1)) \
          update clinical.order_tubes as carried set state = stand.state, \
          settled_at = case when stand.state <> 'open' then now() end \
-         from stand where carried.order_id = stand.id and carried.state <> stand.state",
+         from stand where carried.order_id = stand.id and carried.state <> stand.state and carried.rejected_at is null",
     )
     .bind(orders)
     .execute(tx.conn())
@@ -125,7 +126,7 @@ pub(crate) async fn lock(tx: &mut Tx<'_>, numbers: &BTreeSet<&str>) -> Result<()
 pub(crate) struct Owner {
     /// The patient of the open orders; by the foreign key there is one.
     pub(crate) open: Option<Uuid>,
-    /// Patients of orders that were completed of late.
+    /// Patients of orders that were completed of late, or whose tube was rejected.
     done: HashSet<Uuid>,
 }
 
@@ -140,7 +141,8 @@ impl Owner {
     }
 }
 
-/// What orders say of tubes, by number; numbers without orders are not in it.
+/// What orders say of tubes, by number; numbers without orders are not in it. Whose a rejected tube was is known still: what an
+/// instrument measured of it is no riddle.
 pub(crate) async fn owners(
     tx: &mut Tx<'_>,
     numbers: &BTreeSet<&str>,
@@ -150,7 +152,8 @@ pub(crate) async fn owners(
         return Ok(owners);
     }
     let rows: Vec<(String, Uuid, String)> = sqlx::query_as(
-        "select distinct number, subject_key, state from clinical.order_tubes where number = any($1) \
+        "select distinct number, subject_key, case when rejected_at is null then state else 'done' end \
+         from clinical.order_tubes where number = any($1) \
          and (settled_at is null or settled_at > now() - interval '7 days')",
     )
     .bind(numbers.iter().copied().collect::<Vec<_>>())

@@ -26,6 +26,7 @@ pub(crate) mod state;
 mod writes;
 
 use candidates::Candidate;
+pub(crate) use checks::of_rejected;
 use checks::{Check, Failure};
 use pack::Release;
 use runs::Run;
@@ -279,6 +280,40 @@ pub(crate) async fn ordered(
         if let Some((_, slot)) = opened.get(number.as_str()) {
             batch.touch(report, *slot);
         }
+    }
+    Ok(())
+}
+
+/// A specimen was rejected: what was measured of it and is not out yet waits for a person, and the rules look at none of it again
+/// before its check is made.
+pub(crate) async fn doubt(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    slot: usize,
+    (number, subject): (&str, Uuid),
+    why: &str,
+) -> Result<(), sqlx::Error> {
+    let from: Vec<&str> = State::ALL
+        .into_iter()
+        .filter(|from| transition(*from, Action::Doubt).is_some())
+        .map(State::as_str)
+        .collect();
+    let in_doubt: Vec<Uuid> = sqlx::query_scalar(
+        "with doubted as ( \
+             update clinical.verifications set state = 'needs_review', failed = $4, reason = $5, blocked = true, \
+             decided_by = null, decided_at = null, revision = revision + 1 \
+             where specimen_number = $1 and subject_key = $2 and current and state = any($3) returning report_id) \
+         select distinct report_id from doubted order by report_id",
+    )
+    .bind(number)
+    .bind(subject)
+    .bind(from)
+    .bind(Check::Specimen.as_str())
+    .bind(why)
+    .fetch_all(tx.conn())
+    .await?;
+    for report in in_doubt {
+        batch.touch(report, slot);
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ mod it {
     mod rounds;
     mod runs;
     mod sendings;
+    mod specimens;
     mod stays;
     mod support;
     mod terminology;
@@ -28,5 +29,6 @@ mod it {
     mod verifying;
     mod vitals;
     mod waiting;
+    mod words;
     mod worklist;
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::trail::{self, Entry};
 use crate::worker::{Asked, Done, moment};
-use crate::{roles, users};
+use crate::{patient_logins, roles, users};
 
 pub(crate) async fn give(tx: &mut Tx<'_>, asked: Asked<'_, GiveGrant>) -> Done {
     let command = &asked.body;
@@ -33,6 +33,16 @@ pub(crate) async fn give(tx: &mut Tx<'_>, asked: Asked<'_, GiveGrant>) -> Done {
         .await?;
     if !there {
         return Err(users::unknown());
+    }
+    // a patient is no member of staff, and nobody becomes a patient by a grant
+    let of_patient =
+        patient_logins::belongs(tx, command.user_id).await? != patient_logins::Belongs::ToNobody;
+    if of_patient || command.role == patient_logins::ROLE {
+        return Err(Refusal::new(
+            "grants.patient_conflict",
+            "patients have the role of patients by their log-in, and no other; nobody else has it",
+        )
+        .into());
     }
     let known = roles::find(&command.role).is_some()
         || sqlx::query_scalar(

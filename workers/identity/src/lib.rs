@@ -13,6 +13,7 @@ pub mod keys;
 pub mod maintain;
 pub mod network;
 mod passkeys;
+mod patient_logins;
 pub mod queries;
 pub mod roles;
 pub mod root_key;

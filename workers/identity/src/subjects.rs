@@ -9,6 +9,7 @@ use schemas::sign_in::{
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::patient_logins::{self, Belongs};
 use crate::trail::{self, Entry};
 use crate::worker::{Asked, Done, Stop, digest, moment};
 use crate::{challenge, queries, roles, sessions, users};
@@ -142,7 +143,7 @@ pub(crate) async fn link(tx: &mut Tx<'_>, asked: Asked<'_, LinkSubject>) -> Done
 }
 
 /// A claim is a word of the provider's. It does not undo what a person here did, and it is not enough for the keys of the house:
-/// where somebody there may be called `admin`, he would be ours.
+/// where somebody there may be called `admin`, he would be ours. Nor does it make anybody there one of our patients.
 async fn may_link_by_claim(tx: &mut Tx<'_>, command: &LinkSubject) -> Result<bool, sqlx::Error> {
     let was_ended: bool = sqlx::query_scalar(
         "select exists (select from users.subjects where ended_at is not null
@@ -154,7 +155,7 @@ async fn may_link_by_claim(tx: &mut Tx<'_>, command: &LinkSubject) -> Result<boo
     .bind(&command.provider)
     .fetch_one(tx.conn())
     .await?;
-    if was_ended {
+    if was_ended || patient_logins::belongs(tx, command.user_id).await? != Belongs::ToNobody {
         return Ok(false);
     }
     let standing = queries::standing(tx.conn(), command.user_id).await?;

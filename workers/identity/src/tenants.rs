@@ -16,6 +16,7 @@ use crate::worker::{Asked, Done, Stop};
 
 mod limits;
 mod making;
+pub use limits::is_near;
 use limits::{checked, is_plan};
 pub(crate) use limits::{define_plan, room_for_a_user};
 pub(crate) use making::create;

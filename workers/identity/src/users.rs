@@ -6,9 +6,10 @@ use serde_json::json;
 use sqlx::Row as _;
 use uuid::Uuid;
 
+use crate::patient_logins::Belongs;
 use crate::trail::{self, Entry};
 use crate::worker::{Asked, Done, Stop, moment};
-use crate::{sessions, tenants};
+use crate::{patient_logins, sessions, tenants};
 
 pub(crate) fn unknown() -> Stop {
     Refusal::new("users.unknown", "no user has this id").into()
@@ -139,8 +140,19 @@ pub(crate) async fn set_state(tx: &mut Tx<'_>, asked: Asked<'_, SetUserState>) -
         )
         .into());
     }
-    if before == UserState::Disabled.as_str() {
-        tenants::room_for_a_user(tx, Some(command.user_id)).await?;
+    match patient_logins::belongs(tx, command.user_id).await? {
+        Belongs::NoMore => {
+            return Err(Refusal::new(
+                "logins.ended_conflict",
+                "it was a patient's log-in and was ended: make another at the patient",
+            )
+            .into());
+        }
+        Belongs::ToNobody if before == UserState::Disabled.as_str() => {
+            tenants::room_for_a_user(tx, Some(command.user_id)).await?;
+        }
+        // plans count who works here
+        Belongs::ToNobody | Belongs::ToPatient => {}
     }
     sqlx::query(
         "update users.users set state = $2, state_reason = $3, version = version + 1, updated_at = now() where id = $1",

@@ -1,4 +1,5 @@
-//! The worker: commands of people, one after the other. There are few of them, so nothing is gathered.
+//! The worker: commands of people, and merges of patients who may have log-ins, one after the other. There are few of them, so
+//! nothing is gathered.
 
 use hub_core::{Envelope, Refusal, Tx, Verdict, Worker, WorkerError};
 use schemas::Body;
@@ -7,9 +8,11 @@ use schemas::identity::{
     EndGrant, EndSessions, EnrolFactor, GiveGrant, OpenSession, ProveFactor, RemoveFactor,
     ReviewGlass, RotateClientSecret, RotateSession, SetPassword, SetUserState,
 };
+use schemas::patients::{PatientMerged, PatientUnmerged};
 use schemas::platform::{
     ChangeTenant, CreateTenant, DefinePlan, RecordTenantExport, SetTenantState,
 };
+use schemas::portal::{EndPatientLogin, OpenPatientLogin};
 use schemas::sign_in::{
     AddPasskey, InviteSubject, LinkSubject, RemovePasskeys, RenamePasskey, UnlinkSubjects,
     UsePasskey, UseSubject,
@@ -17,7 +20,10 @@ use schemas::sign_in::{
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
-use crate::{clients, factors, glass, grants, passkeys, roles, sessions, subjects, tenants, users};
+use crate::{
+    clients, factors, glass, grants, passkeys, patient_logins, roles, sessions, subjects, tenants,
+    users,
+};
 
 /// Owns the schema `users`.
 #[derive(Debug, Default, Clone, Copy)]
@@ -84,6 +90,10 @@ impl Worker for IdentityWorker {
         LinkSubject::NAME,
         UseSubject::NAME,
         UnlinkSubjects::NAME,
+        OpenPatientLogin::NAME,
+        EndPatientLogin::NAME,
+        PatientMerged::NAME,
+        PatientUnmerged::NAME,
     ];
 
     async fn apply(
@@ -137,6 +147,10 @@ async fn decide(tx: &mut Tx<'_>, envelope: &Envelope) -> Done {
         LinkSubject::NAME => subjects::link(tx, asked(envelope)?).await,
         UseSubject::NAME => subjects::use_it(tx, asked(envelope)?).await,
         UnlinkSubjects::NAME => subjects::unlink(tx, asked(envelope)?).await,
+        OpenPatientLogin::NAME => patient_logins::open(tx, asked(envelope)?).await,
+        EndPatientLogin::NAME => patient_logins::end(tx, asked(envelope)?).await,
+        PatientMerged::NAME => patient_logins::merged(tx, asked(envelope)?).await,
+        PatientUnmerged::NAME => patient_logins::unmerged(tx, asked(envelope)?).await,
         other => Err(Refusal::new(
             "envelope.type",
             format!("{other} is none of the identity worker's messages"),

@@ -10,6 +10,7 @@ mod it {
     mod house;
     mod keys;
     mod life;
+    mod logins;
     mod proofs;
     mod racing;
     mod tenants;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::dialogue::{self, Meaning};
-use super::session::HELD_BACK;
+use super::session::hold_back;
 use super::{ACK, ENQ, EOT, ETX, Fate, NAK, Note, Outgoing, Output, STX, Unit, reason};
 use crate::settings::{LinkSettings, Mode, Strictness};
 
@@ -77,12 +77,7 @@ impl Blocks {
         for (at, byte) in bytes.iter().enumerate() {
             if self.pending.is_some() {
                 let rest = bytes.get(at..).unwrap_or_default();
-                let room = HELD_BACK
-                    .max(self.settings.limit)
-                    .saturating_sub(self.held_back.len())
-                    .min(rest.len());
-                self.held_back.extend_from_slice(&rest[..room]);
-                if room < rest.len() {
+                if !hold_back(&mut self.held_back, self.settings.limit, rest) {
                     self.note(Note::Noise);
                 }
                 return;

@@ -11,9 +11,20 @@ use super::{ACK, ENQ, NAK, Note, Outgoing, Output, STX, Unit};
 use crate::settings::{LinkSettings, Mode};
 
 /// What may at least wait behind an answer that is due: a sender that does not wait for answers is heard all the same.
-pub(super) const HELD_BACK: usize = 1024 * 1024;
+const HELD_BACK: usize = 1024 * 1024;
 /// A unit that could not be stored is offered again after this long.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Puts bytes behind those that wait. False where they do not fit: more than a message's worth (`limit`) while one answer is due is
+/// no ASTM any more.
+pub(super) fn hold_back(held_back: &mut Vec<u8>, limit: usize, bytes: &[u8]) -> bool {
+    let room = HELD_BACK
+        .max(limit)
+        .saturating_sub(held_back.len())
+        .min(bytes.len());
+    held_back.extend_from_slice(&bytes[..room]);
+    room == bytes.len()
+}
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -164,13 +175,7 @@ impl Session {
         for (at, byte) in bytes.iter().enumerate() {
             if self.pending.is_some() {
                 let rest = bytes.get(at..).unwrap_or_default();
-                let room = HELD_BACK
-                    .max(self.settings.limit)
-                    .saturating_sub(self.held_back.len())
-                    .min(rest.len());
-                // more than a message's worth while one answer is due is no ASTM any more
-                self.held_back.extend_from_slice(&rest[..room]);
-                if room < rest.len() {
+                if !hold_back(&mut self.held_back, self.settings.limit, rest) {
                     self.note(Note::Noise);
                 }
                 return;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use adapter_link::{Fault, TubeNumbers};
+use adapter_link::{Fault, Faults, TubeNumbers};
 use encoding_rs::Encoding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -289,26 +289,17 @@ impl Dialect {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let mut fault = |path: &str, message: String| {
-            faults.push(Fault {
-                path: path.to_owned(),
-                message,
-            });
-        };
+        let mut faults = Faults::default();
         if let Some(name) = &self.charset
             && self.encoding().is_none()
         {
-            fault(
+            faults.add(
                 "charset",
                 format!("`{name}` is unknown: use a name such as UTF-8, windows-1252 or GB18030"),
             );
         }
         if !(-840..=840).contains(&self.default_zone_minutes) {
-            fault(
-                "default_zone_minutes",
-                "must be between -840 and 840".to_owned(),
-            );
+            faults.add("default_zone_minutes", "must be between -840 and 840");
         }
         for (name, paths, letters) in [
             ("specimen", &self.specimen, "OP"),
@@ -319,7 +310,7 @@ impl Dialect {
             ("test_name", &self.test_name, "R"),
         ] {
             for path in paths.iter().filter(|p| !letters.contains(p.record)) {
-                fault(
+                faults.add(
                     name,
                     format!("`{path}` is in a record where this never stands"),
                 );
@@ -330,34 +321,31 @@ impl Dialect {
             .iter()
             .any(|side| side.trim_end_matches('*').is_empty())
         {
-            fault("side_codes", "`*` alone would file nothing".to_owned());
+            faults.add("side_codes", "`*` alone would file nothing");
         }
         if self.test_code.is_empty() {
-            fault("test_code", "name at least one place".to_owned());
+            faults.add("test_code", "name at least one place");
         }
         for (name, marks) in [
             ("control", &self.control),
             ("calibration", &self.calibration),
         ] {
             for mark in marks.iter().filter(|m| !"HPOR".contains(m.path.record)) {
-                fault(name, format!("`{}` is not in H, P, O or R", mark.path));
+                faults.add(name, format!("`{}` is not in H, P, O or R", mark.path));
             }
         }
         if let Some(path) = self.line_kind
             && path.record != 'R'
         {
-            fault("line_kind", format!("`{path}` is not in R"));
+            faults.add("line_kind", format!("`{path}` is not in R"));
         }
         if self.tube.check_digits > TubeNumbers::MOST_CHECK_DIGITS {
-            fault("tube.check_digits", "must be at most 4".to_owned());
+            faults.add("tube.check_digits", "must be at most 4");
         }
         if self.au.test == 0 || self.au.value == 0 || self.au.id == 0 {
-            fault(
-                "au",
-                "test, value and id have at least one column".to_owned(),
-            );
+            faults.add("au", "test, value and id have at least one column");
         }
-        faults
+        faults.into_vec()
     }
 }
 

@@ -1,18 +1,12 @@
 //! Settings that say something and do nothing in the mode of their channel. Who writes one believes that it is in force: a control that
 //! is not told apart by it goes to the patients. So it is a fault, and not silence.
 
-use adapter_link::{Fault, SerialSettings};
+use adapter_link::{Faults, SerialSettings};
 
 use super::{AstmSettings, Dialect, Mark, Mode};
 
-pub(super) fn faults(settings: &AstmSettings) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut fault = |path: &str, message: &str| {
-        faults.push(Fault {
-            path: path.to_owned(),
-            message: message.to_owned(),
-        });
-    };
+pub(super) fn add(settings: &AstmSettings, faults: &mut Faults) {
+    let mut fault = |path: &str, message: &str| faults.add(path, message);
     let (mode, dialect, usual) = (settings.link.mode, &settings.dialect, Dialect::default());
     if let Some(serial) = &settings.serial
         && serial.inter_character_ms != SerialSettings::plain("").inter_character_ms
@@ -79,7 +73,6 @@ pub(super) fn faults(settings: &AstmSettings) -> Vec<Fault> {
             "is of records and has no effect on the blocks of this mode, whose places are fixed; leave it out",
         );
     }
-    faults
 }
 
 /// Whether a mark can be met in this mode.

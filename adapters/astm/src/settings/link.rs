@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_link::Fault;
+use adapter_link::{Fault, Faults};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -142,21 +142,13 @@ impl LinkSettings {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let mut check = |path: &str, good: bool, message: &str| {
-            if !good {
-                faults.push(Fault {
-                    path: path.to_owned(),
-                    message: message.to_owned(),
-                });
-            }
-        };
-        check(
+        let mut faults = Faults::default();
+        faults.check(
             "limit",
             (1024..=64 * 1024 * 1024).contains(&self.limit),
             "must be between 1024 and 67108864 bytes",
         );
-        check(
+        faults.check(
             "frame_size",
             (40..=63_993).contains(&self.frame_size),
             "must be between 40 and 63993 bytes",
@@ -169,33 +161,33 @@ impl LinkSettings {
             ("interrupt_hold_ms", self.interrupt_hold_ms),
             ("quiet_end_ms", self.quiet_end_ms),
         ] {
-            check(
+            faults.check(
                 path,
                 (100..=600_000).contains(&value),
                 "must be between 100 and 600000 ms",
             );
         }
-        check(
+        faults.check(
             "turnaround_ms",
             self.turnaround_ms <= 10_000,
             "must be at most 10000 ms",
         );
-        check(
+        faults.check(
             "tail_wait_ms",
             self.tail_wait_ms <= 1000,
             "must be at most 1000 ms",
         );
-        check(
+        faults.check(
             "frame_sends",
             (1..=20).contains(&self.frame_sends),
             "must be between 1 and 20",
         );
-        check(
+        faults.check(
             "attempts",
             (1..=1000).contains(&self.attempts),
             "must be between 1 and 1000",
         );
-        faults
+        faults.into_vec()
     }
 
     pub(crate) fn reply_timeout(&self) -> Duration {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_link::Fault;
+use adapter_link::{Fault, Faults};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -121,31 +121,23 @@ impl OrderSettings {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let mut check = |path: &str, good: bool, message: &str| {
-            if !good {
-                faults.push(Fault {
-                    path: path.to_owned(),
-                    message: message.to_owned(),
-                });
-            }
-        };
-        check(
+        let mut faults = Faults::default();
+        faults.check(
             "every_s",
             (1..=3600).contains(&self.every_s),
             "must be between 1 and 3600",
         );
-        check(
+        faults.check(
             "again_s",
             (60..=86_400).contains(&self.again_s),
             "must be between 60 and 86400",
         );
-        check(
+        faults.check(
             "most",
             (1..=1000).contains(&self.most),
             "must be between 1 and 1000",
         );
-        check(
+        faults.check(
             "code_component",
             (1..=9).contains(&self.code_component),
             "must be between 1 and 9",
@@ -154,7 +146,7 @@ impl OrderSettings {
         let good = bytes.len() == 4 && bytes.iter().all(|b| b.is_ascii_punctuation() || *b == b'!');
         bytes.sort_unstable();
         bytes.dedup();
-        check(
+        faults.check(
             "delimiters",
             good && bytes.len() == 4,
             "must be four different punctuation characters: field, repeat, component, escape",
@@ -163,11 +155,11 @@ impl OrderSettings {
             .specimen_fields
             .iter()
             .all(|p| p.record == 'O' && matches!(p.field, 3 | 4));
-        check(
+        faults.check(
             "specimen_fields",
             places && !self.specimen_fields.is_empty(),
             "must be O.3, O.4 or both",
         );
-        faults
+        faults.into_vec()
     }
 }

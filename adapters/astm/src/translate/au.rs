@@ -2,7 +2,7 @@
 
 use hub_core::failure::Refusal;
 use hub_core::mappings::SpecimenType;
-use schemas::care::{Code, Observation, ResultReceived, Specimen};
+use schemas::care::{Code, Observation};
 
 use super::message::push;
 use super::scope::Scope;
@@ -121,29 +121,7 @@ fn results(scope: &Scope<'_>, text: &str, output: &mut Output) -> Result<(), Ref
     }
     let number = scope.key("AU.id", scope.dialect.tube.of(id));
     output.translated = true;
-    let report = ResultReceived {
-        channel: scope.channel.clone(),
-        subject: None,
-        visit_number: None,
-        placer_number: None,
-        filler_number: None,
-        code: Code::default(),
-        status: None,
-        observed_at: None,
-        issued_at: None,
-        specimen: Some(Specimen {
-            number,
-            kind: (!kind.is_empty()).then(|| Code {
-                code: kind.to_owned(),
-                ..Code::default()
-            }),
-            role: role.map(str::to_owned),
-            ..Specimen::default()
-        }),
-        results: lines,
-        notes: Vec::new(),
-        occurred_at: None,
-    };
+    let report = result::report_of_block(scope, number, kind, role, lines);
     push(scope, &report, None, output);
     Ok(())
 }

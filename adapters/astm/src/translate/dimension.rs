@@ -2,7 +2,7 @@
 
 use hub_core::failure::Refusal;
 use hub_core::mappings::SpecimenType;
-use schemas::care::{Code, Observation, ResultReceived, Specimen};
+use schemas::care::{Code, Observation};
 
 use super::message::push;
 use super::scope::Scope;
@@ -99,31 +99,9 @@ fn results(scope: &Scope<'_>, fields: &[&str], output: &mut Output) -> Result<()
         .map(|test| observation(scope, test, &specimen_type, measured.as_deref()))
         .collect();
     output.translated = true;
-    let kind = field(5);
-    let report = ResultReceived {
-        channel: scope.channel.clone(),
-        // field 3 is a name or a number, as the operator likes: nobody can be recognised by it
-        subject: None,
-        visit_number: None,
-        placer_number: None,
-        filler_number: None,
-        code: Code::default(),
-        status: None,
-        observed_at: None,
-        issued_at: None,
-        specimen: Some(Specimen {
-            number: scope.key("Dimension.4", scope.dialect.tube.of(said)),
-            kind: (!kind.is_empty()).then(|| Code {
-                code: kind.to_owned(),
-                ..Code::default()
-            }),
-            role: role.map(str::to_owned),
-            ..Specimen::default()
-        }),
-        results,
-        notes: Vec::new(),
-        occurred_at: None,
-    };
+    let number = scope.key("Dimension.4", scope.dialect.tube.of(said));
+    // field 3 is a name or a number, as the operator likes: nobody can be recognised by it
+    let report = result::report_of_block(scope, number, field(5), role, results);
     push(scope, &report, None, output);
     Ok(())
 }

@@ -49,6 +49,39 @@ pub(super) fn role_of_block<'b>(
     any(&scope.dialect.control, CONTROL).or_else(|| any(&scope.dialect.calibration, CALIBRATOR))
 }
 
+/// What a block measured: it names its sample and nobody.
+pub(super) fn report_of_block(
+    scope: &Scope<'_>,
+    number: Option<String>,
+    kind: &str,
+    role: Option<&str>,
+    results: Vec<Observation>,
+) -> ResultReceived {
+    ResultReceived {
+        channel: scope.channel.clone(),
+        subject: None,
+        visit_number: None,
+        placer_number: None,
+        filler_number: None,
+        code: Code::default(),
+        status: None,
+        observed_at: None,
+        issued_at: None,
+        specimen: Some(Specimen {
+            number,
+            kind: (!kind.is_empty()).then(|| Code {
+                code: kind.to_owned(),
+                ..Code::default()
+            }),
+            role: role.map(str::to_owned),
+            ..Specimen::default()
+        }),
+        results,
+        notes: Vec::new(),
+        occurred_at: None,
+    }
+}
+
 pub(super) fn report(
     scope: &Scope<'_>,
     group: &Group<'_>,

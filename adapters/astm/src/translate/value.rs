@@ -1,14 +1,11 @@
 //! R.4: a number, a word, or a sign that there is none.
 
+use hub_core::translator::meaning::{CANCELLED, NOT_SENT};
 use schemas::care::Value as Measured;
 
 use super::number::{compared, is_sentinel};
 use crate::records::Value;
 
-/// No value: the field is empty.
-pub(super) const NOT_SENT: &str = "not_sent";
-/// No value: the test was cancelled (status X).
-pub(super) const CANCELLED: &str = "cancelled";
 /// No value: the instrument wrote `----` or the like.
 const NO_VALUE: &str = "no_value";
 /// No value: `""`.

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hub_core::rehearsal::{Rehearsal, Step, spelled_out};
+use hub_core::rehearsal::{Rehearsal, Step};
 
 use super::answer::{self, Fate, Refused};
 use super::connection::note_text;
@@ -42,15 +42,7 @@ fn prepared(
     repair: bool,
     rehearsal: &mut Rehearsal,
 ) -> Vec<u8> {
-    let mut bytes = capture.to_vec();
-    if let Some(meant) = spelled_out(capture) {
-        if repair {
-            rehearsal.note("control characters that were written as words are made bytes again");
-            bytes = meant;
-        } else {
-            rehearsal.note("control characters are written as words, such as <VT>: --repair makes bytes of them");
-        }
-    }
+    let mut bytes = rehearsal.unspelled(capture, repair, "<VT>");
     let whole = bytes.contains(&VT) && bytes.contains(&FS);
     if whole || settings.frame.kind == FrameKind::Hybrid || settings.frame.bare {
         return bytes;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use adapter_link::{ConnectSettings, Fault};
+use adapter_link::{ConnectSettings, Fault, Faults};
 use serde::Deserialize;
 
 use crate::message::Path;
@@ -235,64 +235,56 @@ impl OrderSettings {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let mut check = |path: &str, good: bool, message: &str| {
-            if !good {
-                faults.push(Fault {
-                    path: path.to_owned(),
-                    message: message.to_owned(),
-                });
-            }
-        };
-        check(
+        let mut faults = Faults::default();
+        faults.check(
             "mode",
             self.mode != OrderMode::Download || self.dialect == OrderDialect::Law,
             "Mindray analyzers take orders only in answer to their query: \"download\" goes with dialect = \"law\"",
         );
-        check(
+        faults.check(
             "client",
             self.client.is_none() || self.dialect == OrderDialect::Law,
             "Mindray analyzers take orders on the connection of their queries",
         );
-        check(
+        faults.check(
             "specimen",
             self.specimen.iter().all(|path| Path::parse(path).is_ok()),
             "must be paths like QPD-3.1",
         );
-        check(
+        faults.check(
             "deadline_ms",
             (200..=10_000).contains(&self.deadline_ms),
             "must be between 200 and 10000",
         );
-        check("answer_s", self.answer_s <= 300, "must be at most 300");
-        check(
+        faults.check("answer_s", self.answer_s <= 300, "must be at most 300");
+        faults.check(
             "retry_s",
             self.retry_s.len() <= 20 && self.retry_s.iter().all(|s| (1..=3_600).contains(s)),
             "must be at most 20 waits of 1 to 3600",
         );
-        check(
+        faults.check(
             "every_s",
             (1..=3_600).contains(&self.every_s),
             "must be between 1 and 3600",
         );
-        check(
+        faults.check(
             "again_s",
             (60..=86_400).contains(&self.again_s),
             "must be between 60 and 86400",
         );
-        check(
+        faults.check(
             "most",
             (1..=1_000).contains(&self.most),
             "must be between 1 and 1000",
         );
-        check(
+        faults.check(
             "specimen_fields",
             !self.specimen_fields.is_empty(),
             "must be SPM-2.1, SAC-3 or both",
         );
         if let Some(client) = &self.client {
-            faults.extend(super::under("client", client.validate()));
+            faults.under("client", client.validate());
         }
-        faults
+        faults.into_vec()
     }
 }

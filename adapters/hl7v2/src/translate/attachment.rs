@@ -4,11 +4,11 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
+use hub_core::translator::meaning::NOT_SENT;
 use schemas::care::{Attachment, Value as Measured};
 use sha2::{Digest, Sha256};
 
 use super::scope::{Scope, text};
-use super::value::NOT_SENT;
 use crate::message::Value;
 
 /// Padding and left-over bits are the sender's business.

@@ -1,7 +1,8 @@
 //! ORU and OUL: what was measured.
 
 use hub_core::failure::Refusal;
-use hub_core::mappings::{Lookup, SpecimenType};
+use hub_core::mappings::SpecimenType;
+use hub_core::translator;
 use hub_core::translator::Event;
 use schemas::care::{Code, HoldReason, Mapped, Observation, ResultReceived, Value as Measured};
 use schemas::integration::TranslationOutcome;
@@ -276,42 +277,8 @@ pub(super) fn meaning(
     value: &Measured,
     no_patient: bool,
 ) -> (Option<Mapped>, Option<HoldReason>) {
-    let numeric = matches!(value, Measured::Quantity { .. } | Measured::Range { .. });
-    let mut reason = HoldReason::UnknownCode;
-    let mut mapped = None;
-    for code in codes.into_iter().flatten() {
-        let system = code.system.as_deref().unwrap_or_default();
-        match scope
-            .maps
-            .code(scope.channel, system, &code.code, unit, numeric)
-        {
-            Lookup::Mapped(known) => {
-                mapped = Some(known);
-                break;
-            }
-            Lookup::UnknownUnit => reason = HoldReason::UnknownUnit,
-            Lookup::Unknown => {}
-        }
-    }
-    let held = if no_patient {
-        Some(HoldReason::NoPatient)
-    } else if mapped.is_some() || needs_no_code(value) {
-        None
-    } else {
-        Some(reason)
-    };
-    (mapped, held)
-}
-
-/// A picture or a document is shown as it is, and a line that says nothing has nothing to release.
-fn needs_no_code(value: &Measured) -> bool {
-    match value {
-        Measured::Attachment { .. } => true,
-        Measured::Absent { reason } => {
-            matches!(reason.as_str(), value::NOT_SENT | value::CANCELLED)
-        }
-        _ => false,
-    }
+    let codes = codes.into_iter().flatten();
+    translator::meaning::meaning(scope.maps, scope.channel, codes, unit, value, no_patient)
 }
 
 /// OBX-8, each repetition as sent.

@@ -1,6 +1,7 @@
 //! OBX-5 by the type that OBX-2 names.
 
 use bytes::Bytes;
+use hub_core::translator::meaning::{CANCELLED, NOT_SENT};
 use schemas::care::{Code, Comparator, Value as Measured};
 
 use super::attachment;
@@ -10,10 +11,6 @@ use super::scope::{Scope, string, text};
 use crate::dtm;
 use crate::message::Value;
 
-/// No value: the field is empty.
-pub(super) const NOT_SENT: &str = "not_sent";
-/// No value: the test was cancelled (OBX-11 X).
-pub(super) const CANCELLED: &str = "cancelled";
 /// No value: the device wrote `----` or the like.
 pub(super) const NO_VALUE: &str = "no_value";
 /// No value: `""`.

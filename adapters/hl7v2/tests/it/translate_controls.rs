@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use adapter_hl7v2::translate::{ControlMark, TranslatorSettings};
+use schemas::integration::TranslationOutcome;
 use serde_json::{Value, json};
 
-use crate::translating::{bodies, repository, translate_with};
+use crate::translating::{bodies, message, repository, translate, translate_with};
 
 fn reports(
     settings: &TranslatorSettings,
@@ -154,4 +155,108 @@ fn a_code_of_urine_is_asked_about_apart_and_loinc_stands_for_itself() {
         ..TranslatorSettings::default()
     };
     assert_eq!(of(&numbered, "26", "GLU")["mapped"]["loinc"], "2345-7");
+}
+
+#[test]
+fn control_material_is_told_by_its_specimen_or_its_header_and_is_nobody() {
+    let by_role = message(
+        "OUL^R22",
+        "PID|||QC^^^HOSP\nSPM|1|QC1||SER|||||||Q\nOBR|1|||GLU\nOBX|1|NM|GLU||99|mg/dL|||||F",
+    );
+    let by_header = message(
+        "ORU^R01",
+        "PID|||QC^^^HOSP\nOBR|1|7|8|GLU\nOBX|1|NM|GLU||99|mg/dL|||||F",
+    )
+    .replace("|P|2.5", "|Q|2.5");
+    for text in [by_role, by_header] {
+        let done = translate(text.replace('\n', "\r").as_bytes()).unwrap();
+        let all = bodies(&done);
+        assert_eq!(all.len(), 1, "nobody to report: {all:?}");
+        assert_eq!(all[0].1["specimen"]["role"], "Q");
+        assert!(all[0].1.get("subject").is_none());
+    }
+}
+
+#[test]
+fn control_material_is_told_by_how_its_number_begins_where_the_channel_says_so() {
+    let text = message(
+        "ORU^R01",
+        "PID|||1\nOBR|1\nOBX|1|NM|WBC||1|K/uL\nSPM|1|QC-L1",
+    )
+    .replace('\n', "\r");
+    let settings = TranslatorSettings {
+        control_begins: vec!["QC-".into()],
+        ..TranslatorSettings::default()
+    };
+    let done = translate_with(settings, text.as_bytes()).unwrap();
+    let all = bodies(&done);
+    assert_eq!(all.len(), 1, "nobody is mentioned");
+    assert_eq!(all[0].1["specimen"]["role"], "Q");
+    let nothing = TranslatorSettings {
+        control_begins: vec![String::new()],
+        ..TranslatorSettings::default()
+    };
+    assert!(
+        nothing.check().is_err(),
+        "an empty beginning would take every patient"
+    );
+}
+
+#[test]
+fn a_mindray_control_has_its_value_in_the_obr_and_is_nobodys() {
+    let of_kind = |kind: &str, segments: &str| {
+        format!(
+            "MSH|^~\\&|Mindray|BS-480|||20260115120334||ORU^R01|7|P|2.3.1||||{kind}||ASCII\r{segments}\r"
+        )
+    };
+    let qc = "OBR|1|2|ALT|Mindray^BS-480||20260115120000|||||||ConN^ConP|140403^140404|20270403^20270501||N^H|41.2^118|1.3^3|40.9^121.5|U/L";
+    let done = translate(of_kind("2", qc).as_bytes()).unwrap();
+    let all = bodies(&done);
+    assert_eq!(all.len(), 2, "one report a material");
+    let one = &all[1].1;
+    assert_eq!(
+        one["specimen"],
+        json!({ "number": "140404/H", "role": "Q" })
+    );
+    assert_eq!(one["observed_at"], "2026-01-15T12:00:00+05:30");
+    assert_eq!(one["code"]["code"], "2");
+    let result = &one["results"][0];
+    assert_eq!(result["code"], json!({ "code": "2", "text": "ALT" }));
+    assert_eq!(result["value"]["number"], "121.5");
+    assert_eq!(result["unit"], "U/L");
+    assert_eq!(
+        one["notes"],
+        json!([
+            "control: ConP",
+            "expires: 20270501",
+            "mean on the analyzer: 118",
+            "deviation on the analyzer: 3"
+        ])
+    );
+    assert_eq!(done.keys.more_accessions, ["140404/H"]);
+    assert!(done.unmapped.is_empty(), "{:?}", done.unmapped);
+
+    // with a patient's number typed in, and with OBX: nobody's all the same
+    let named = "PID|1|77\rOBR|1|T1|2|Mindray^BS-480\rOBX|1|NM|2|ALT|40.9|U/L";
+    for (kind, role, events) in [
+        ("0", Value::Null, 2),
+        ("1", json!("C"), 1),
+        ("2", json!("Q"), 1),
+    ] {
+        let done = translate(of_kind(kind, named).as_bytes()).unwrap();
+        let all = bodies(&done);
+        assert_eq!(all.len(), events, "{kind}");
+        assert_eq!(all[events - 1].1["specimen"]["role"], role, "{kind}");
+    }
+    // a calibration without results, a control without a value
+    for (kind, obr) in [("1", qc), ("2", "OBR|1|2|ALT")] {
+        let done = translate(of_kind(kind, obr).as_bytes()).unwrap();
+        assert!(done.events.is_empty());
+        assert_eq!(done.outcome, TranslationOutcome::NotTranslated);
+        assert!(
+            done.notes[0].contains("nothing to file"),
+            "{:?}",
+            done.notes
+        );
+    }
 }

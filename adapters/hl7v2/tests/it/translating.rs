@@ -52,6 +52,14 @@ pub(crate) fn translate(bytes: &[u8]) -> Result<Translation, Box<Refused>> {
     translate_with(TranslatorSettings::default(), bytes)
 }
 
+/// The beginning of a header, up to MSH-8.
+pub(crate) const MSH: &str = "MSH|^~\\&|DEV|LAB|||20260112100000||";
+
+/// A message with line feeds, for [`events`]: its type, and what follows the header.
+pub(crate) fn message(kind: &str, rest: &str) -> String {
+    format!("{MSH}{kind}|7|P|2.5.1\n{rest}")
+}
+
 /// Translates text with line feeds where the message has CR.
 pub(crate) fn events(text: &str) -> Vec<(&'static str, Value)> {
     let bytes = text.trim().replace('\n', "\r");

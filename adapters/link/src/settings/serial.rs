@@ -153,7 +153,7 @@ impl SerialSettings {
             (self.retry_first_ms..=60_000).contains(&self.retry_longest_ms),
             "must be between retry_first_ms and 60000",
         );
-        faults.0
+        faults.into_vec()
     }
 
     /// The longest silence inside a message.

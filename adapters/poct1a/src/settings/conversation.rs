@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_link::Fault;
+use adapter_link::{Fault, Faults};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -91,26 +91,18 @@ impl ConversationSettings {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let mut check = |path: &str, good: bool, message: &str| {
-            if !good {
-                faults.push(Fault {
-                    path: path.to_owned(),
-                    message: message.to_owned(),
-                });
-            }
-        };
+        let mut faults = Faults::default();
         for (path, value) in [
             ("hello_timeout_ms", self.hello_timeout_ms),
             ("reply_timeout_ms", self.reply_timeout_ms),
         ] {
-            check(
+            faults.check(
                 path,
                 (100..=600_000).contains(&value),
                 "must be between 100 and 600000 ms",
             );
         }
-        check(
+        faults.check(
             "keep_alive_s",
             self.keep_alive_s <= 86_400,
             "must be at most 86400 s, a day",
@@ -122,14 +114,14 @@ impl ConversationSettings {
             let good = name.strip_prefix("ACK.").is_some_and(|rest| {
                 !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             });
-            check(path, good, "must be the name of an element, as ACK.type_cd");
+            faults.check(path, good, "must be the name of an element, as ACK.type_cd");
         }
-        check(
+        faults.check(
             "ack_control_id",
             self.ack_control_id != self.ack_type,
             "must not be the element of ack_type",
         );
-        faults
+        faults.into_vec()
     }
 
     pub(crate) fn hello_timeout(&self) -> Duration {

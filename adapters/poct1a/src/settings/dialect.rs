@@ -1,6 +1,6 @@
 //! How a device fills the elements of its observations. An instrument pack is exactly this struct in a file.
 
-use adapter_link::Fault;
+use adapter_link::{Fault, Faults};
 use encoding_rs::Encoding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,17 +63,11 @@ impl Dialect {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let mut fault = |path: &str, message: String| {
-            faults.push(Fault {
-                path: path.to_owned(),
-                message,
-            });
-        };
+        let mut faults = Faults::default();
         if let Some(name) = &self.charset
             && self.encoding().is_none_or(|e| !e.is_ascii_compatible())
         {
-            fault(
+            faults.add(
                 "charset",
                 format!(
                     "`{name}` is no set that can be read here: use UTF-8, windows-1252 or GB18030"
@@ -81,29 +75,26 @@ impl Dialect {
             );
         }
         if !(-840..=840).contains(&self.default_zone_minutes) {
-            fault(
-                "default_zone_minutes",
-                "must be between -840 and 840".to_owned(),
-            );
+            faults.add("default_zone_minutes", "must be between -840 and 840");
         }
         for (name, places) in [("patient", &self.patient), ("specimen", &self.specimen)] {
             for place in places.iter().filter(|place| parent(place).is_none()) {
-                fault(
+                faults.add(
                     name,
                     format!("`{place}` is no element of PT, ORD, SPC or SVC: write PT.patient_id"),
                 );
             }
         }
         if self.control_material.is_empty() {
-            fault("control_material", "name at least one part".to_owned());
+            faults.add("control_material", "name at least one part");
         }
         for part in self.control_material.iter().filter(|part| !is_name(part)) {
-            fault(
+            faults.add(
                 "control_material",
                 format!("`{part}` is no part of CTC: write lot_number, level_cd or name"),
             );
         }
-        faults
+        faults.into_vec()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapter_link::Fault;
+use adapter_link::{Fault, Faults};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -46,26 +46,18 @@ impl LinkSettings {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let mut check = |path: &str, good: bool, message: &str| {
-            if !good {
-                faults.push(Fault {
-                    path: path.to_owned(),
-                    message: message.to_owned(),
-                });
-            }
-        };
-        check(
+        let mut faults = Faults::default();
+        faults.check(
             "limit",
             (1024..=16 * 1024 * 1024).contains(&self.limit),
             "must be between 1024 and 16777216 bytes",
         );
-        check(
+        faults.check(
             "document_timeout_ms",
             (100..=600_000).contains(&self.document_timeout_ms),
             "must be between 100 and 600000 ms",
         );
-        faults
+        faults.into_vec()
     }
 
     pub(crate) fn document_timeout(&self) -> Duration {

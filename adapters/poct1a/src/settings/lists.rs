@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use adapter_link::Fault;
+use adapter_link::{Fault, Faults};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -99,53 +99,45 @@ impl ListSettings {
     /// Everything wrong with these settings. Empty when nothing is.
     #[must_use]
     pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        let mut check = |path: &str, good: bool, message: &str| {
-            if !good {
-                faults.push(Fault {
-                    path: path.to_owned(),
-                    message: message.to_owned(),
-                });
-            }
-        };
+        let mut faults = Faults::default();
         let nowhere = self.ward.is_none() && self.place_element.is_none() && self.device.is_empty();
-        check(
+        faults.check(
             "patients",
             self.patients == Give::Never || !nowhere,
             "say whose patients: ward, place_element or [[channel.settings.lists.device]]",
         );
         let blank = |text: &Option<String>| text.as_deref().is_some_and(|t| t.trim().is_empty());
-        check("ward", !blank(&self.ward), "is empty: leave it out");
-        check("facility", !blank(&self.facility), "is empty: leave it out");
+        faults.check("ward", !blank(&self.ward), "is empty: leave it out");
+        faults.check("facility", !blank(&self.facility), "is empty: leave it out");
         let mut seen = HashSet::new();
         for place in &self.device {
-            check(
+            faults.check(
                 "device",
                 !place.device.trim().is_empty() && !place.ward.trim().is_empty(),
                 "each needs device and ward",
             );
-            check(
+            faults.check(
                 "device",
                 seen.insert(place.device.trim()),
                 "one device stands here twice",
             );
         }
-        check(
+        faults.check(
             "most_patients",
             (1..=10_000).contains(&self.most_patients),
             "must be between 1 and 10000",
         );
-        check(
+        faults.check(
             "a_message",
             (1..=1_000).contains(&self.a_message),
             "must be between 1 and 1000",
         );
-        check(
+        faults.check(
             "refresh_s",
             self.refresh_s == 0 || (5..=86_400).contains(&self.refresh_s),
             "must be 0 or between 5 and 86400 s",
         );
-        check(
+        faults.check(
             "end_of_topic_wait_ms",
             (1..=60_000).contains(&self.end_of_topic_wait_ms),
             "must be between 1 and 60000 ms",
@@ -154,22 +146,22 @@ impl ListSettings {
             ("operator_topic", &self.operator_topic),
             ("patient_topic", &self.patient_topic),
         ] {
-            check(path, is_name(name), "must be the code of a topic, as OPL");
+            faults.check(path, is_name(name), "must be the code of a topic, as OPL");
         }
         let of_access = |name: &str| name.strip_prefix("ACC.").is_some_and(is_name);
-        check(
+        faults.check(
             "permission_level",
             of_access(&self.permission_level),
             "must be the name of an element, as ACC.permission_level_cd",
         );
-        check(
+        faults.check(
             "operator_until",
             self.operator_until
                 .as_deref()
                 .is_none_or(|name| of_access(name) && name != self.permission_level),
             "must be the name of an element of its own, as ACC.expiration_date",
         );
-        check(
+        faults.check(
             "place_element",
             self.place_element
                 .as_deref()
@@ -177,7 +169,7 @@ impl ListSettings {
                 .map_or(self.place_element.is_none(), is_name),
             "must be an element of the hello, as DEV.location",
         );
-        faults
+        faults.into_vec()
     }
 
     /// How long after the last look the lists of a connected device are looked at again.

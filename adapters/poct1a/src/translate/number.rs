@@ -1,59 +1,11 @@
-//! Decimal numbers, comparators, sentinels and limits, read without guessing.
+//! Numbers of POCT1-A elements: what is none, and intervals. How a number is read is `hub_core::translator::number`.
 
+use hub_core::translator::number::{self, decimal, split_comparator};
 use schemas::care::{Comparator, ReferenceRange};
-
-/// More digits are no measurement.
-const MOST_DIGITS: usize = 38;
-
-/// A decimal number in one spelling: no plus sign, a digit on both sides of the point. `None` for anything else, also
-/// for exponents. The digits stay as sent, because precision is meaning.
-pub(super) fn decimal(said: &str, comma: bool) -> Option<String> {
-    let (sign, digits) = match said.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", said.strip_prefix('+').unwrap_or(said)),
-    };
-    let mark = if comma && digits.contains(',') {
-        ','
-    } else {
-        '.'
-    };
-    let (whole, part) = digits.split_once(mark).unwrap_or((digits, ""));
-    let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    if !all_digits(whole)
-        || !all_digits(part)
-        || whole.len() + part.len() == 0
-        || digits.len() > MOST_DIGITS
-    {
-        return None;
-    }
-    let whole = if whole.is_empty() { "0" } else { whole };
-    Some(if part.is_empty() {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole}.{part}")
-    })
-}
 
 /// `<0.1`, `> 600`, `>=5`, `7.2`.
 pub(super) fn compared(said: &str, comma: bool) -> Option<(Option<Comparator>, String)> {
-    let (comparator, rest) = split_comparator(said.trim());
-    Some((comparator, decimal(rest.trim(), comma)?))
-}
-
-fn split_comparator(said: &str) -> (Option<Comparator>, &str) {
-    for (sign, comparator) in [
-        ("<=", Comparator::LessOrEqual),
-        (">=", Comparator::GreaterOrEqual),
-        ("≤", Comparator::LessOrEqual),
-        ("≥", Comparator::GreaterOrEqual),
-        ("<", Comparator::Less),
-        (">", Comparator::Greater),
-    ] {
-        if let Some(rest) = said.strip_prefix(sign) {
-            return (Some(comparator), rest);
-        }
-    }
-    (None, said)
+    number::compared(said.trim(), comma)
 }
 
 /// What devices write when they have no value: `----`, `---.-`, `.....`, `*****`, and `++++` where a number is due.
@@ -119,26 +71,6 @@ fn limits(said: &str, comma: bool) -> (Option<String>, Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_keep_their_digits_and_nothing_else_is_one() {
-        for (said, number) in [
-            ("7.20", Some("7.20")),
-            ("+5", Some("5")),
-            (".5", Some("0.5")),
-            ("-58.4", Some("-58.4")),
-            ("7,41", None),
-            ("1e5", None),
-            ("", None),
-            ("-", None),
-            ("--5", None),
-            ("１", None),
-        ] {
-            assert_eq!(decimal(said, false).as_deref(), number, "{said}");
-        }
-        assert_eq!(decimal("7,41", true).as_deref(), Some("7.41"));
-        assert_eq!(compared("<>0.1", false), None);
-    }
 
     #[test]
     fn limits_are_read_only_when_they_are_clear() {

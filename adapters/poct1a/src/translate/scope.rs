@@ -2,16 +2,15 @@
 
 use std::cell::RefCell;
 
-use hub_core::mappings::{Lookup, Mappings};
-use hub_core::translator::{Event, RawMessage};
+use hub_core::mappings::Mappings;
+use hub_core::translator::meaning::meaning;
+use hub_core::translator::{Event, RawMessage, aggregate};
 use schemas::care::{Code, HoldReason, Mapped, Specimen, Value as Measured};
-use schemas::ids::care_key;
 use schemas::integration::SearchKeys;
 use schemas::patients::Identifier;
 use schemas::{ChannelId, IdentifierKey, TenantId};
 
 use super::time::{self, Moment};
-use super::value;
 use crate::document::Element;
 use crate::link::DEVICE_NOTE;
 use crate::settings::Dialect;
@@ -136,13 +135,7 @@ impl<'c> Scope<'c> {
         subject: Option<&Identifier>,
         specimen: Option<&Specimen>,
     ) -> String {
-        if let Some(subject) = subject {
-            return subject.key.0.to_string();
-        }
-        specimen.and_then(|s| s.number.as_deref()).map_or_else(
-            || self.channel.to_string(),
-            |tube| care_key(self.tenant, "specimen", &[self.channel.as_str(), tube]).to_string(),
-        )
+        aggregate::of_measured(self.tenant, self.channel, subject, specimen)
     }
 
     /// What the tables make of the code, or why the result waits.
@@ -153,26 +146,7 @@ impl<'c> Scope<'c> {
         value: &Measured,
         no_patient: bool,
     ) -> (Option<Mapped>, Option<HoldReason>) {
-        let numeric = matches!(value, Measured::Quantity { .. });
-        let system = code.system.as_deref().unwrap_or_default();
-        let (mapped, reason) = match self
-            .maps
-            .code(self.channel, system, &code.code, unit, numeric)
-        {
-            Lookup::Mapped(known) => (Some(known), HoldReason::UnknownCode),
-            Lookup::UnknownUnit => (None, HoldReason::UnknownUnit),
-            Lookup::Unknown => (None, HoldReason::UnknownCode),
-        };
-        // a line that says nothing has nothing to release
-        let says_nothing = matches!(value, Measured::Absent { reason } if matches!(reason.as_str(), value::NOT_SENT | value::CANCELLED));
-        let held = if no_patient {
-            Some(HoldReason::NoPatient)
-        } else if mapped.is_some() || says_nothing {
-            None
-        } else {
-            Some(reason)
-        };
-        (mapped, held)
+        meaning(self.maps, self.channel, [code], unit, value, no_patient)
     }
 
     /// Hands over the notes, and what could not be used.

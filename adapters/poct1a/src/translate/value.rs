@@ -1,15 +1,12 @@
 //! OBS.value and OBS.qualitative_value: a number, a word, or a sign that there is none.
 
+use hub_core::translator::meaning::{CANCELLED, NOT_SENT};
 use schemas::care::{Comparator, Value as Measured};
 
 use super::number::{compared, is_sentinel};
 use super::scope::Scope;
 use crate::document::Element;
 
-/// No value: nothing was sent.
-pub(super) const NOT_SENT: &str = "not_sent";
-/// No value: discarded or rejected on the device.
-pub(super) const CANCELLED: &str = "cancelled";
 /// No value: the device says that it has none (`NULL="NI"`, `----`).
 const NO_VALUE: &str = "no_value";
 

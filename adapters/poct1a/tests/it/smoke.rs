@@ -1,8 +1,6 @@
 //! The fuzz bodies for a moment each, on bytes that look a little like documents. `cargo fuzz` does it for hours
 //! (tests/fuzz); the translator on the same bytes.
 
-use std::time::{Duration, Instant};
-
 use adapter_poct1a::settings::Dialect;
 
 use crate::translating::translate;
@@ -10,14 +8,9 @@ use crate::translating::translate;
 #[expect(unreachable_pub, reason = "public in the fuzz crate")]
 #[path = "../../../../tests/fuzz/src/poct1a.rs"]
 mod bodies;
-
-/// Long enough to find what is plainly wrong, short enough for every test run; `SANGAM_SMOKE_SECONDS` makes it longer.
-fn moment() -> Duration {
-    std::env::var("SANGAM_SMOKE_SECONDS")
-        .ok()
-        .and_then(|seconds| seconds.parse().ok())
-        .map_or(Duration::from_millis(800), Duration::from_secs)
-}
+#[expect(unreachable_pub, reason = "public in the fuzz crate")]
+#[path = "../../../../tests/fuzz/src/smoke.rs"]
+mod fuzzing;
 
 /// Pieces that make random bytes reach the interesting places.
 const PIECES: &[&[u8]] = &[
@@ -71,42 +64,13 @@ const PIECES: &[&[u8]] = &[
     "राम".as_bytes(),
 ];
 
-/// xorshift64*: no dependency and the same bytes in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % below
-    }
-
-    fn bytes(&mut self) -> Vec<u8> {
-        let mut bytes = vec![self.next(256) as u8];
-        for _ in 0..self.next(24) {
-            if self.next(8) == 0 {
-                bytes.push(self.next(256) as u8);
-            } else {
-                bytes.extend_from_slice(PIECES[self.next(PIECES.len())]);
-            }
-        }
-        bytes
-    }
+/// Any byte first: the bodies take their options from it.
+fn begin(random: &mut fuzzing::Random) -> Vec<u8> {
+    vec![random.next(256) as u8]
 }
 
 fn run(name: &str, body: fn(&[u8])) {
-    let mut random = Random(0x5EED);
-    let started = Instant::now();
-    let moment = moment();
-    let mut runs = 0_u32;
-    while started.elapsed() < moment {
-        let bytes = random.bytes();
-        let panicked = std::panic::catch_unwind(|| body(&bytes)).is_err();
-        assert!(!panicked, "{name} broke on b\"{}\"", bytes.escape_ascii());
-        runs += 1;
-    }
-    println!("{name}: {runs} inputs");
+    fuzzing::run(name, PIECES, begin, body);
 }
 
 #[test]

@@ -195,6 +195,14 @@ permissions! {
     CodesRead = "codes:read",
     /// See what was ordered on any specimen and measured of it, by the specimen, the order or the report, in restricted charts too.
     SpecimensAll = "specimens:all",
+    /// Label specimens and say that they were collected.
+    SpecimensCollect = "specimens:collect",
+    /// Receive and reject specimens in the laboratory.
+    SpecimensReceive = "specimens:receive",
+    /// Give patients log-ins of their own, end them, and make new one-time passwords for them.
+    PatientsLogin = "patients:login",
+    /// See one's own record: of patients, by their log-in.
+    OwnRecordRead = "own_record:read",
 }
 
 /// Stands for every permission, present and to come.

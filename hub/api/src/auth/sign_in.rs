@@ -1,7 +1,7 @@
 //! From a proof to tokens: a session is opened and carried on.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, StatusCode, header, request::Parts};
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use worker_identity::queries::{self, Account, Factor};
 
 use super::identity::peer_of;
+use super::throttle::{Try, throttled};
 use super::tokens::{self, Bearer, Kind, Purpose, TOKEN_LIFETIME};
 use super::{secrets, totp};
 use crate::backbone::CommandOutcome;
@@ -78,6 +79,31 @@ impl<S: Sync> FromRequestParts<S> for Origin {
             peer: peer_of(parts),
             agent: agent_of(&parts.headers),
         })
+    }
+}
+
+impl Origin {
+    /// One more try of a name from here, counted before what it shows is looked at. `known` is an earlier session of that very
+    /// user, proved.
+    ///
+    /// # Errors
+    /// 429: too many of them failed.
+    pub(crate) fn attempt<'a>(
+        &self,
+        state: &ApiState,
+        user: &'a str,
+        known: Option<Uuid>,
+    ) -> Result<Try<'a>, Problem> {
+        let attempt = Try {
+            user,
+            from: self.peer,
+            known,
+        };
+        state
+            .throttle
+            .attempt(attempt, Instant::now())
+            .map_err(throttled)?;
+        Ok(attempt)
     }
 }
 
@@ -304,6 +330,23 @@ pub(crate) fn not_admitted() -> Problem {
 pub(crate) enum Shown<'a> {
     Code(&'a str),
     Recovery(&'a str),
+}
+
+impl<'a> Shown<'a> {
+    /// The one of the two that was given.
+    pub(crate) fn either(
+        code: Option<&'a str>,
+        recovery_code: Option<&'a str>,
+    ) -> Result<Self, Problem> {
+        match (code, recovery_code) {
+            (Some(code), None) => Ok(Self::Code(code)),
+            (None, Some(code)) => Ok(Self::Recovery(code)),
+            _ => Err(Problem::invalid(
+                "code",
+                "give either code or recovery_code",
+            )),
+        }
+    }
 }
 
 /// Uses up a code. What it proves is `otp`, or `kba` for a recovery code; `None`: it proves nothing.

@@ -82,6 +82,7 @@ const CLINIC: Where = Where::Schedule("schedule_id");
 const PATIENT: Option<&str> = Some("/api/v1/patients/");
 const ENCOUNTER: Option<&str> = Some("/api/v1/encounters/");
 const ORDER: Option<&str> = Some("/api/v1/orders/");
+const SPECIMEN: Option<&str> = Some("/api/v1/specimens/");
 const REPORT: Option<&str> = Some("/api/v1/reports/");
 const ALARM: Option<&str> = Some("/api/v1/alarms/");
 const CHANNEL: Option<&str> = Some("/api/v1/channels/");
@@ -122,6 +123,11 @@ pub(crate) const TOPICS: &[Topic] = &[
     at(CLINIC, also(row("scheduling.queue.delayed", "queues", "appointments:read", "queue_id", QUEUE), &["schedule_id"])),
     at(CLINIC, row("scheduling.slots.changed", "schedules", "schedules:read", "schedule_id", SCHEDULE)),
     row("clinical.order.changed", "orders", "orders:read", "order_id", ORDER),
+    row("lis.specimen.accessioned", "specimens", "orders:read", "specimen_id", SPECIMEN),
+    row("lis.specimen.collected", "specimens", "orders:read", "specimen_id", SPECIMEN),
+    row("lis.specimen.received", "specimens", "orders:read", "specimen_id", SPECIMEN),
+    row("lis.specimen.rejected", "specimens", "orders:read", "specimen_id", SPECIMEN),
+    versioned(row("lis.specimen.changed", "specimens", "orders:read", "specimen_id", SPECIMEN), "version"),
     versioned(row("clinical.report.filed", "reports", "results:read", "report_id", REPORT), "version"),
     versioned(row("clinical.report.amended", "reports", "results:read", "report_id", REPORT), "version"),
     row("clinical.report.matched", "reports", "results:read", "report_id", REPORT),

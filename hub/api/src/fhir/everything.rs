@@ -200,7 +200,10 @@ pub(crate) async fn of_patient(
                 .since
                 .is_none_or(|since| found.resource.meta.updated >= since);
             if since {
-                match visit.admitted(&mut ground, &mut doors, &found).await {
+                match visit
+                    .admitted_by_chart(&mut ground, &mut doors, &found)
+                    .await
+                {
                     Ok(()) => matches.push(found),
                     Err(problem) if problem.status == StatusCode::FORBIDDEN => {
                         let words = format!("{kind}: some or all is left out: {}", problem.detail);

@@ -12,8 +12,8 @@ use super::doors::Doors;
 use super::fits::{found, target};
 use super::source::{self, Found, Ground};
 use super::table::wired;
-use crate::auth::clinic;
 use crate::auth::identity::{Identity, Reach};
+use crate::auth::{chart, clinic};
 use crate::problem::Problem;
 use crate::state::ApiState;
 
@@ -42,8 +42,22 @@ impl Visit<'_> {
         }
     }
 
-    /// The same, with the reason why not.
+    /// The same, with the reason why not. Whoever works on specimens comes to what is about a tube by the tube, as in REST; where it
+    /// was the patient who was asked for, [`Visit::admitted_by_chart`] decides.
     pub(crate) async fn admitted(
+        &self,
+        ground: &mut Ground<'_, '_>,
+        doors: &mut Doors,
+        found: &Found,
+    ) -> Result<(), Problem> {
+        if found.is_of_tube() && chart::works_on_tubes(self.state, self.who, found.permission) {
+            return Ok(());
+        }
+        self.admitted_by_chart(ground, doors, found).await
+    }
+
+    /// As one entry of a patient's chart.
+    pub(crate) async fn admitted_by_chart(
         &self,
         ground: &mut Ground<'_, '_>,
         doors: &mut Doors,

@@ -57,6 +57,11 @@ pub(crate) struct Made {
 }
 
 impl Found {
+    /// An order, a specimen, a report, a result of the laboratory, or where one of them came from.
+    pub(crate) fn is_of_tube(&self) -> bool {
+        self.of_chart && matches!(self.permission, "orders:read" | "results:read")
+    }
+
     /// Its Provenance, where the hub knows one.
     pub(crate) fn provenance(&self, tenant: &TenantId) -> Option<Self> {
         let made = self.made.as_ref()?;
@@ -121,6 +126,9 @@ pub(crate) struct Hints {
     pub(crate) identifier: Option<String>,
     /// Of the audit trail.
     pub(crate) action: Option<String>,
+    /// The same: who did it, and records of whom it was about. The source keeps to both.
+    pub(crate) actor: Option<String>,
+    pub(crate) records: Option<Vec<Uuid>>,
     /// `laboratory`, `vital-signs`.
     pub(crate) category: Option<String>,
     pub(crate) schedule: Option<Uuid>,

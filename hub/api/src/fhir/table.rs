@@ -91,7 +91,10 @@ impl Wired {
 
     /// Parameters that lead to other resources: those that `_include` may name.
     pub(crate) fn references(&self) -> impl Iterator<Item = &'static Param> {
-        self.params.iter().filter(|param| param.how == Reference)
+        self.params
+            .iter()
+            // an entry of the trail names who and what by identifiers: there is nothing to include
+            .filter(|param| param.how == Reference && self.kind != Kind::AuditEvent)
     }
 }
 
@@ -419,6 +422,18 @@ pub(crate) const WIRED: &[Wired] = &[
             param("date", Date, &["recorded"], "when it was recorded"),
             param("subtype", Token, &["subtype"], "the hub's word for it"),
             param("action", Token, &["action"], "C, R, U, D or E"),
+            param(
+                "patient",
+                Reference,
+                &["entity.what"],
+                "[id] or Patient/[id], also patient.identifier: who saw his data, also under a record that was merged with his, and who changed his record",
+            ),
+            param(
+                "agent",
+                Reference,
+                &["agent.who"],
+                "who did it: Practitioner/[id], or agent:identifier=urn:hub:user|[name]",
+            ),
         ],
         mandatory: &["type", "recorded", "agent", "source"],
         keeps_versions: false,

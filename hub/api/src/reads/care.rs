@@ -413,7 +413,7 @@ pub(crate) async fn patients_of(
         .collect())
 }
 
-fn page_of(cursor: Option<&Cursor>, limit: Limit) -> Result<queries::Page, Problem> {
+pub(crate) fn page_of(cursor: Option<&Cursor>, limit: Limit) -> Result<queries::Page, Problem> {
     let after = Cursor::key::<String>(cursor)?
         .map(|text| text.parse::<queries::Cursor>())
         .transpose()
@@ -424,7 +424,11 @@ fn page_of(cursor: Option<&Cursor>, limit: Limit) -> Result<queries::Page, Probl
     })
 }
 
-fn next<R>(limit: Limit, rows: &[R], cursor: fn(&R) -> queries::Cursor) -> Option<String> {
+pub(crate) fn next<R>(
+    limit: Limit,
+    rows: &[R],
+    cursor: fn(&R) -> queries::Cursor,
+) -> Option<String> {
     rows.last()
         .filter(|_| limit.is_full(rows.len()))
         .map(|row| crate::page::encode(&cursor(row).to_string()))

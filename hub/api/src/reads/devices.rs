@@ -8,6 +8,7 @@ use worker_clinical::queries::{
     self, AlarmFilter, AlarmRow, UnmatchedVitalsFilter, UnmatchedVitalsRow, VitalFilter, VitalRow,
 };
 
+use crate::auth::chart::Sight;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::care::patients_of;
@@ -47,6 +48,7 @@ pub(crate) async fn latest(
 
 pub(crate) async fn unmatched(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     mut filter: UnmatchedVitalsFilter,
     cursor: Option<&Cursor>,
     limit: Limit,
@@ -59,10 +61,25 @@ pub(crate) async fn unmatched(
         .filter(|_| limit.is_full(rows.len()))
         .map(|row| row.id);
     let keys = patients_of(tx, rows.iter().map(|row| row.named_key)).await?;
+    let closed = sight.closed(tx, &keys).await?;
+    let rows = closed.pass(rows, |row| patient_of(&keys, row.named_key));
     Ok(Page::of(rows, next, |row| {
         let named = patient_of(&keys, row.named_key);
         UnmatchedVitals::of(row, named)
     }))
+}
+
+/// What it holds is shown to who may open the chart of the patient that it names.
+pub(crate) async fn open_item(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    item: &UnmatchedVitalsRow,
+) -> Result<(), Problem> {
+    let keys = patients_of(tx, [item.named_key]).await?;
+    let closed = sight.closed(tx, &keys).await?;
+    closed
+        .show(vec![item], |item| patient_of(&keys, item.named_key))
+        .map(drop)
 }
 
 /// The item as it is stored: a command about it needs its lane.

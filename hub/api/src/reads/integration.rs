@@ -5,6 +5,8 @@ use hub_core::Tx;
 use uuid::Uuid;
 use worker_integration::queries::{self, AuditSearch, DeadSearch, HeldSearch};
 
+use super::verification::veiled;
+use crate::auth::chart::Sight;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::views::integration::{
@@ -14,6 +16,7 @@ use crate::views::integration::{
 /// `search` carries the conditions; cursor and limit are put in here.
 pub(crate) async fn held(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     mut search: HeldSearch,
     cursor: Option<&Cursor>,
     limit: Limit,
@@ -21,12 +24,18 @@ pub(crate) async fn held(
     search.after = Cursor::key(cursor)?;
     search.limit = limit.rows();
     let rows = queries::held_items(tx.conn(), &search).await?;
+    let rows = veiled(tx, sight, rows).await?;
     Ok(by_id(rows, limit, |row| row.id, HeldItem::of))
 }
 
-pub(crate) async fn held_item(tx: &mut Tx<'_>, id: i64) -> Result<Option<HeldItem>, Problem> {
+pub(crate) async fn held_item(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    id: i64,
+) -> Result<Option<HeldItem>, Problem> {
     let row = queries::held_item(tx.conn(), id).await?;
-    Ok(row.map(HeldItem::of))
+    let rows = veiled(tx, sight, row.into_iter().collect()).await?;
+    Ok(rows.into_iter().next().map(HeldItem::of))
 }
 
 pub(crate) async fn dead(

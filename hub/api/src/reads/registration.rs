@@ -81,7 +81,7 @@ async fn allergic(tx: &mut Tx<'_>, keys: &[Uuid]) -> Result<bool, Problem> {
         limit: 1,
         ..ChartFilter::default()
     };
-    Ok(!queries::chart_entries(tx.conn(), "allergy", keys, &filter)
+    Ok(!queries::chart_entries(tx, "allergy", keys, &filter)
         .await?
         .is_empty())
 }

@@ -1,5 +1,7 @@
 //! The verification worklist, and everything that is held, through the queries of two workers.
 
+use std::collections::{HashMap, HashSet};
+
 use hub_core::Tx;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -7,7 +9,7 @@ use worker_clinical::queries::{self, UnmatchedFilter, VerificationFilter, Verifi
 use worker_integration::queries as integration;
 use worker_integration::queries::HeldSearch;
 
-use super::worklists::{key, moment};
+use super::worklists::{key, moment, open_reports};
 use crate::auth::chart::Sight;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
@@ -144,6 +146,7 @@ type Places = (Option<i64>, Option<(String, Uuid)>);
 /// Open questions on codes and on patients in one list, oldest first.
 pub(crate) async fn waiting(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     channel: Option<&str>,
     reason: Option<&str>,
     cursor: Option<&Cursor>,
@@ -181,19 +184,24 @@ pub(crate) async fn waiting(
         .iter()
         .flat_map(|row| [row.named_key, row.subject_key]);
     let keys = patients_of(tx, named).await?;
+    let shown = open_reports(tx, sight, &keys, unmatched.clone()).await?;
+    let shown: HashSet<Uuid> = shown.into_iter().map(|row| row.report_id).collect();
+    let held = veiled(tx, sight, held).await?;
 
     let (mut held, mut unmatched) = (
         held.into_iter().peekable(),
         unmatched.into_iter().peekable(),
     );
     let mut items = Vec::new();
-    while items.len() < usize::from(limit.count()) {
+    let mut seen = 0;
+    while seen < usize::from(limit.count()) {
         let code_first = match (held.peek(), unmatched.peek()) {
             (Some(code), Some(report)) => code.first_at <= report.at,
             (Some(_), None) => true,
             (None, Some(_)) => false,
             (None, None) => break,
         };
+        seen += 1;
         if code_first {
             if let Some(row) = held.next() {
                 held_place = Some(row.id);
@@ -201,13 +209,43 @@ pub(crate) async fn waiting(
             }
         } else if let Some(row) = unmatched.next() {
             unmatched_place = key(row.key());
-            items.push(of_patient(Unmatched::of(row, &keys)));
+            if shown.contains(&row.report_id) {
+                items.push(of_patient(Unmatched::of(row, &keys)));
+            }
         }
     }
-    let next = limit
-        .is_full(items.len())
-        .then_some((held_place, unmatched_place));
+    let next = limit.is_full(seen).then_some((held_place, unmatched_place));
     Ok(Page::of(items, next, |item| item))
+}
+
+/// A question on a code is nobody's; the sample that helps to answer it is somebody's, and stays away where his chart is closed.
+pub(crate) async fn veiled(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    mut rows: Vec<integration::HeldItem>,
+) -> Result<Vec<integration::HeldItem>, Problem> {
+    let reports: Vec<Uuid> = rows.iter().filter_map(|row| row.sample_report).collect();
+    let subjects: HashMap<Uuid, Uuid> = queries::subjects_of_reports(tx.conn(), &reports)
+        .await?
+        .into_iter()
+        .collect();
+    let keys = patients_of(tx, subjects.values().map(|key| Some(*key))).await?;
+    let closed = sight.closed_tubes(tx, &keys).await?;
+    let patient = |report: &Uuid| {
+        let key = subjects.get(report)?;
+        keys.get(key).copied().flatten()
+    };
+    let open: HashSet<Uuid> = closed.pass(reports, patient).into_iter().collect();
+    for row in &mut rows {
+        if row
+            .sample_report
+            .is_some_and(|report| !open.contains(&report))
+        {
+            row.sample_report = None;
+            row.sample_value = None;
+        }
+    }
+    Ok(rows)
 }
 
 fn of_code(since: OffsetDateTime, item: HeldItem) -> Waiting {

@@ -17,6 +17,7 @@ use crate::views::worklists::{Control, ControlTarget, Critical, Unmatched};
 
 pub(crate) async fn unmatched(
     tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
     mut filter: UnmatchedFilter,
     cursor: Option<&Cursor>,
     limit: Limit,
@@ -31,7 +32,21 @@ pub(crate) async fn unmatched(
         .and_then(key);
     let named = rows.iter().flat_map(|row| [row.named_key, row.subject_key]);
     let keys = patients_of(tx, named).await?;
+    let rows = open_reports(tx, sight, &keys, rows).await?;
     Ok(Page::of(rows, next, |row| Unmatched::of(row, &keys)))
+}
+
+/// Those that neither name nor came to a patient whose chart is closed to the caller.
+pub(super) async fn open_reports(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    keys: &Keys,
+    rows: Vec<UnmatchedRow>,
+) -> Result<Vec<UnmatchedRow>, Problem> {
+    let closed = sight.closed_tubes(tx, keys).await?;
+    let patient = |key: Option<Uuid>| key.and_then(|key| keys.get(&key).copied().flatten());
+    let rows = closed.pass(rows, |row| patient(row.named_key));
+    Ok(closed.pass(rows, |row| patient(row.subject_key)))
 }
 
 pub(crate) async fn unmatched_report(

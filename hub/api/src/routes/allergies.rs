@@ -1,6 +1,5 @@
 //! Allergies, and that none are known.
 
-use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
 use schemas::chart::{self, Content, EndNoAllergies, EntryAction, RecordAllergy, StateNoAllergies};
@@ -9,8 +8,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_clinical::queries::{self, ChartFilter};
 
-use super::charting::{self, Desk, Doing, Search};
-use crate::auth::permission::{AllergiesWrite, CanSomewhere, ChartsRead};
+use super::asking::Desk;
+use super::charting::{self, Doing, Search};
+use crate::auth::permission::{AllergiesWrite, ChartsRead};
 use crate::command::Accepted;
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
@@ -19,8 +19,6 @@ use crate::page::Page;
 use crate::problem::Problem;
 use crate::reads::chart as reads;
 use crate::routing::{Routes, routes};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::chart::{Allergy, AllergyList, EntryVersion};
 use crate::views::integration::Applied;
@@ -45,17 +43,10 @@ pub(crate) fn routes() -> Routes {
         (status = 200, description = "newest first", body = AllergyList),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn list(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<ChartsRead>,
     Segment(id): Segment<Uuid>,
     Params(search): Params<Search>,
 ) -> Result<Json<AllergyList>, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let mut tx = desk.tx().await?;
     let subject = desk.subject(&mut tx, id).await?;
     let page: Page<Allergy> = reads::entries(
@@ -72,7 +63,7 @@ async fn list(
         limit: 1,
         ..ChartFilter::default()
     };
-    let active = queries::chart_entries(tx.conn(), "allergy", &keys, &active).await?;
+    let active = queries::chart_entries(&mut tx, "allergy", &keys, &active).await?;
     let none_known = queries::no_known_allergies(tx.conn(), &keys).await?;
     Ok(Json(AllergyList::of(
         !active.is_empty(),
@@ -107,21 +98,11 @@ struct NewAllergy {
         (status = 409, description = "the substance stands on the list already (`clinical.allergy_exists`)"),
         (status = 422, description = "it has no substance (`clinical.entry_empty`), or a word that is not known (`clinical.entry_word`)")))]
 async fn record(
-    can: CanSomewhere<AllergiesWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<AllergiesWrite>,
     Segment(id): Segment<Uuid>,
     Body(new): Body<NewAllergy>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
-    let subject = {
-        let mut tx = desk.tx().await?;
-        desk.subject(&mut tx, id).await?
-    };
+    let subject = desk.patient(id).await?;
     let command = RecordAllergy {
         entry_id: Uuid::now_v7(),
         subject: subject.identifier.clone(),
@@ -143,20 +124,10 @@ async fn record(
         (status = 404, description = "no patient has this id (`patients.unknown`)"),
         (status = 409, description = "an allergy stands on the list (`clinical.allergies_conflict`)")))]
 async fn state_none(
-    can: CanSomewhere<AllergiesWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<AllergiesWrite>,
     Segment(id): Segment<Uuid>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
-    let subject = {
-        let mut tx = desk.tx().await?;
-        desk.subject(&mut tx, id).await?
-    };
+    let subject = desk.patient(id).await?;
     let command = StateNoAllergies {
         statement_id: Uuid::now_v7(),
         subject: subject.identifier.clone(),
@@ -186,21 +157,11 @@ struct TakingBack {
         (status = 404, description = "no patient has this id (`patients.unknown`)"),
         (status = 409, description = "it is not stated (`clinical.none_known_not_open`)")))]
 async fn end_none(
-    can: CanSomewhere<AllergiesWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<AllergiesWrite>,
     Segment(id): Segment<Uuid>,
     Body(why): Body<TakingBack>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
-    let subject = {
-        let mut tx = desk.tx().await?;
-        desk.subject(&mut tx, id).await?
-    };
+    let subject = desk.patient(id).await?;
     let mut keys = vec![subject.identifier.key.0];
     keys.extend(subject.all_keys());
     let command = EndNoAllergies {
@@ -218,21 +179,8 @@ async fn end_none(
     responses(
         (status = 200, description = "the allergy; ETag is the version", body = Allergy),
         (status = 404, description = "no allergy has this id (`clinical.entry_unknown`)")))]
-async fn read(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-) -> Result<Response, Problem> {
-    charting::read::<Allergy, _>(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-    )
-    .await
+async fn read(desk: Desk<ChartsRead>, Segment(id): Segment<Uuid>) -> Result<Response, Problem> {
+    charting::read::<Allergy, _>(&desk, id).await
 }
 
 /// What is done to it.
@@ -279,9 +227,7 @@ struct AllergyChange {
         (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
         (status = 422, description = "a reason is needed (`clinical.reason_needed`), or the content is not good")))]
 async fn change(
-    can: CanSomewhere<AllergiesWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<AllergiesWrite>,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
     Body(change): Body<AllergyChange>,
@@ -299,16 +245,7 @@ async fn change(
         content: change.content.map(Content::Allergy),
         reason: change.reason,
     };
-    charting::change(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        doing,
-    )
-    .await
+    charting::change(&desk, id, doing).await
 }
 
 /// All versions of a chart entry
@@ -320,19 +257,12 @@ async fn change(
         (status = 200, description = "oldest first; the list is whole", body = Page<EntryVersion>),
         (status = 404, description = "no entry has this id (`clinical.entry_unknown`)")))]
 async fn versions(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<ChartsRead>,
     Segment(id): Segment<Uuid>,
 ) -> Result<(Extension<ShownOf>, Json<Page<EntryVersion>>), Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let mut tx = desk.tx().await?;
     let (_, patient, _) = desk.entry(&mut tx, None, id).await?;
-    let rows = queries::chart_history(tx.conn(), id).await?;
+    let rows = queries::chart_history(&mut tx, id).await?;
     let versions = rows.into_iter().map(EntryVersion::of).collect();
     Ok((ShownOf::these([patient]), Json(Page::whole(versions))))
 }

@@ -1,6 +1,5 @@
 //! Correcting results of reports by hand.
 
-use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
 use schemas::rounds::AmendResult;
@@ -10,17 +9,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_clinical::queries;
 
-use super::charting::Desk;
-use crate::auth::chart::Sight;
-use crate::auth::permission::{CanSomewhere, Permission, ResultsAmend, ResultsRead};
+use super::asking::Desk;
+use crate::auth::permission::{Permission, ResultsAmend, ResultsRead};
 use crate::command::Accepted;
 use crate::extract::{Body, Segment};
 use crate::looks::ShownOf;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::routing::{Routes, routes};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::integration::Applied;
 
 pub(crate) fn routes() -> Routes {
@@ -31,7 +27,7 @@ pub(crate) fn routes() -> Routes {
 
 /// The lane of a report, its chart opened, and its patient; a report of nobody needs the permission alone.
 async fn lane<P: Permission>(
-    desk: &Desk<'_, P>,
+    desk: &Desk<P>,
     tx: &mut hub_core::Tx<'_>,
     id: Uuid,
 ) -> Result<(String, Option<Uuid>), Problem> {
@@ -39,7 +35,7 @@ async fn lane<P: Permission>(
         .await?
         .map(|(report, _)| report)
         .ok_or_else(|| Problem::unknown("clinical.report_unknown", "no report has this id"))?;
-    let sight = Sight::new(desk.state, desk.trace, desk.who(), P::NAME);
+    let sight = desk.sight();
     let patient = sight.open_tube(tx, report.subject_key).await?;
     Ok((report.subject_key.unwrap_or(id).to_string(), patient))
 }
@@ -73,17 +69,10 @@ struct Amendment {
         (status = 422, description = "the value is not of the result's kind (`clinical.result_value`, `clinical.result_kind`), or its meaning is \
             not known (`clinical.result_held`)")))]
 async fn amend(
-    can: CanSomewhere<ResultsAmend>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<ResultsAmend>,
     Segment(id): Segment<Uuid>,
     Body(amendment): Body<Amendment>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let aggregate = {
         let mut tx = desk.tx().await?;
         lane(&desk, &mut tx, id).await?.0
@@ -124,16 +113,9 @@ struct Amended {
         (status = 200, description = "oldest first; the list is whole", body = Page<Amended>),
         (status = 404, description = "no report has this id (`clinical.report_unknown`)")))]
 async fn amendments(
-    can: CanSomewhere<ResultsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<ResultsRead>,
     Segment(id): Segment<Uuid>,
 ) -> Result<(Extension<ShownOf>, Json<Page<Amended>>), Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let mut tx = desk.tx().await?;
     let (_, patient) = lane(&desk, &mut tx, id).await?;
     let rows = queries::result_amendments(tx.conn(), id).await?;

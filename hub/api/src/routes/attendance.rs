@@ -1,22 +1,17 @@
 //! What happens to an appointment on its way: booked after it was held, confirmed, arrived, seen, or not.
 
-use axum::extract::State;
 use axum::response::Response;
 use schemas::scheduling::{AdvanceAppointment, AppointmentAction};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+use super::asking::Stepping;
 use super::desk::{answered, own};
-use crate::auth::identity::Identity;
-use crate::auth::permission::{AppointmentsBook, CanSomewhere, Permission as _, QueuesCall};
-use crate::command::{Accepted, Sender};
-use crate::extract::{Body, Segment};
-use crate::if_match::IfMatch;
+use crate::auth::permission::{AppointmentsBook, Permission, QueuesCall};
+use crate::command::Accepted;
+use crate::extract::Body;
 use crate::problem::Problem;
 use crate::routing::{Routes, routes};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::appointments::AppointmentWritten;
 
 pub(crate) fn routes() -> Routes {
@@ -30,26 +25,23 @@ pub(crate) fn routes() -> Routes {
         .routes(routes!(cancel))
 }
 
-/// One step of one appointment, as the caller asked for it.
-struct Step<'a> {
-    who: &'a Identity,
-    permission: &'static str,
-    id: Uuid,
+/// Takes a step of an appointment at a schedule that is the caller's.
+async fn take<P: Permission>(
+    stepping: Stepping<P>,
     action: AppointmentAction,
-    version: Option<i32>,
     reason: Option<String>,
-}
-
-async fn take(state: &ApiState, trace: &Trace, step: Step<'_>) -> Result<Response, Problem> {
-    let row = own(state, step.who, step.permission, step.id).await?;
+) -> Result<Response, Problem> {
+    let Stepping { desk, id, version } = stepping;
+    let row = own(&desk.state, desk.who(), P::NAME, id).await?;
     let command = AdvanceAppointment {
-        appointment_id: step.id,
-        action: step.action,
-        version: step.version,
-        reason: step.reason,
-        actor: step.who.username.clone(),
+        appointment_id: id,
+        action,
+        version,
+        reason,
+        actor: desk.actor(),
     };
-    let written = Sender::new(state, step.who, trace)
+    let written = desk
+        .sender()
         .send(worker_scheduling::aggregate(row.schedule_id), &command)
         .await?;
     Ok(answered(written))
@@ -68,22 +60,8 @@ async fn take(state: &ApiState, trace: &Trace, step: Step<'_>) -> Result<Respons
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
         (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or the hold is over (`appointments.hold_over_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
-async fn book(
-    can: CanSomewhere<AppointmentsBook>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
-) -> Result<Response, Problem> {
-    let step = Step {
-        who: &can.who,
-        permission: AppointmentsBook::NAME,
-        id,
-        action: AppointmentAction::Book,
-        version,
-        reason: None,
-    };
-    take(&state, &trace, step).await
+async fn book(stepping: Stepping<AppointmentsBook>) -> Result<Response, Problem> {
+    take(stepping, AppointmentAction::Book, None).await
 }
 
 /// Confirm an appointment
@@ -99,22 +77,8 @@ async fn book(
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
         (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
-async fn confirm(
-    can: CanSomewhere<AppointmentsBook>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
-) -> Result<Response, Problem> {
-    let step = Step {
-        who: &can.who,
-        permission: AppointmentsBook::NAME,
-        id,
-        action: AppointmentAction::Confirm,
-        version,
-        reason: None,
-    };
-    take(&state, &trace, step).await
+async fn confirm(stepping: Stepping<AppointmentsBook>) -> Result<Response, Problem> {
+    take(stepping, AppointmentAction::Confirm, None).await
 }
 
 /// Mark a patient arrived
@@ -130,22 +94,8 @@ async fn confirm(
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
         (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it is on another day (`appointments.day_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
-async fn arrive(
-    can: CanSomewhere<AppointmentsBook>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
-) -> Result<Response, Problem> {
-    let step = Step {
-        who: &can.who,
-        permission: AppointmentsBook::NAME,
-        id,
-        action: AppointmentAction::Arrive,
-        version,
-        reason: None,
-    };
-    take(&state, &trace, step).await
+async fn arrive(stepping: Stepping<AppointmentsBook>) -> Result<Response, Problem> {
+    take(stepping, AppointmentAction::Arrive, None).await
 }
 
 /// Begin a consultation
@@ -161,22 +111,8 @@ async fn arrive(
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
         (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
-async fn start(
-    can: CanSomewhere<QueuesCall>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
-) -> Result<Response, Problem> {
-    let step = Step {
-        who: &can.who,
-        permission: QueuesCall::NAME,
-        id,
-        action: AppointmentAction::Start,
-        version,
-        reason: None,
-    };
-    take(&state, &trace, step).await
+async fn start(stepping: Stepping<QueuesCall>) -> Result<Response, Problem> {
+    take(stepping, AppointmentAction::Start, None).await
 }
 
 /// End a consultation
@@ -192,22 +128,8 @@ async fn start(
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
         (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
-async fn finish(
-    can: CanSomewhere<QueuesCall>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
-) -> Result<Response, Problem> {
-    let step = Step {
-        who: &can.who,
-        permission: QueuesCall::NAME,
-        id,
-        action: AppointmentAction::Finish,
-        version,
-        reason: None,
-    };
-    take(&state, &trace, step).await
+async fn finish(stepping: Stepping<QueuesCall>) -> Result<Response, Problem> {
+    take(stepping, AppointmentAction::Finish, None).await
 }
 
 /// Mark a patient as not come
@@ -223,22 +145,8 @@ async fn finish(
         (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
         (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it has not begun yet (`appointments.early_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
-async fn no_show(
-    can: CanSomewhere<AppointmentsBook>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
-) -> Result<Response, Problem> {
-    let step = Step {
-        who: &can.who,
-        permission: AppointmentsBook::NAME,
-        id,
-        action: AppointmentAction::NoShow,
-        version,
-        reason: None,
-    };
-    take(&state, &trace, step).await
+async fn no_show(stepping: Stepping<AppointmentsBook>) -> Result<Response, Problem> {
+    take(stepping, AppointmentAction::NoShow, None).await
 }
 
 /// Why it is cancelled.
@@ -264,20 +172,13 @@ struct CancelAppointment {
         (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
 async fn cancel(
-    can: CanSomewhere<AppointmentsBook>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<AppointmentsBook>,
     Body(why): Body<CancelAppointment>,
 ) -> Result<Response, Problem> {
-    let step = Step {
-        who: &can.who,
-        permission: AppointmentsBook::NAME,
-        id,
-        action: AppointmentAction::Cancel,
-        version,
-        reason: Some(super::reason(why.reason)?),
-    };
-    take(&state, &trace, step).await
+    take(
+        stepping,
+        AppointmentAction::Cancel,
+        Some(super::reason(why.reason)?),
+    )
+    .await
 }

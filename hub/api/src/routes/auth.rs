@@ -1,7 +1,5 @@
 //! Sign-in, refresh, sign-out, and the keys that others check tokens with.
 
-use std::time::Instant;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -17,7 +15,6 @@ use crate::auth::password;
 use crate::auth::permission::SignedIn;
 use crate::auth::secrets;
 use crate::auth::sign_in::{self, Origin, Proved, Tokens, may_come_in, not_admitted};
-use crate::auth::throttle::{Try, throttled};
 use crate::auth::tokens::{self, Bearer, Kind, Purpose, TICKET_LIFETIME};
 use crate::command::{Accepted, Asking, Sender};
 use crate::extract::Body;
@@ -122,15 +119,7 @@ async fn login(
         "{}/{username}",
         tenant.as_ref().map_or("", TenantId::as_str)
     );
-    let who = Try {
-        user: &name,
-        from: origin.peer,
-        known,
-    };
-    state
-        .throttle
-        .attempt(who, Instant::now())
-        .map_err(throttled)?;
+    let who = origin.attempt(&state, &name, known)?;
 
     // a user who may not come in takes as long as one who may
     let known_user = account.as_ref().map(|account| account.id);

@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_clinical::queries::{self, BedFilter};
 
-use super::house::{code, house_aggregate, next};
+use super::house::{add, alter, code, next};
 use crate::auth::permission::{
     BedsManage, Can, CanSomewhere, FacilitiesManage, FacilitiesRead, Permission as _,
 };
-use crate::command::{Accepted, Placed, Sender};
+use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::{IfMatch, tagged};
 use crate::page::{Cursor, Limit, Page};
@@ -124,17 +124,8 @@ async fn make(
         version: Some(0),
         actor: can.who.username.clone(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(house_aggregate(), &command)
-        .await?;
-    Ok(written.respond_placed(|answer| {
-        let view = Defined::of(answer.as_ref());
-        Placed {
-            location: format!("/api/v1/beds/{}", view.id),
-            created: view.created,
-            view,
-        }
-    }))
+    let sender = Sender::new(&state, &can.who, &trace);
+    add(&sender, "beds", &command).await
 }
 
 /// Read a bed
@@ -195,10 +186,7 @@ async fn change(
         version: Some(version.unwrap_or(row.version)),
         actor: can.who.username.clone(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(house_aggregate(), &command)
-        .await?;
-    Ok(written.respond(|answer| Defined::of(answer.as_ref())))
+    alter(&Sender::new(&state, &can.who, &trace), &command).await
 }
 
 /// How an empty bed is.

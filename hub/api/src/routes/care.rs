@@ -22,17 +22,19 @@ use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::care::{self as reads, OrderFilter, ResultFilter, Scope, Versions};
 use crate::reads::patients::{self, Keys};
-use crate::reads::stays;
+use crate::reads::{specimens, stays};
 use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::care::{
     Encounter, EncounterDetail, LabResult, Order, OrderDetail, Report, ReportDetail,
 };
+use crate::views::specimens::ResultDetail;
 
 pub(crate) fn routes() -> Routes {
     Routes::new()
         .routes(routes!(results))
+        .routes(routes!(result))
         .routes(routes!(orders))
         .routes(routes!(encounters))
         .routes(routes!(reports))
@@ -140,6 +142,31 @@ async fn results(
         limit: search.limit,
     };
     list_results(&mut tx, &sight, &scope, &filter, &listing).await
+}
+
+/// Read a result
+///
+/// As it is now, with all its versions, its report, its specimen, and where its verification stands. A value that a correction
+/// replaced is among the versions.
+#[utoipa::path(get, path = "/results/{id}", tag = "results",
+    params(("id" = String, Path, description = "the result: its report and its place in it, as lists show it (`018f….1`)")),
+    security(("bearer" = ["results:read"])),
+    responses(
+        (status = 200, description = "the result", body = ResultDetail),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)"),
+        (status = 404, description = "no result has this id (`results.unknown`)")))]
+async fn result(
+    can: Can<ResultsRead>,
+    State(state): State<ApiState>,
+    trace: Trace,
+    Segment(id): Segment<String>,
+) -> Result<Json<ResultDetail>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, ResultsRead::NAME);
+    let mut tx = state.read(&can.who.tenant).await?;
+    specimens::result(&mut tx, &sight, &id)
+        .await?
+        .map(Json)
+        .ok_or_else(|| Problem::unknown("results.unknown", "no result has this id"))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -368,13 +395,13 @@ async fn order(
     State(state): State<ApiState>,
     trace: Trace,
     Segment(id): Segment<Uuid>,
-) -> Result<Json<OrderDetail>, Problem> {
+) -> Result<Response, Problem> {
     let sight = Sight::new(&state, &trace, &can.who, OrdersRead::NAME);
     let mut tx = state.read(&can.who.tenant).await?;
     let order = reads::order(&mut tx, &sight, id)
         .await?
         .ok_or_else(|| Problem::unknown("orders.unknown", "no order has this id"))?;
-    Ok(Json(order))
+    Ok(tagged(&order, order.order.version))
 }
 
 /// Read an encounter

@@ -8,17 +8,15 @@ use serde::Deserialize;
 use uuid::Uuid;
 use worker_clinical::queries::{self, ChartFilter, ChartRow};
 
+use super::asking::Desk;
 use super::patients::no_patient;
 use crate::auth::chart;
-use crate::auth::identity::Identity;
-use crate::auth::permission::{CanSomewhere, Permission};
-use crate::command::{Placed, Sender};
+use crate::auth::permission::Permission;
+use crate::command::Placed;
 use crate::if_match::tagged;
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::chart::{self as reads, Subject};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::chart::Charted;
 use crate::views::integration::Applied;
 
@@ -57,32 +55,13 @@ impl Search {
     }
 }
 
-/// Who asks, and what he needs for it.
-pub(super) struct Desk<'a, P> {
-    pub(super) state: &'a ApiState,
-    pub(super) trace: &'a Trace,
-    pub(super) can: &'a CanSomewhere<P>,
-}
-
-impl<P: Permission> Desk<'_, P> {
-    pub(super) fn who(&self) -> &Identity {
-        &self.can.who
-    }
-
-    pub(super) fn actor(&self) -> String {
-        self.can.who.username.clone()
-    }
-
-    pub(super) async fn tx(&self) -> Result<Tx<'static>, Problem> {
-        self.state.read(&self.can.who.tenant).await
-    }
-
+impl<P: Permission> Desk<P> {
     /// The patient, once it is clear that the caller may open the chart.
     pub(super) async fn subject(&self, tx: &mut Tx<'_>, id: Uuid) -> Result<Subject, Problem> {
         let subject = reads::subject(tx, id).await?.ok_or_else(no_patient)?;
         chart::open(
-            self.state,
-            self.trace,
+            &self.state,
+            &self.trace,
             self.who(),
             P::NAME,
             tx,
@@ -93,6 +72,12 @@ impl<P: Permission> Desk<'_, P> {
         Ok(subject)
     }
 
+    /// The patient alone, for a write that says what is new.
+    pub(super) async fn patient(&self, id: Uuid) -> Result<Subject, Problem> {
+        let mut tx = self.tx().await?;
+        self.subject(&mut tx, id).await
+    }
+
     /// Opens the chart that a row is in; the patient, and all keys.
     pub(super) async fn opened(
         &self,
@@ -101,8 +86,8 @@ impl<P: Permission> Desk<'_, P> {
     ) -> Result<(Option<Uuid>, Vec<Uuid>), Problem> {
         let (patient, keys) = reads::whose(tx, subject_key).await?;
         chart::open(
-            self.state,
-            self.trace,
+            &self.state,
+            &self.trace,
             self.who(),
             P::NAME,
             tx,
@@ -120,16 +105,12 @@ impl<P: Permission> Desk<'_, P> {
         kind: Option<&str>,
         id: Uuid,
     ) -> Result<(ChartRow, Option<Uuid>, Vec<Uuid>), Problem> {
-        let row = queries::chart_entry(tx.conn(), id)
+        let row = queries::chart_entry(tx, id)
             .await?
             .filter(|row| kind.is_none_or(|kind| row.kind == kind))
             .ok_or_else(no_entry)?;
         let (patient, keys) = self.opened(tx, row.subject_key).await?;
         Ok((row, patient, keys))
-    }
-
-    pub(super) fn sender(&self) -> Sender<'_> {
-        Sender::new(self.state, self.who(), self.trace)
     }
 }
 
@@ -139,7 +120,7 @@ pub(super) fn no_entry() -> Problem {
 
 /// A page of one kind.
 pub(super) async fn list<T: Charted, P: Permission>(
-    desk: &Desk<'_, P>,
+    desk: &Desk<P>,
     patient: Uuid,
     search: &Search,
 ) -> Result<Json<Page<T>>, Problem> {
@@ -158,7 +139,7 @@ pub(super) async fn list<T: Charted, P: Permission>(
 
 /// One entry with its ETag.
 pub(super) async fn read<T: Charted, P: Permission>(
-    desk: &Desk<'_, P>,
+    desk: &Desk<P>,
     id: Uuid,
 ) -> Result<Response, Problem> {
     let mut tx = desk.tx().await?;
@@ -169,7 +150,7 @@ pub(super) async fn read<T: Charted, P: Permission>(
 
 /// Sends what makes an entry; 201 with its place.
 pub(super) async fn make<P: Permission, B: schemas::Body>(
-    desk: &Desk<'_, P>,
+    desk: &Desk<P>,
     subject: &Subject,
     id: Uuid,
     folder: &str,
@@ -194,7 +175,7 @@ pub(super) struct Doing {
 
 /// Edits an entry or brings it into another state.
 pub(super) async fn change<P: Permission>(
-    desk: &Desk<'_, P>,
+    desk: &Desk<P>,
     id: Uuid,
     doing: Doing,
 ) -> Result<Response, Problem> {

@@ -1,23 +1,21 @@
 //! Conditions: the problem list.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::Response;
 use schemas::chart::{self, Content, EntryAction, RecordCondition};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::charting::{self, Desk, Doing, Search};
-use crate::auth::permission::{CanSomewhere, ChartsRead, ConditionsWrite};
+use super::asking::Desk;
+use super::charting::{self, Doing, Search};
+use crate::auth::permission::{ChartsRead, ConditionsWrite};
 use crate::command::Accepted;
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::routing::{Routes, routes};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::chart::Condition;
 use crate::views::integration::Applied;
@@ -37,22 +35,11 @@ pub(crate) fn routes() -> Routes {
         (status = 200, description = "newest first", body = Page<Condition>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn list(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<ChartsRead>,
     Segment(id): Segment<Uuid>,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Condition>>, Problem> {
-    charting::list(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        &search,
-    )
-    .await
+    charting::list(&desk, id, &search).await
 }
 
 /// A condition to be recorded.
@@ -83,21 +70,11 @@ struct NewCondition {
         (status = 404, description = "no patient has this id (`patients.unknown`)"),
         (status = 422, description = "the code has not the form of ICD-10 (`clinical.icd10_form`), the release in force has no such code (`clinical.icd10_no_such_code`) or no more (`clinical.icd10_retired`), it is a group of codes (`clinical.icd10_group`), or there is no text (`clinical.entry_empty`)")))]
 async fn record(
-    can: CanSomewhere<ConditionsWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<ConditionsWrite>,
     Segment(id): Segment<Uuid>,
     Body(new): Body<NewCondition>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
-    let subject = {
-        let mut tx = desk.tx().await?;
-        desk.subject(&mut tx, id).await?
-    };
+    let subject = desk.patient(id).await?;
     let command = RecordCondition {
         entry_id: Uuid::now_v7(),
         subject: subject.identifier.clone(),
@@ -115,21 +92,8 @@ async fn record(
     responses(
         (status = 200, description = "the condition; ETag is the version", body = Condition),
         (status = 404, description = "no condition has this id (`clinical.entry_unknown`)")))]
-async fn read(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-) -> Result<Response, Problem> {
-    charting::read::<Condition, _>(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-    )
-    .await
+async fn read(desk: Desk<ChartsRead>, Segment(id): Segment<Uuid>) -> Result<Response, Problem> {
+    charting::read::<Condition, _>(&desk, id).await
 }
 
 /// What is done to it.
@@ -177,9 +141,7 @@ struct ConditionChange {
         (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
         (status = 422, description = "a reason is needed (`clinical.reason_needed`), or the content is not good (as when it is recorded; a code that was retired since may stay)")))]
 async fn change(
-    can: CanSomewhere<ConditionsWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<ConditionsWrite>,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
     Body(change): Body<ConditionChange>,
@@ -198,14 +160,5 @@ async fn change(
         content: change.content.map(Content::Condition),
         reason: change.reason,
     };
-    charting::change(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        doing,
-    )
-    .await
+    charting::change(&desk, id, doing).await
 }

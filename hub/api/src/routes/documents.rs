@@ -1,7 +1,7 @@
 //! Documents: what they are stands in the chart, their bytes in the object store under their digest.
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -12,9 +12,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::charting::{self, Desk, Doing, Search};
+use super::asking::Desk;
+use super::charting::{self, Doing, Search};
 use crate::ApiLimits;
-use crate::auth::permission::{CanSomewhere, ChartsRead, DocumentsWrite};
+use crate::auth::permission::{ChartsRead, DocumentsWrite};
 use crate::backbone::BackboneError;
 use crate::command::Accepted;
 use crate::extract::{Body, Params, Segment};
@@ -23,8 +24,6 @@ use crate::looks::ShownOf;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::routing::{Routes, routes};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::chart::Document;
 use crate::views::integration::Applied;
 
@@ -92,22 +91,11 @@ pub(crate) fn checked(media_type: &str, bytes: &[u8]) -> Result<(), Problem> {
         (status = 200, description = "newest first", body = Page<Document>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn list(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<ChartsRead>,
     Segment(id): Segment<Uuid>,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Document>>, Problem> {
-    charting::list(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        &search,
-    )
-    .await
+    charting::list(&desk, id, &search).await
 }
 
 /// A document.
@@ -140,17 +128,10 @@ struct NewDocument {
         (status = 413, description = "it is too large (`documents.too_large`)"),
         (status = 422, description = "it is of no known kind (`clinical.entry_word`)")))]
 async fn file(
-    can: CanSomewhere<DocumentsWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<DocumentsWrite>,
     Segment(id): Segment<Uuid>,
     Body(new): Body<NewDocument>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let title = super::text("title", new.title)?;
     let bytes = Bytes::from(
         STANDARD
@@ -158,12 +139,9 @@ async fn file(
             .map_err(|_| Problem::invalid("content_base64", "is not base64"))?,
     );
     checked(&new.media_type, &bytes)?;
-    let subject = {
-        let mut tx = desk.tx().await?;
-        desk.subject(&mut tx, id).await?
-    };
+    let subject = desk.patient(id).await?;
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let sha256 = state.backbone.keep(&can.who.tenant, bytes).await?;
+    let sha256 = desk.state.backbone.keep(&desk.who().tenant, bytes).await?;
     let command = FileDocument {
         entry_id: Uuid::now_v7(),
         subject: subject.identifier.clone(),
@@ -186,21 +164,8 @@ async fn file(
     responses(
         (status = 200, description = "the document; ETag is the version", body = Document),
         (status = 404, description = "no document has this id (`clinical.entry_unknown`)")))]
-async fn read(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-) -> Result<Response, Problem> {
-    charting::read::<Document, _>(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-    )
-    .await
+async fn read(desk: Desk<ChartsRead>, Segment(id): Segment<Uuid>) -> Result<Response, Problem> {
+    charting::read::<Document, _>(&desk, id).await
 }
 
 /// Read a document's bytes
@@ -217,17 +182,7 @@ async fn read(
             (String = "text/plain", example = json!("To whom it may concern …")))),
         (status = 404, description = "no document has this id (`clinical.entry_unknown`)"),
         (status = 410, description = "the bytes are damaged or gone (`messages.gone`)")))]
-async fn content(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
+async fn content(desk: Desk<ChartsRead>, Segment(id): Segment<Uuid>) -> Result<Response, Problem> {
     let (document, patient) = {
         let mut tx = desk.tx().await?;
         let (row, patient, _) = desk.entry(&mut tx, Some("document"), id).await?;
@@ -236,9 +191,10 @@ async fn content(
             patient,
         )
     };
-    let bytes = state
+    let bytes = desk
+        .state
         .backbone
-        .attachment(&can.who.tenant, &document.content.sha256)
+        .attachment(&desk.who().tenant, &document.content.sha256)
         .await?
         .ok_or(BackboneError::Gone)?;
     Ok((
@@ -277,9 +233,7 @@ struct DocumentRetraction {
         (status = 409, description = "it is marked already (`clinical.state_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)")))]
 async fn retract(
-    can: CanSomewhere<DocumentsWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<DocumentsWrite>,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
     Body(why): Body<DocumentRetraction>,
@@ -291,16 +245,7 @@ async fn retract(
         content: None,
         reason: Some(why.reason),
     };
-    charting::change(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        doing,
-    )
-    .await
+    charting::change(&desk, id, doing).await
 }
 
 #[cfg(test)]

@@ -11,14 +11,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_clinical::queries;
 
-use super::visit_steps::Walk;
+use super::asking::Stepping;
+use super::visit_steps::{Told, take};
 use crate::auth::permission::{
     CanSomewhere, EncountersRead, GatesBilling, GatesClinical, GatesPharmacy, GatesTpa,
     Permission as _,
 };
 use crate::command::Accepted;
 use crate::extract::{Body, Params, Segment};
-use crate::if_match::IfMatch;
 use crate::looks::ShownOf;
 use crate::page::{Moment, Page};
 use crate::problem::Problem;
@@ -120,22 +120,12 @@ impl Clearance {
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn clinical(
-    can: CanSomewhere<GatesClinical>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<GatesClinical>,
     Body(asked): Body<Clearance>,
 ) -> Result<Response, Problem> {
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason.clone(),
-    };
+    let told = Told::new(asked.at, asked.late_reason.clone());
     let step = asked.step(Gate::Clinical)?;
-    walk.take(&state, &trace, &can.who, GatesClinical::NAME, step)
-        .await
+    take(stepping, told, step).await
 }
 
 /// Clear the gate of the pharmacy
@@ -153,22 +143,12 @@ async fn clinical(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn pharmacy(
-    can: CanSomewhere<GatesPharmacy>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<GatesPharmacy>,
     Body(asked): Body<Clearance>,
 ) -> Result<Response, Problem> {
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason.clone(),
-    };
+    let told = Told::new(asked.at, asked.late_reason.clone());
     let step = asked.step(Gate::Pharmacy)?;
-    walk.take(&state, &trace, &can.who, GatesPharmacy::NAME, step)
-        .await
+    take(stepping, told, step).await
 }
 
 /// Clear the gate of billing
@@ -186,22 +166,12 @@ async fn pharmacy(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn billing(
-    can: CanSomewhere<GatesBilling>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<GatesBilling>,
     Body(asked): Body<Clearance>,
 ) -> Result<Response, Problem> {
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason.clone(),
-    };
+    let told = Told::new(asked.at, asked.late_reason.clone());
     let step = asked.step(Gate::Billing)?;
-    walk.take(&state, &trace, &can.who, GatesBilling::NAME, step)
-        .await
+    take(stepping, told, step).await
 }
 
 /// Clear the gate of the insurer
@@ -219,22 +189,12 @@ async fn billing(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn tpa(
-    can: CanSomewhere<GatesTpa>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<GatesTpa>,
     Body(asked): Body<Clearance>,
 ) -> Result<Response, Problem> {
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason.clone(),
-    };
+    let told = Told::new(asked.at, asked.late_reason.clone());
     let step = asked.step(Gate::Tpa)?;
-    walk.take(&state, &trace, &can.who, GatesTpa::NAME, step)
-        .await
+    take(stepping, told, step).await
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use worker_integration::queries::HeldSearch;
 
-use crate::auth::permission::{Can, HeldRead, HeldResolve};
+use crate::auth::chart::Sight;
+use crate::auth::permission::{Can, HeldRead, HeldResolve, Permission as _};
 use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
@@ -55,13 +56,17 @@ struct Search {
 }
 
 /// List held items
+///
+/// Of a question whose sample is of a restricted chart the sample is left out for who does not care for the patient.
 #[utoipa::path(get, path = "/held", tag = "held", params(Search), security(("bearer" = ["held:read"])),
     responses((status = 200, description = "oldest first: who waits longest is seen first", body = Page<HeldItem>)))]
 async fn list(
     can: Can<HeldRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<HeldItem>>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, HeldRead::NAME);
     let wanted = HeldSearch {
         state: super::state_or_open(search.state, &["open", "resolved"])?,
         reason: search.reason,
@@ -70,9 +75,15 @@ async fn list(
         ..HeldSearch::default()
     };
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::held(&mut tx, wanted, search.cursor.as_ref(), search.limit)
-        .await
-        .map(Json)
+    reads::held(
+        &mut tx,
+        &sight,
+        wanted,
+        search.cursor.as_ref(),
+        search.limit,
+    )
+    .await
+    .map(Json)
 }
 
 /// Read a held item
@@ -84,14 +95,18 @@ async fn list(
 async fn read(
     can: Can<HeldRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<i64>,
 ) -> Result<Json<HeldItem>, Problem> {
-    item(&state, &can.who.tenant, id).await.map(Json)
+    let sight = Sight::new(&state, &trace, &can.who, HeldRead::NAME);
+    item(&sight, id).await.map(Json)
 }
 
-async fn item(state: &ApiState, tenant: &schemas::TenantId, id: i64) -> Result<HeldItem, Problem> {
-    let mut tx = state.read(tenant).await?;
-    reads::held_item(&mut tx, id).await?.ok_or_else(no_item)
+async fn item(sight: &Sight<'_>, id: i64) -> Result<HeldItem, Problem> {
+    let mut tx = sight.state.read(&sight.who.tenant).await?;
+    reads::held_item(&mut tx, sight, id)
+        .await?
+        .ok_or_else(no_item)
 }
 
 /// What the code means.
@@ -135,7 +150,8 @@ async fn map(
     Body(mapping): Body<Mapping>,
 ) -> Result<Response, Problem> {
     check(&mapping)?;
-    let item = item(&state, &can.who.tenant, id).await?;
+    let sight = Sight::new(&state, &trace, &can.who, HeldResolve::NAME);
+    let item = item(&sight, id).await?;
     if item.state != "open" {
         return Err(Problem::new(
             StatusCode::CONFLICT,

@@ -21,6 +21,9 @@ use crate::state::ApiState;
 use crate::trace::Trace;
 use crate::views::house::{Defined, Department, Facility};
 
+/// The house is defined in one lane: what is defined first is there for what hangs on it.
+const LANE: &str = "house";
+
 pub(crate) fn routes() -> Routes {
     Routes::new()
         .routes(routes!(facilities))
@@ -150,22 +153,8 @@ async fn make_facility(
         version: Some(0),
         actor: can.who.username.clone(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(house_aggregate(), &command)
-        .await?;
-    Ok(written.respond_placed(|answer| {
-        let view = Defined::of(answer.as_ref());
-        Placed {
-            location: format!("/api/v1/facilities/{}", view.id),
-            created: view.created,
-            view,
-        }
-    }))
-}
-
-/// The house is defined in one lane: what is defined first is there for what hangs on it.
-pub(super) fn house_aggregate() -> &'static str {
-    "house"
+    let sender = Sender::new(&state, &can.who, &trace);
+    add(&sender, "facilities", &command).await
 }
 
 /// Read a facility
@@ -252,10 +241,7 @@ async fn change_facility(
         version: Some(version.unwrap_or(row.version)),
         actor: can.who.username.clone(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(house_aggregate(), &command)
-        .await?;
-    Ok(written.respond(|answer| Defined::of(answer.as_ref())))
+    alter(&Sender::new(&state, &can.who, &trace), &command).await
 }
 
 /// List departments
@@ -307,17 +293,8 @@ async fn make_department(
         version: Some(0),
         actor: can.who.username.clone(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(house_aggregate(), &command)
-        .await?;
-    Ok(written.respond_placed(|answer| {
-        let view = Defined::of(answer.as_ref());
-        Placed {
-            location: format!("/api/v1/departments/{}", view.id),
-            created: view.created,
-            view,
-        }
-    }))
+    let sender = Sender::new(&state, &can.who, &trace);
+    add(&sender, "departments", &command).await
 }
 
 /// Read a department
@@ -385,8 +362,31 @@ async fn change_department(
         version: Some(version.unwrap_or(row.version)),
         actor: can.who.username.clone(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(house_aggregate(), &command)
-        .await?;
+    alter(&Sender::new(&state, &can.who, &trace), &command).await
+}
+
+/// Sends what defines a new part of the house; 201 with its place.
+pub(super) async fn add<B: schemas::Body>(
+    sender: &Sender<'_>,
+    folder: &str,
+    command: &B,
+) -> Result<Response, Problem> {
+    let written = sender.send(LANE, command).await?;
+    Ok(written.respond_placed(|answer| {
+        let view = Defined::of(answer.as_ref());
+        Placed {
+            location: format!("/api/v1/{folder}/{}", view.id),
+            created: view.created,
+            view,
+        }
+    }))
+}
+
+/// Sends what defines a part of the house anew.
+pub(super) async fn alter<B: schemas::Body>(
+    sender: &Sender<'_>,
+    command: &B,
+) -> Result<Response, Problem> {
+    let written = sender.send(LANE, command).await?;
     Ok(written.respond(|answer| Defined::of(answer.as_ref())))
 }

@@ -11,21 +11,18 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_identity::queries;
 
+use super::account::{Account, OfUser, Own};
 use super::federated::{ProviderReturn, begin, no_flow, vouched};
-use super::me::user_of;
 use super::passkeys::while_signed_in;
 use super::proof::{self, HasProof, Proof, Proven, WithProof};
-use super::users;
-use crate::auth::identity::Identity;
-use crate::auth::permission::{Can, SignedIn, UsersManage, UsersRead};
-use crate::auth::{oidc, secrets, sign_in};
-use crate::command::{Accepted, Placed, Sender};
+use crate::auth::permission::{UsersManage, UsersRead};
+use crate::auth::{oidc, secrets};
+use crate::command::{Accepted, Placed};
 use crate::extract::{Body, Segment};
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::routing::{Routes, routes};
 use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::integration::Applied;
 use crate::views::sign_in::{IdentityInvitation, LinkedIdentity, NewLink, ProviderFlow};
 
@@ -107,16 +104,13 @@ async fn link_start(
         (status = 409, description = "the flow was used (`challenges.already_used`); the person is linked to a user, or you to another person of the provider (`subjects.exists`)"),
         (status = 422, description = "the flow is none any more (`auth.ceremony`), or what came back does not hold (`oidc.refused`)"),
         (status = 503, description = "the provider does not answer (`oidc.unavailable`)")))]
-async fn link(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Body(given): Body<ProviderReturn>,
-) -> Result<Response, Problem> {
+async fn link(Own(account): Own, Body(given): Body<ProviderReturn>) -> Result<Response, Problem> {
     // the flow was given to who had proved that it was he
-    let user = proof::own(&who)?;
-    let vouched = vouched(&state, &given).await.map_err(while_signed_in)?;
-    if vouched.flow.user != Some(user) || vouched.flow.tenant != who.tenant {
+    let user = proof::own(&account.who)?;
+    let vouched = vouched(&account.state, &given)
+        .await
+        .map_err(while_signed_in)?;
+    if vouched.flow.user != Some(user) || vouched.flow.tenant != account.who.tenant {
         return Err(while_signed_in(no_flow()));
     }
     let id = Uuid::now_v7();
@@ -130,11 +124,9 @@ async fn link(
         challenge: vouched.challenge,
         linked: Linked::Himself,
         invitation: None,
-        actor: who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &who, &trace)
-        .send(sign_in::aggregate(user), &command)
-        .await?;
+    let written = account.send(&command).await?;
     Ok(written.respond_placed(|_| Placed {
         location: "/api/v1/me/identities".to_owned(),
         created: true,
@@ -148,21 +140,13 @@ async fn link(
         (status = 200, description = "who I am at identity providers, oldest first; the list is whole", body = Page<LinkedIdentity>),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
         (status = 403, description = "a program asks (`auth.person`)")))]
-async fn list(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-) -> Result<Json<Page<LinkedIdentity>>, Problem> {
-    let user = user_of(&who)?;
-    whole(&state, &who, user).await
+async fn list(Own(account): Own) -> Result<Json<Page<LinkedIdentity>>, Problem> {
+    whole(&account).await
 }
 
-async fn whole(
-    state: &ApiState,
-    who: &Identity,
-    user: Uuid,
-) -> Result<Json<Page<LinkedIdentity>>, Problem> {
-    let mut tx = state.read(&who.tenant).await?;
-    let rows = queries::subjects(tx.conn(), user).await?;
+async fn whole(account: &Account) -> Result<Json<Page<LinkedIdentity>>, Problem> {
+    let mut tx = account.tx().await?;
+    let rows = queries::subjects(tx.conn(), account.user).await?;
     Ok(Json(Page::whole(
         rows.into_iter().map(LinkedIdentity::of).collect(),
     )))
@@ -184,22 +168,17 @@ async fn whole(
         (status = 422, description = "the ceremony of the proof is none any more (`auth.ceremony`)"),
         (status = 429, description = "too many proofs that did not fit (`auth.throttled`); Retry-After tells how long")))]
 async fn unlink(
-    _signed_in: SignedIn,
-    State(state): State<ApiState>,
-    trace: Trace,
+    Own(account): Own,
     Segment(id): Segment<Uuid>,
-    Proven { who, user, .. }: Proven<WithProof>,
+    _proven: Proven<WithProof>,
 ) -> Result<Response, Problem> {
     let command = UnlinkSubjects {
-        user_id: user,
+        user_id: account.user,
         link_id: Some(id),
         reason: "removed_by_user".to_owned(),
-        actor: who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &who, &trace)
-        .send_access(sign_in::aggregate(user), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send_access(&command).await?.respond(Applied::with))
 }
 
 /// List a user's identities
@@ -209,12 +188,10 @@ async fn unlink(
         (status = 200, description = "who he is at identity providers, oldest first; the list is whole", body = Page<LinkedIdentity>),
         (status = 404, description = "no user has this id (`users.unknown`)")))]
 async fn of_user(
-    can: Can<UsersRead>,
-    State(state): State<ApiState>,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<UsersRead>,
 ) -> Result<Json<Page<LinkedIdentity>>, Problem> {
-    users::known(&state, &can.who, id).await?;
-    whole(&state, &can.who, id).await
+    account.known().await?;
+    whole(&account).await
 }
 
 /// To which provider.
@@ -239,14 +216,16 @@ struct IdentityInvite {
             you (`users.own_not_allowed`)"),
         (status = 404, description = "no user has this id, or he is shut out (`users.unknown`); no provider has this name here (`oidc.unknown_provider`)")))]
 async fn invite(
-    can: Can<UsersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<UsersManage>,
     Body(given): Body<IdentityInvite>,
 ) -> Result<Response, Problem> {
-    users::outranks_another(&state, &can.who, id).await?;
-    let provider = oidc::find(&state.providers, &can.who.tenant, &given.provider)?;
+    account.outranks_another().await?;
+    let id = account.user;
+    let provider = oidc::find(
+        &account.state.providers,
+        &account.who.tenant,
+        &given.provider,
+    )?;
     let invitation = secrets::invitation();
     let expires_at = OffsetDateTime::now_utc() + INVITATION;
     let command = InviteSubject {
@@ -256,11 +235,9 @@ async fn invite(
         expires_at: expires_at
             .format(&Rfc3339)
             .map_err(|_| Problem::internal())?,
-        actor: can.who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(sign_in::aggregate(id), &command)
-        .await?;
+    let written = account.send(&command).await?;
     Ok(written.respond_placed(|_| Placed {
         location: format!("/api/v1/users/{id}/identities"),
         created: true,
@@ -293,21 +270,15 @@ struct IdentityRemoval {
         (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
         (status = 404, description = "no user has this id (`users.unknown`), or he is neither linked nor invited (`subjects.unknown`)")))]
 async fn unlink_of_user(
-    can: Can<UsersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<UsersManage>,
     Body(why): Body<IdentityRemoval>,
 ) -> Result<Response, Problem> {
-    users::outranks(&state, &can.who, id).await?;
+    account.outranks().await?;
     let command = UnlinkSubjects {
-        user_id: id,
+        user_id: account.user,
         link_id: None,
         reason: super::reason(why.reason)?,
-        actor: can.who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send_access(sign_in::aggregate(id), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send_access(&command).await?.respond(Applied::with))
 }

@@ -1,7 +1,5 @@
 //! One's own affairs: who am I, my password, my sessions. No permission is needed.
 
-use std::time::Instant;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,23 +8,23 @@ use schemas::identity::{EndSessions, SetPassword};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use worker_identity::queries;
+use worker_identity::queries::{self, TenantRow};
 
+use super::account::Own;
 use crate::auth::Access;
 use crate::auth::identity::Identity;
-use crate::auth::permission::SignedIn;
-use crate::auth::sign_in::{self, Origin};
-use crate::auth::throttle::{Try, throttled};
+use crate::auth::permission::{Permission as _, SignedIn, UsersRead};
+use crate::auth::sign_in::Origin;
 use crate::auth::{password, policy, secrets};
-use crate::command::{Accepted, Sender};
+use crate::command::Accepted;
 use crate::extract::{Body, Segment};
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::routing::{Routes, routes};
 use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::identity::{HeldPermission, Me, Session};
 use crate::views::integration::Applied;
+use crate::views::tenants::PlanLimit;
 
 pub(crate) fn routes() -> Routes {
     Routes::new()
@@ -54,7 +52,8 @@ pub(super) fn guessing(who: &Identity) -> String {
 
 /// Who am I
 ///
-/// And what may I do at this moment, and where, and what of the product my hospital's plan shows.
+/// And what may I do at this moment, and where, and what of the product my hospital's plan shows. Who may see users in the whole
+/// hospital also sees what the plan limits.
 #[utoipa::path(get, path = "/me", tag = "sign-in", security(("bearer" = [])),
     responses(
         (status = 200, description = "the caller", body = Me),
@@ -62,11 +61,13 @@ pub(super) fn guessing(who: &Identity) -> String {
 async fn me(SignedIn(who): SignedIn, State(state): State<ApiState>) -> Result<Json<Me>, Problem> {
     // a tenant that the start has not written down yet has no plan
     let tenant = Access::tenant(&state, &who.tenant).await?;
-    let features = (*tenant)
-        .as_ref()
-        .map_or_else(Vec::new, |row| row.features.clone());
+    let (features, plan_limits) = match &*tenant {
+        Some(row) => (row.features.clone(), plan_limits(&state, &who, row).await?),
+        None => (Vec::new(), Vec::new()),
+    };
     Ok(Json(Me {
         features,
+        plan_limits,
         id: who.id,
         tenant: who.tenant.to_string(),
         amr: who.amr.clone(),
@@ -74,6 +75,27 @@ async fn me(SignedIn(who): SignedIn, State(state): State<ApiState>) -> Result<Js
         permissions: who.held().into_iter().map(HeldPermission::of).collect(),
         username: who.username,
     }))
+}
+
+async fn plan_limits(
+    state: &ApiState,
+    who: &Identity,
+    plan: &TenantRow,
+) -> Result<Vec<PlanLimit>, Problem> {
+    let mut limits = Vec::new();
+    if !who.may(UsersRead::NAME) {
+        return Ok(limits);
+    }
+    if let Some(most) = plan.limit("users") {
+        let mut tx = state.read(&who.tenant).await?;
+        let used = queries::counted_users(tx.conn(), None).await?;
+        limits.push(PlanLimit::of("users", used, most));
+    }
+    if let Some(most) = plan.limit("api_per_minute") {
+        let used = state.counts.asked(&who.tenant);
+        limits.push(PlanLimit::of("api_per_minute", used, most));
+    }
+    Ok(limits)
 }
 
 /// The password that was, and the one that shall be.
@@ -100,34 +122,23 @@ struct PasswordChange {
         (status = 422, description = "the new one is none (`password.weak`); the detail says why"),
         (status = 429, description = "too many failures (`auth.throttled`)")))]
 async fn change_password(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
+    Own(account): Own,
     origin: Origin,
-    trace: Trace,
     Body(change): Body<PasswordChange>,
 ) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
-    let account = {
-        let mut tx = state.read(&who.tenant).await?;
-        let row = queries::user(tx.conn(), user).await?;
-        let account = queries::account(tx.conn(), &who.username).await?;
-        account.zip(row)
+    let who = &account.who;
+    let on_file = {
+        let mut tx = account.tx().await?;
+        let row = queries::user(tx.conn(), account.user).await?;
+        queries::account(tx.conn(), &who.username).await?.zip(row)
     };
-    let (account, row) = account.ok_or_else(Problem::internal)?;
-    let name = guessing(&who);
-    let attempt = Try {
-        user: &name,
-        from: origin.peer,
-        known: None,
-    };
-    state
-        .throttle
-        .attempt(attempt, Instant::now())
-        .map_err(throttled)?;
+    let (on_file, row) = on_file.ok_or_else(Problem::internal)?;
+    let name = guessing(who);
+    let attempt = origin.attempt(&account.state, &name, None)?;
     let fits = change.current_password.len() <= password::MAX_PASSWORD
         && password::verify(
             change.current_password.clone(),
-            Some(account.password_hash.clone()),
+            Some(on_file.password_hash.clone()),
         )
         .await
         .map_err(|_| Problem::internal())?;
@@ -138,7 +149,7 @@ async fn change_password(
             "the current password does not fit",
         ));
     }
-    state.throttle.succeeded(attempt);
+    account.state.throttle.succeeded(attempt);
     let known = [
         who.username.as_str(),
         &row.display_name,
@@ -147,7 +158,7 @@ async fn change_password(
     let objection = if change.new_password == change.current_password {
         Some("is the one that was".to_owned())
     } else {
-        policy::objection(&change.new_password, &known, account.factor_id.is_some())
+        policy::objection(&change.new_password, &known, on_file.factor_id.is_some())
     };
     if let Some(objection) = objection {
         return Err(Problem::new(
@@ -157,19 +168,16 @@ async fn change_password(
         ));
     }
     let command = SetPassword {
-        user_id: user,
+        user_id: account.user,
         password_hash: password::hash(change.new_password)
             .await
             .map_err(|_| Problem::internal())?,
-        replaces: Some(secrets::hex_digest_of(&account.password_hash)),
+        replaces: Some(secrets::hex_digest_of(&on_file.password_hash)),
         one_time_until: None,
         keep_session: who.session,
-        actor: who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &who, &trace)
-        .send_access(sign_in::aggregate(user), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send_access(&command).await?.respond(Applied::with))
 }
 
 /// List my sessions
@@ -177,16 +185,12 @@ async fn change_password(
     responses(
         (status = 200, description = "open ones, newest first; the list is whole", body = Page<Session>),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)")))]
-async fn sessions(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-) -> Result<Json<Page<Session>>, Problem> {
-    let user = user_of(&who)?;
-    let mut tx = state.read(&who.tenant).await?;
-    let rows = queries::sessions(tx.conn(), user, true).await?;
+async fn sessions(Own(account): Own) -> Result<Json<Page<Session>>, Problem> {
+    let mut tx = account.tx().await?;
+    let rows = queries::sessions(tx.conn(), account.user, true).await?;
     Ok(Json(Page::whole(
         rows.into_iter()
-            .map(|row| Session::of(row, who.session))
+            .map(|row| Session::of(row, account.who.session))
             .collect(),
     )))
 }
@@ -199,21 +203,12 @@ async fn sessions(
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
         (status = 404, description = "no session of yours has this id (`sessions.unknown`)")))]
-async fn end_session(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
+async fn end_session(Own(account): Own, Segment(id): Segment<Uuid>) -> Result<Response, Problem> {
     let command = EndSessions {
-        user_id: user,
+        user_id: account.user,
         session_id: Some(id),
         reason: "ended_by_user".to_owned(),
-        actor: who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &who, &trace)
-        .send_access(sign_in::aggregate(user), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send_access(&command).await?.respond(Applied::with))
 }

@@ -10,22 +10,18 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_identity::queries;
 
-use super::me::user_of;
+use super::account::{Account, OfUser, Own};
 use super::passkeys::{no_ceremony, recall, remember, settings, while_signed_in};
 use super::proof::{self, Proven, WithProof};
-use super::users;
 use crate::auth::ceremony::Step;
-use crate::auth::identity::Identity;
 use crate::auth::passkey::{self, DoesNotHold};
-use crate::auth::permission::{Can, SignedIn, UsersManage, UsersRead};
-use crate::auth::sign_in;
-use crate::command::{Accepted, Placed, Sender};
+use crate::auth::permission::{UsersManage, UsersRead};
+use crate::command::{Accepted, Placed};
 use crate::extract::{Body, Segment};
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::routing::{Routes, routes};
 use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::integration::Applied;
 use crate::views::sign_in::{NewPasskey, Passkey, PasskeyCeremony};
 
@@ -118,19 +114,14 @@ struct PasskeyMade {
         (status = 403, description = "the password must be changed first (`auth.password_change`), or a program asks (`auth.person`)"),
         (status = 409, description = "there are no passkeys here (`auth.passkeys_off`), it was registered before (`passkeys.exists`), or the challenge was answered (`challenges.already_used`)"),
         (status = 422, description = "the ceremony is none any more (`auth.ceremony`), what the authenticator says does not hold (`passkeys.refused`), or there are too many (`passkeys.too_many`)")))]
-async fn add(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Body(given): Body<PasskeyMade>,
-) -> Result<Response, Problem> {
+async fn add(Own(account): Own, Body(given): Body<PasskeyMade>) -> Result<Response, Problem> {
     // the ceremony was given to who had proved that it was he
-    let user = proof::own(&who)?;
-    let settings = settings(&state)?;
+    let user = proof::own(&account.who)?;
+    let settings = settings(&account.state)?;
     let name = name_of(&given.name)?;
     let (opened, remembered) =
-        recall(&state, Step::AddPasskey, &given.ceremony).map_err(while_signed_in)?;
-    if opened.what.user != Some(user) || opened.what.tenant != who.tenant {
+        recall(&account.state, Step::AddPasskey, &given.ceremony).map_err(while_signed_in)?;
+    if opened.what.user != Some(user) || opened.what.tenant != account.who.tenant {
         return Err(while_signed_in(no_ceremony()));
     }
     let made = match passkey::add(&settings, &remembered, &given.credential)? {
@@ -156,12 +147,10 @@ async fn add(
         sign_count: made.sign_count,
         transports: made.transports,
         synced: made.synced,
-        keep_session: who.session,
-        actor: who.username.clone(),
+        keep_session: account.who.session,
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &who, &trace)
-        .send_access(sign_in::aggregate(user), &command)
-        .await?;
+    let written = account.send_access(&command).await?;
     Ok(written.respond_placed(|_| Placed {
         location: "/api/v1/me/passkeys".to_owned(),
         created: true,
@@ -175,21 +164,13 @@ async fn add(
         (status = 200, description = "oldest first; the list is whole", body = Page<Passkey>),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
         (status = 403, description = "a program asks (`auth.person`)")))]
-async fn list(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-) -> Result<Json<Page<Passkey>>, Problem> {
-    let user = user_of(&who)?;
-    whole(&state, &who, user).await
+async fn list(Own(account): Own) -> Result<Json<Page<Passkey>>, Problem> {
+    whole(&account).await
 }
 
-async fn whole(
-    state: &ApiState,
-    who: &Identity,
-    user: Uuid,
-) -> Result<Json<Page<Passkey>>, Problem> {
-    let mut tx = state.read(&who.tenant).await?;
-    let rows = queries::passkeys(tx.conn(), user).await?;
+async fn whole(account: &Account) -> Result<Json<Page<Passkey>>, Problem> {
+    let mut tx = account.tx().await?;
+    let rows = queries::passkeys(tx.conn(), account.user).await?;
     Ok(Json(Page::whole(
         rows.into_iter().map(Passkey::of).collect(),
     )))
@@ -214,23 +195,17 @@ struct PasskeyName {
         (status = 403, description = "a program asks (`auth.person`)"),
         (status = 404, description = "no passkey of yours has this id (`passkeys.unknown`)")))]
 async fn rename(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-    trace: Trace,
+    Own(account): Own,
     Segment(id): Segment<Uuid>,
     Body(given): Body<PasskeyName>,
 ) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
     let command = RenamePasskey {
         passkey_id: id,
-        user_id: user,
+        user_id: account.user,
         name: name_of(&given.name)?,
-        actor: who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &who, &trace)
-        .send(sign_in::aggregate(user), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send(&command).await?.respond(Applied::with))
 }
 
 /// Remove one of my passkeys
@@ -250,23 +225,18 @@ async fn rename(
         (status = 422, description = "the ceremony of the proof is none any more (`auth.ceremony`)"),
         (status = 429, description = "too many proofs that did not fit (`auth.throttled`); Retry-After tells how long")))]
 async fn remove(
-    _signed_in: SignedIn,
-    State(state): State<ApiState>,
-    trace: Trace,
+    Own(account): Own,
     Segment(id): Segment<Uuid>,
-    Proven { who, user, .. }: Proven<WithProof>,
+    _proven: Proven<WithProof>,
 ) -> Result<Response, Problem> {
     let command = RemovePasskeys {
-        user_id: user,
+        user_id: account.user,
         passkey_id: Some(id),
         reason: "removed_by_user".to_owned(),
-        keep_session: who.session,
-        actor: who.username.clone(),
+        keep_session: account.who.session,
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &who, &trace)
-        .send_access(sign_in::aggregate(user), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send_access(&command).await?.respond(Applied::with))
 }
 
 /// List a user's passkeys
@@ -276,12 +246,10 @@ async fn remove(
         (status = 200, description = "oldest first; the list is whole", body = Page<Passkey>),
         (status = 404, description = "no user has this id (`users.unknown`)")))]
 async fn of_user(
-    can: Can<UsersRead>,
-    State(state): State<ApiState>,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<UsersRead>,
 ) -> Result<Json<Page<Passkey>>, Problem> {
-    users::known(&state, &can.who, id).await?;
-    whole(&state, &can.who, id).await
+    account.known().await?;
+    whole(&account).await
 }
 
 /// Why.
@@ -306,22 +274,16 @@ struct PasskeyRemoval {
             you (`users.own_not_allowed`)"),
         (status = 404, description = "no user has this id (`users.unknown`), or he has none (`passkeys.unknown`)")))]
 async fn remove_of_user(
-    can: Can<UsersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<UsersManage>,
     Body(why): Body<PasskeyRemoval>,
 ) -> Result<Response, Problem> {
-    users::outranks_another(&state, &can.who, id).await?;
+    account.outranks_another().await?;
     let command = RemovePasskeys {
-        user_id: id,
+        user_id: account.user,
         passkey_id: None,
         reason: super::reason(why.reason)?,
         keep_session: None,
-        actor: can.who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send_access(sign_in::aggregate(id), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send_access(&command).await?.respond(Applied::with))
 }

@@ -1,7 +1,6 @@
 //! Notes: drafts of their authors, signed once, added to afterwards.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use schemas::chart::{self, AddToNote, Content, DraftNote, EntryAction};
@@ -9,16 +8,15 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::charting::{self, Desk, Doing, Search};
-use crate::auth::permission::{CanSomewhere, ChartsRead, NotesWrite};
+use super::asking::Desk;
+use super::charting::{self, Doing, Search};
+use crate::auth::permission::{ChartsRead, NotesWrite};
 use crate::command::{Accepted, Written};
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::routing::{Routes, routes};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::chart::Note;
 use crate::views::integration::Applied;
 
@@ -42,22 +40,11 @@ pub(crate) fn routes() -> Routes {
         (status = 200, description = "newest first", body = Page<Note>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn list(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<ChartsRead>,
     Segment(id): Segment<Uuid>,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Note>>, Problem> {
-    charting::list(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        &search,
-    )
-    .await
+    charting::list(&desk, id, &search).await
 }
 
 /// What a note says.
@@ -96,21 +83,11 @@ impl NoteText {
         (status = 404, description = "no patient has this id (`patients.unknown`)"),
         (status = 422, description = "it has no title (`clinical.entry_empty`), or is of no known kind (`clinical.entry_word`)")))]
 async fn draft(
-    can: CanSomewhere<NotesWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<NotesWrite>,
     Segment(id): Segment<Uuid>,
     Body(mut new): Body<NoteText>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
-    let subject = {
-        let mut tx = desk.tx().await?;
-        desk.subject(&mut tx, id).await?
-    };
+    let subject = desk.patient(id).await?;
     let command = DraftNote {
         entry_id: Uuid::now_v7(),
         subject: subject.identifier.clone(),
@@ -127,21 +104,8 @@ async fn draft(
     responses(
         (status = 200, description = "the note with its addenda; ETag is the version", body = Note),
         (status = 404, description = "no note has this id (`clinical.entry_unknown`)")))]
-async fn read(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-) -> Result<Response, Problem> {
-    charting::read::<Note, _>(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-    )
-    .await
+async fn read(desk: Desk<ChartsRead>, Segment(id): Segment<Uuid>) -> Result<Response, Problem> {
+    charting::read::<Note, _>(&desk, id).await
 }
 
 /// Edit a draft
@@ -159,9 +123,7 @@ async fn read(
         (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
         (status = 422, description = "it has no title (`clinical.entry_empty`), or is of no known kind (`clinical.entry_word`)")))]
 async fn edit(
-    can: CanSomewhere<NotesWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<NotesWrite>,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
     Body(text): Body<NoteText>,
@@ -173,16 +135,7 @@ async fn edit(
         content: Some(Content::Note(text.canonical())),
         reason: None,
     };
-    charting::change(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        doing,
-    )
-    .await
+    charting::change(&desk, id, doing).await
 }
 
 /// Sign a note
@@ -199,9 +152,7 @@ async fn edit(
         (status = 409, description = "it was signed before (`clinical.state_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)")))]
 async fn sign(
-    can: CanSomewhere<NotesWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<NotesWrite>,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
 ) -> Result<Response, Problem> {
@@ -212,16 +163,7 @@ async fn sign(
         content: None,
         reason: None,
     };
-    charting::change(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        doing,
-    )
-    .await
+    charting::change(&desk, id, doing).await
 }
 
 /// What is to be added.
@@ -245,17 +187,10 @@ struct NewAddendum {
         (status = 409, description = "it is not signed, or was taken back (`clinical.state_conflict`)"),
         (status = 422, description = "it has no words (`clinical.note_empty`)")))]
 async fn addend(
-    can: CanSomewhere<NotesWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<NotesWrite>,
     Segment(id): Segment<Uuid>,
     Body(new): Body<NewAddendum>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let row = {
         let mut tx = desk.tx().await?;
         desk.entry(&mut tx, Some("note"), id).await?.0
@@ -299,9 +234,7 @@ struct NoteRetraction {
         (status = 409, description = "it is marked already (`clinical.state_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)")))]
 async fn retract(
-    can: CanSomewhere<NotesWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<NotesWrite>,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
     Body(why): Body<NoteRetraction>,
@@ -313,14 +246,5 @@ async fn retract(
         content: None,
         reason: Some(why.reason),
     };
-    charting::change(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        doing,
-    )
-    .await
+    charting::change(&desk, id, doing).await
 }

@@ -1,7 +1,5 @@
 //! The token endpoint of programs: OAuth 2.0 client credentials (RFC 6749 §4.4).
 
-use std::time::Instant;
-
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -18,7 +16,6 @@ use worker_identity::queries::{self, ClientRow};
 use crate::auth::identity::{client_actor, may_come_from};
 use crate::auth::secrets;
 use crate::auth::sign_in::{self, Origin};
-use crate::auth::throttle::{Try, throttled};
 use crate::auth::tokens::{self, Bearer, Kind, Purpose, TOKEN_LIFETIME};
 use crate::command::Asking;
 use crate::extract::unreadable;
@@ -90,15 +87,7 @@ pub(super) async fn token(
         ));
     }
     let (name, secret) = credentials(&headers, &request)?;
-    let who = Try {
-        user: &name,
-        from: origin.peer,
-        known: None,
-    };
-    state
-        .throttle
-        .attempt(who, Instant::now())
-        .map_err(throttled)?;
+    let who = origin.attempt(&state, &name, None)?;
     let found = match secrets::client_of_name(&name) {
         Some((tenant, id)) => fitting(&state, &tenant, id, &secret)
             .await?

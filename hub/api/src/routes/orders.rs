@@ -1,17 +1,18 @@
-//! Placing and cancelling orders. Reading them is with the rest of care.
+//! Placing, changing and cancelling orders. Reading them is with the rest of care.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use hub_core::Tx;
-use schemas::ChannelId;
 use schemas::care::{Code, Practitioner, Specimen};
-use schemas::commands::{CancelOrder, PlaceOrder};
+use schemas::commands::{CancelOrder, ChangeOrder, PlaceOrder};
 use schemas::patients::Identifier;
+use schemas::{ChannelId, Patch};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::asking::Stepping;
 use crate::auth::chart::{self, Sight};
 use crate::auth::permission::{Can, CanSomewhere, OrdersPlace, Permission as _};
 use crate::command::{Accepted, Placed, Sender};
@@ -27,7 +28,10 @@ use crate::views::care::OrderPlaced;
 use crate::views::integration::Applied;
 
 pub(crate) fn routes() -> Routes {
-    Routes::new().routes(routes!(place)).routes(routes!(cancel))
+    Routes::new()
+        .routes(routes!(place))
+        .routes(routes!(change))
+        .routes(routes!(cancel))
 }
 
 /// Longest number or code that the smallest peers can hold without cutting it (HL7 v2.3.1 EI.1, ASTM E1394 field O.3).
@@ -117,7 +121,8 @@ struct NewOrder {
         (status = 200, description = "this order stands already, as asked for", body = OrderPlaced),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 409, description = "the specimen number carries open orders of another patient (`clinical.specimen_in_use`), the \
-            number is on another order (`clinical.order_exists`), or the identifier is that of several people (`orders.ambiguous_patient`)"),
+            number is on another order (`clinical.order_exists`), the laboratory rejected the specimen with this number \
+            (`clinical.specimen_rejected_conflict`), or the identifier is that of several people (`orders.ambiguous_patient`)"),
         (status = 422, description = "nobody has the identifier (`orders.no_patient`), or it is not possible; `code` says why")))]
 async fn place(
     can: CanSomewhere<OrdersPlace>,
@@ -216,7 +221,11 @@ fn check(order: &NewOrder) -> Result<(), Problem> {
         fits_number("placer_number", text)?;
     }
     Moment::plausible(order.ordered_at, "ordered_at")?;
-    if order.notes.iter().map(String::len).sum::<usize>() > 2_000 {
+    check_notes(&order.notes)
+}
+
+fn check_notes(notes: &[String]) -> Result<(), Problem> {
+    if notes.iter().map(String::len).sum::<usize>() > 2_000 {
         return Err(Problem::invalid("notes", "have more than 2000 bytes"));
     }
     Ok(())
@@ -253,6 +262,81 @@ async fn channels(tx: &mut Tx<'_>, names: &[String]) -> Result<Vec<ChannelId>, P
         targets.push(id);
     }
     Ok(targets)
+}
+
+/// What changes of an order: absent members stay, null deletes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "priority": "urgent", "notes": ["fasting since midnight"] }))]
+struct OrderChange {
+    #[serde(default)]
+    #[schema(inline, value_type = Option<Priority>)]
+    priority: Patch<Priority>,
+    /// Clinical information, line by line. Only before a specimen of the order is collected, as what follows.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    notes: Patch<Vec<String>>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ordered_at: Patch<Moment>,
+    #[serde(default)]
+    #[schema(schema_with = canonical::practitioner)]
+    ordered_by: Patch<Practitioner>,
+}
+
+/// Change an order
+///
+/// While it is open. How urgent it is may change until its results are there; the rest goes with the specimen and is fixed when that
+/// is collected. Another test, patient or tube is another order. Only as it was seen: `If-Match` names the version. An instrument
+/// that asks afterwards is told the new priority; one that was told already is not told again.
+#[utoipa::path(patch, path = "/orders/{id}", tag = "results",
+    params(("id" = Uuid, Path, description = "the order"), ("If-Match" = Option<String>, Header, description = "ETag of what was read")),
+    request_body = OrderChange, security(("bearer" = ["orders:place"])),
+    responses(
+        (status = 200, description = "changed; the answer has the version", body = Applied),
+        (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)"),
+        (status = 404, description = "no order has this id (`orders.unknown`)"),
+        (status = 409, description = "the order is not open any more (`clinical.order_closed`), or its specimen is collected \
+            (`clinical.order_collected_conflict`)"),
+        (status = 412, description = "somebody changed it meanwhile (`clinical.order_stale`)"),
+        (status = 422, description = "it is not possible; `code` says why")))]
+async fn change(
+    stepping: Stepping<OrdersPlace>,
+    Body(change): Body<OrderChange>,
+) -> Result<Response, Problem> {
+    let Stepping { desk, id, version } = stepping;
+    if let Patch::Set(notes) = &change.notes {
+        check_notes(notes)?;
+    }
+    if let Patch::Set(at) = &change.ordered_at {
+        Moment::plausible(Some(*at), "ordered_at")?;
+    }
+    let aggregate = {
+        let mut tx = desk.tx().await?;
+        reads::open_order(&mut tx, &desk.sight(), id)
+            .await?
+            .ok_or_else(|| Problem::unknown("orders.unknown", "no order has this id"))?
+    };
+    let command = ChangeOrder {
+        order_id: id,
+        priority: match change.priority {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(priority) => Patch::Set(priority.as_str().to_owned()),
+        },
+        notes: change.notes,
+        ordered_at: match change.ordered_at {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(at) => at.text().into(),
+        },
+        ordered_by: change.ordered_by,
+        version,
+        actor: desk.actor(),
+    };
+    let written = desk.sender().send(aggregate, &command).await?;
+    Ok(written.respond(Applied::with))
 }
 
 /// Why it is cancelled.

@@ -1,7 +1,6 @@
 //! Sign-in with a passkey, alone or as second factor; and what is remembered between a challenge and its answer.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -16,12 +15,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_identity::queries::{self, Account, PasskeyRow};
 
-use super::second_factor::no_ticket;
+use super::second_factor::{no_ticket, proved_before};
 use crate::auth::ceremony::{self, LIFETIME, Opened, Step};
 use crate::auth::passkey::{self, Begun, DoesNotHold};
 use crate::auth::sign_in::{self, Origin, Proved, Tokens, by_password, may_come_in_by};
-use crate::auth::throttle::{Try, throttled};
-use crate::auth::tokens::{self, Kind, Purpose};
 use crate::backbone::CommandOutcome;
 use crate::command::Asking;
 use crate::extract::Body;
@@ -179,23 +176,16 @@ async fn sign_in_with(
     let shown = passkey::Shown::read(&given.credential)?;
     let id = shown.credential_id();
     let name = format!("passkey/{tenant}/{}", STANDARD.encode(&id));
-    let who = Try {
-        user: &name,
-        from: origin.peer,
-        known: None,
-    };
-    state
-        .throttle
-        .attempt(who, Instant::now())
-        .map_err(throttled)?;
+    let who = origin.attempt(&state, &name, None)?;
     let first = match &given.ticket {
         None => None,
-        Some(ticket) => Some(
-            tokens::verify(&state.keys, &state.pool, ticket, Purpose::SecondFactor)
-                .await?
-                .filter(|bearer| bearer.kind == Kind::User && bearer.tenant == tenant)
-                .ok_or_else(no_ticket)?,
-        ),
+        Some(ticket) => {
+            let bearer = proved_before(&state, ticket).await?;
+            if bearer.tenant != tenant {
+                return Err(no_ticket());
+            }
+            Some(bearer)
+        }
     };
     let Some((row, account)) = on_file(&state, &tenant, &id).await? else {
         return Err(does_not_fit());

@@ -236,7 +236,8 @@ struct Merge {
 
 /// Merge two records of one person
 ///
-/// The path names the record that stays. Both keep their identifiers; it can be taken back.
+/// The path names the record that stays. Both keep their identifiers; it can be taken back. Where both have a log-in of the patient's
+/// own, that of the record that stays survives; one alone goes along.
 #[utoipa::path(post, path = "/patients/{id}/merge", tag = "patients", params(("id" = Uuid, Path, description = "the record that stays")),
     request_body = Merge, security(("bearer" = ["patients:merge"])),
     responses(
@@ -274,7 +275,8 @@ struct Unmerge {
 
 /// Take a merge back
 ///
-/// The path names the record that was retired; it stands on its own again.
+/// The path names the record that was retired; it stands on its own again, and a log-in that went along with it comes home. One that
+/// the merge ended stays ended: `GET /patients/{id}/login` says so, and a desk gives another.
 #[utoipa::path(post, path = "/patients/{id}/unmerge", tag = "patients", params(("id" = Uuid, Path, description = "the record that was retired")),
     request_body = Unmerge, security(("bearer" = ["patients:merge"])),
     responses(

@@ -1,7 +1,6 @@
 //! Prescriptions: drafted, signed with their checks, dispensed elsewhere, cancelled or stopped.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::Response;
 use schemas::chart::{
     self, Content, DraftPrescription, EntryAction, PrescriptionLine, SignPrescription,
@@ -10,16 +9,15 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::charting::{self, Desk, Doing, Search};
-use crate::auth::permission::{CanSomewhere, ChartsRead, PrescriptionsWrite};
+use super::asking::Desk;
+use super::charting::{self, Doing, Search};
+use crate::auth::permission::{ChartsRead, PrescriptionsWrite};
 use crate::command::Accepted;
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::IfMatch;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::routing::{Routes, routes};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::canonical;
 use crate::views::chart::Prescription;
 use crate::views::integration::Applied;
@@ -41,22 +39,11 @@ pub(crate) fn routes() -> Routes {
         (status = 200, description = "newest first", body = Page<Prescription>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn list(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<ChartsRead>,
     Segment(id): Segment<Uuid>,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Prescription>>, Problem> {
-    charting::list(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        &search,
-    )
-    .await
+    charting::list(&desk, id, &search).await
 }
 
 /// What is prescribed.
@@ -96,21 +83,11 @@ impl NewPrescription {
         (status = 404, description = "no patient has this id (`patients.unknown`)"),
         (status = 422, description = "it has no line, or a line no drug (`clinical.entry_empty`)")))]
 async fn draft(
-    can: CanSomewhere<PrescriptionsWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<PrescriptionsWrite>,
     Segment(id): Segment<Uuid>,
     Body(mut new): Body<NewPrescription>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
-    let subject = {
-        let mut tx = desk.tx().await?;
-        desk.subject(&mut tx, id).await?
-    };
+    let subject = desk.patient(id).await?;
     let command = DraftPrescription {
         entry_id: Uuid::now_v7(),
         subject: subject.identifier.clone(),
@@ -129,21 +106,8 @@ async fn draft(
     responses(
         (status = 200, description = "the prescription; ETag is the version", body = Prescription),
         (status = 404, description = "no prescription has this id (`clinical.entry_unknown`)")))]
-async fn read(
-    can: CanSomewhere<ChartsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-) -> Result<Response, Problem> {
-    charting::read::<Prescription, _>(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-    )
-    .await
+async fn read(desk: Desk<ChartsRead>, Segment(id): Segment<Uuid>) -> Result<Response, Problem> {
+    charting::read::<Prescription, _>(&desk, id).await
 }
 
 /// Edit a draft
@@ -159,9 +123,7 @@ async fn read(
         (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
         (status = 422, description = "it has no line, or a line no drug (`clinical.entry_empty`)")))]
 async fn edit(
-    can: CanSomewhere<PrescriptionsWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<PrescriptionsWrite>,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
     Body(text): Body<NewPrescription>,
@@ -173,16 +135,7 @@ async fn edit(
         content: Some(Content::Prescription(text.canonical())),
         reason: None,
     };
-    charting::change(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        doing,
-    )
-    .await
+    charting::change(&desk, id, doing).await
 }
 
 /// What the prescriber knows of the checks.
@@ -213,18 +166,11 @@ struct Signing {
         (status = 409, description = "something was not checked (`rx.unchecked_conflict`), a check alerts (`rx.alert_conflict`), it was signed before (`clinical.state_conflict`)"),
         (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)")))]
 async fn sign(
-    can: CanSomewhere<PrescriptionsWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<PrescriptionsWrite>,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
     Body(signing): Body<Signing>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let (row, keys) = {
         let mut tx = desk.tx().await?;
         let (row, _, keys) = desk.entry(&mut tx, Some("prescription"), id).await?;
@@ -285,9 +231,7 @@ struct PrescriptionChange {
         (status = 412, description = "somebody changed it meanwhile (`clinical.entry_stale`)"),
         (status = 422, description = "a reason is needed (`clinical.reason_needed`)")))]
 async fn advance(
-    can: CanSomewhere<PrescriptionsWrite>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<PrescriptionsWrite>,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
     Body(change): Body<PrescriptionChange>,
@@ -304,14 +248,5 @@ async fn advance(
         content: None,
         reason: change.reason,
     };
-    charting::change(
-        &Desk {
-            state: &state,
-            trace: &trace,
-            can: &can,
-        },
-        id,
-        doing,
-    )
-    .await
+    charting::change(&desk, id, doing).await
 }

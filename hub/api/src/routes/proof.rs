@@ -2,8 +2,6 @@
 //! him for a quarter of an hour; he must not make himself a way in that lasts, nor take a second factor off. So whatever makes or
 //! removes a way in takes [`Proven`], whose body holds one more proof beside the token.
 
-use std::time::Instant;
-
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
 use axum::http::StatusCode;
@@ -23,7 +21,6 @@ use crate::auth::passkey::{self, DoesNotHold};
 use crate::auth::password;
 use crate::auth::permission::SignedIn;
 use crate::auth::sign_in::{self, Origin, Shown};
-use crate::auth::throttle::{Try, throttled};
 use crate::command::Asking;
 use crate::extract::Body;
 use crate::problem::Problem;
@@ -188,15 +185,7 @@ impl Prover<'_> {
             ));
         }
         let name = guessing(self.who);
-        let attempt = Try {
-            user: &name,
-            from: origin.peer,
-            known: None,
-        };
-        self.state
-            .throttle
-            .attempt(attempt, Instant::now())
-            .map_err(throttled)?;
+        let attempt = origin.attempt(self.state, &name, None)?;
         let holds = match given {
             Given::Password(password) => self.password(&account, password).await?,
             Given::Code(shown) => self.code(factor.as_ref(), shown).await?,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_identity::{queries, roles as built_in};
 
-use super::users::known;
+use super::account::OfUser;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{
     ALL, Can, GrantsManage, PERMISSIONS, RolesManage, RolesRead, UsersRead,
@@ -184,14 +184,10 @@ async fn define(
     responses(
         (status = 200, description = "newest first, also ended ones; at most 500", body = Page<Grant>),
         (status = 404, description = "no user has this id (`users.unknown`)")))]
-async fn grants(
-    can: Can<UsersRead>,
-    State(state): State<ApiState>,
-    Segment(id): Segment<Uuid>,
-) -> Result<Json<Page<Grant>>, Problem> {
-    known(&state, &can.who, id).await?;
-    let mut tx = state.read(&can.who.tenant).await?;
-    let rows = queries::grants(tx.conn(), id).await?;
+async fn grants(OfUser { account, .. }: OfUser<UsersRead>) -> Result<Json<Page<Grant>>, Problem> {
+    account.known().await?;
+    let mut tx = account.tx().await?;
+    let rows = queries::grants(tx.conn(), account.user).await?;
     Ok(Json(Page::whole(rows.into_iter().map(Grant::of).collect())))
 }
 
@@ -228,12 +224,10 @@ struct NewGrant {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), or it would give what you do not have (`grants.exceeds_own`)"),
         (status = 404, description = "no user has this id (`users.unknown`)"),
+        (status = 409, description = "he is a patient, or it is the role of patients (`grants.patient_conflict`)"),
         (status = 422, description = "there is no such role (`grants.role`), or it would end before it starts (`grants.time`)")))]
 async fn give(
-    can: Can<GrantsManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<GrantsManage>,
     Body(grant): Body<NewGrant>,
 ) -> Result<Response, Problem> {
     if grant.department.is_some() && grant.facility.is_none() {
@@ -243,25 +237,23 @@ async fn give(
         ));
     }
     let place = |field, text: Option<String>| text.map(|text| super::text(field, text)).transpose();
-    known(&state, &can.who, id).await?;
-    let given = given_by(&state, &can.who, &grant.role).await?;
-    within_own(&can.who, &given)?;
+    account.known().await?;
+    let given = given_by(&account.state, &account.who, &grant.role).await?;
+    within_own(&account.who, &given)?;
     let grant_id = Uuid::now_v7();
     let command = GiveGrant {
         grant_id,
-        user_id: id,
+        user_id: account.user,
         role: grant.role,
         facility: place("facility", grant.facility)?,
         department: place("department", grant.department)?,
         starts_at: grant.starts_at.and_then(Moment::text),
         ends_at: grant.ends_at.and_then(Moment::text),
-        actor: can.who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send_access(sign_in::aggregate(id), &command)
-        .await?;
+    let written = account.send_access(&command).await?;
     Ok(written.respond_placed(|answer| Placed {
-        location: format!("/api/v1/users/{id}/grants"),
+        location: format!("/api/v1/users/{}/grants", account.user),
         created: true,
         view: Applied::with(answer),
     }))

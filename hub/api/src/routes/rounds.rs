@@ -1,7 +1,6 @@
 //! Rounds of observations that staff enter, the scores made of them, and orders of oxygen targets.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::Response;
 use schemas::rounds::{
     CorrectObservation, EndOxygenTarget, EnteredValue, OrderOxygenTarget, RecordObservations,
@@ -11,8 +10,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_clinical::queries::{self, VitalFilter};
 
-use super::charting::Desk;
-use crate::auth::permission::{CanSomewhere, OxygenTargetsOrder, VitalsRead, VitalsRecord};
+use super::asking::Desk;
+use crate::auth::permission::{OxygenTargetsOrder, VitalsRead, VitalsRecord};
 use crate::command::{Accepted, Placed};
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::{IfMatch, tagged};
@@ -21,8 +20,6 @@ use crate::problem::Problem;
 use crate::reads::care::Versions;
 use crate::reads::{chart as reads, devices};
 use crate::routing::{Routes, routes};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::devices::Vital;
 use crate::views::integration::Applied;
 use crate::views::rounds::{OxygenTarget, Score};
@@ -74,17 +71,10 @@ struct Search {
         (status = 200, description = "newest first", body = Page<Vital>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn list(
-    can: CanSomewhere<VitalsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<VitalsRead>,
     Segment(id): Segment<Uuid>,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Vital>>, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let mut tx = desk.tx().await?;
     let subject = desk.subject(&mut tx, id).await?;
     let filter = VitalFilter {
@@ -177,21 +167,11 @@ struct NewRound {
         (status = 422, description = "the second scale is not ordered (`clinical.oxygen_scale_not_ordered`), or a value can't be right \
             (`clinical.observation_implausible`)")))]
 async fn record(
-    can: CanSomewhere<VitalsRecord>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<VitalsRecord>,
     Segment(id): Segment<Uuid>,
     Body(round): Body<NewRound>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
-    let subject = {
-        let mut tx = desk.tx().await?;
-        desk.subject(&mut tx, id).await?
-    };
+    let subject = desk.patient(id).await?;
     let command = RecordObservations {
         subject: subject.identifier.clone(),
         keys: subject.all_keys(),
@@ -235,17 +215,7 @@ struct Correction {
     responses(
         (status = 200, description = "its current version; ETag is its number", body = Vital),
         (status = 404, description = "no observation on a chart has this id (`clinical.observation_unknown`)")))]
-async fn read_one(
-    can: CanSomewhere<VitalsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
+async fn read_one(desk: Desk<VitalsRead>, Segment(id): Segment<Uuid>) -> Result<Response, Problem> {
     let mut tx = desk.tx().await?;
     let row = queries::current_vital(tx.conn(), id)
         .await?
@@ -275,18 +245,11 @@ fn no_observation() -> Problem {
         (status = 412, description = "somebody changed it meanwhile (`clinical.observation_stale`)"),
         (status = 422, description = "the value can't be right (`clinical.observation_implausible`), or is of another term (`clinical.observation_code`)")))]
 async fn correct(
-    can: CanSomewhere<VitalsRecord>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<VitalsRecord>,
     Segment(id): Segment<Uuid>,
     IfMatch(seen): IfMatch,
     Body(correction): Body<Correction>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let (aggregate, keys) = {
         let mut tx = desk.tx().await?;
         let row = queries::current_vital(tx.conn(), id)
@@ -328,17 +291,10 @@ struct Listing {
         (status = 200, description = "newest round first, current versions", body = Page<Score>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn scores(
-    can: CanSomewhere<VitalsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<VitalsRead>,
     Segment(id): Segment<Uuid>,
     Params(listing): Params<Listing>,
 ) -> Result<Json<Page<Score>>, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let mut tx = desk.tx().await?;
     let subject = desk.subject(&mut tx, id).await?;
     reads::scores(
@@ -360,16 +316,9 @@ async fn scores(
         (status = 200, description = "newest first; the list is whole", body = Page<Score>),
         (status = 404, description = "no score has this id (`clinical.score_unknown`)")))]
 async fn score(
-    can: CanSomewhere<VitalsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<VitalsRead>,
     Segment(id): Segment<Uuid>,
 ) -> Result<Json<Page<Score>>, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let mut tx = desk.tx().await?;
     let rows = queries::score_versions(tx.conn(), id).await?;
     let subject = rows
@@ -391,16 +340,9 @@ async fn score(
         (status = 200, description = "newest first, ended ones too", body = Page<OxygenTarget>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn targets(
-    can: CanSomewhere<VitalsRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<VitalsRead>,
     Segment(id): Segment<Uuid>,
 ) -> Result<Json<Page<OxygenTarget>>, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let mut tx = desk.tx().await?;
     let subject = desk.subject(&mut tx, id).await?;
     let rows = queries::oxygen_targets(tx.conn(), &subject.all_keys()).await?;
@@ -428,21 +370,11 @@ struct OxygenReason {
         (status = 404, description = "no patient has this id (`patients.unknown`)"),
         (status = 409, description = "such an order stands (`clinical.oxygen_target_exists`)")))]
 async fn order_target(
-    can: CanSomewhere<OxygenTargetsOrder>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<OxygenTargetsOrder>,
     Segment(id): Segment<Uuid>,
     Body(why): Body<OxygenReason>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
-    let subject = {
-        let mut tx = desk.tx().await?;
-        desk.subject(&mut tx, id).await?
-    };
+    let subject = desk.patient(id).await?;
     let command = OrderOxygenTarget {
         target_id: Uuid::now_v7(),
         subject: subject.identifier.clone(),
@@ -468,17 +400,10 @@ async fn order_target(
         (status = 404, description = "no order has this id (`clinical.oxygen_target_unknown`)"),
         (status = 409, description = "it was ended before (`clinical.oxygen_target_closed`)")))]
 async fn end_target(
-    can: CanSomewhere<OxygenTargetsOrder>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<OxygenTargetsOrder>,
     Segment(id): Segment<Uuid>,
     Body(why): Body<OxygenReason>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let aggregate = {
         let mut tx = desk.tx().await?;
         let row = queries::oxygen_target(tx.conn(), id)

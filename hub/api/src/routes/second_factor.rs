@@ -1,7 +1,5 @@
 //! The second factor: asked for at sign-in, enrolled, confirmed and removed by its owner.
 
-use std::time::Instant;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,14 +11,13 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use worker_identity::queries;
+use worker_identity::queries::{self, Factor};
 
-use super::me::{guessing, user_of};
+use super::account::{Account, Own};
+use super::me::guessing;
 use super::proof::{Proven, WithProof};
-use crate::auth::permission::SignedIn;
 use crate::auth::sign_in::{self, Origin, Proved, Shown, Tokens, by_password, may_come_in_by};
-use crate::auth::throttle::{Try, throttled};
-use crate::auth::tokens::{self, Kind, Purpose};
+use crate::auth::tokens::{self, Bearer, Kind, Purpose};
 use crate::auth::{secrets, totp};
 use crate::command::{Accepted, Asking, Sender};
 use crate::extract::Body;
@@ -68,35 +65,10 @@ async fn sign_in_with(
     trace: Trace,
     Body(given): Body<SecondFactor>,
 ) -> Result<Json<Tokens>, Problem> {
-    let shown = match (&given.code, &given.recovery_code) {
-        (Some(code), None) => Shown::Code(code),
-        (None, Some(code)) => Shown::Recovery(code),
-        _ => {
-            return Err(Problem::invalid(
-                "code",
-                "give either code or recovery_code",
-            ));
-        }
-    };
-    let bearer = tokens::verify(
-        &state.keys,
-        &state.pool,
-        &given.ticket,
-        Purpose::SecondFactor,
-    )
-    .await?
-    .filter(|bearer| bearer.kind == Kind::User)
-    .ok_or_else(no_ticket)?;
+    let shown = Shown::either(given.code.as_deref(), given.recovery_code.as_deref())?;
+    let bearer = proved_before(&state, &given.ticket).await?;
     let name = format!("mfa/{}/{}", bearer.tenant, bearer.name);
-    let who = Try {
-        user: &name,
-        from: origin.peer,
-        known: None,
-    };
-    state
-        .throttle
-        .attempt(who, Instant::now())
-        .map_err(throttled)?;
+    let who = origin.attempt(&state, &name, None)?;
     let (account, factor) = {
         let mut tx = state.read(&bearer.tenant).await?;
         let account = queries::account(tx.conn(), &bearer.name).await?;
@@ -133,6 +105,14 @@ async fn sign_in_with(
     sign_in::admit(&state, &trace, &origin, proved)
         .await
         .map(Json)
+}
+
+/// Whom the ticket of a sign-in names: his first factor is proved.
+pub(super) async fn proved_before(state: &ApiState, ticket: &str) -> Result<Bearer, Problem> {
+    tokens::verify(&state.keys, &state.pool, ticket, Purpose::SecondFactor)
+        .await?
+        .filter(|bearer| bearer.kind == Kind::User)
+        .ok_or_else(no_ticket)
 }
 
 pub(super) fn no_ticket() -> Problem {
@@ -211,43 +191,35 @@ struct AppCode {
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
         (status = 403, description = "the code does not fit (`auth.mfa`)"),
         (status = 404, description = "none waits to be confirmed (`factors.unknown`)")))]
-async fn confirm(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Body(given): Body<AppCode>,
-) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
-    let factor = {
-        let mut tx = state.read(&who.tenant).await?;
-        queries::factor_of(tx.conn(), user, "pending").await?
-    }
-    .ok_or_else(no_factor)?;
-    let secret = sign_in::open_secret(&state, &factor)?;
+async fn confirm(Own(account): Own, Body(given): Body<AppCode>) -> Result<Response, Problem> {
+    let factor = factor(&account, "pending").await?;
+    let secret = sign_in::open_secret(&account.state, &factor)?;
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let step = totp::step_of(&secret, &given.code, now, factor.last_step).ok_or_else(wrong_code)?;
     let codes = secrets::recovery_codes();
     let command = ConfirmFactor {
         factor_id: factor.id,
-        user_id: user,
+        user_id: account.user,
         step,
         recovery: codes
             .iter()
             .map(|code| secrets::hex_digest_of(code))
             .collect(),
-        keep_session: who.session,
-        actor: who.username.clone(),
+        keep_session: account.who.session,
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &who, &trace)
-        .send_access(sign_in::aggregate(user), &command)
-        .await?;
+    let written = account.send_access(&command).await?;
     Ok(written.respond(|_| RecoveryCodes {
         recovery_codes: codes,
     }))
 }
 
-fn no_factor() -> Problem {
-    Problem::unknown("factors.unknown", "there is no such second factor")
+/// The owner's, `pending` or `active`.
+async fn factor(account: &Account, state: &str) -> Result<Factor, Problem> {
+    let mut tx = account.tx().await?;
+    queries::factor_of(tx.conn(), account.user, state)
+        .await?
+        .ok_or_else(|| Problem::unknown("factors.unknown", "there is no such second factor"))
 }
 
 fn wrong_code() -> Problem {
@@ -270,60 +242,33 @@ fn wrong_code() -> Problem {
         (status = 404, description = "none is enrolled (`factors.unknown`)"),
         (status = 429, description = "too many failures (`auth.throttled`)")))]
 async fn remove(
-    SignedIn(who): SignedIn,
-    State(state): State<ApiState>,
+    Own(account): Own,
     origin: Origin,
-    trace: Trace,
     Body(given): Body<Removal>,
 ) -> Result<Response, Problem> {
-    let user = user_of(&who)?;
-    let shown = match (&given.code, &given.recovery_code) {
-        (Some(code), None) => Shown::Code(code),
-        (None, Some(code)) => Shown::Recovery(code),
-        _ => {
-            return Err(Problem::invalid(
-                "code",
-                "give either code or recovery_code",
-            ));
-        }
-    };
-    let factor = {
-        let mut tx = state.read(&who.tenant).await?;
-        queries::factor_of(tx.conn(), user, "active").await?
-    }
-    .ok_or_else(no_factor)?;
-    let name = guessing(&who);
-    let attempt = Try {
-        user: &name,
-        from: origin.peer,
-        known: None,
-    };
-    state
-        .throttle
-        .attempt(attempt, Instant::now())
-        .map_err(throttled)?;
+    let shown = Shown::either(given.code.as_deref(), given.recovery_code.as_deref())?;
+    let factor = factor(&account, "active").await?;
+    let name = guessing(&account.who);
+    let attempt = origin.attempt(&account.state, &name, None)?;
     let asking = Asking {
-        state: &state,
-        trace: &trace,
-        tenant: &who.tenant,
-        actor: &who.username,
+        state: &account.state,
+        trace: &account.trace,
+        tenant: &account.who.tenant,
+        actor: &account.who.username,
     };
-    if sign_in::prove(&state, &asking, &factor, shown)
+    if sign_in::prove(&account.state, &asking, &factor, shown)
         .await?
         .is_none()
     {
         return Err(wrong_code());
     }
-    state.throttle.succeeded(attempt);
+    account.state.throttle.succeeded(attempt);
     let command = RemoveFactor {
-        user_id: user,
+        user_id: account.user,
         reason: "removed_by_user".to_owned(),
-        actor: who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &who, &trace)
-        .send(sign_in::aggregate(user), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send(&command).await?.respond(Applied::with))
 }
 
 /// Either a code of the authenticator app or a recovery code.

@@ -1,22 +1,19 @@
 //! Steps of a stay: a bed is kept, the patient comes into it, is moved, is to go, has gone. Only that frees the bed.
 
-use axum::extract::State;
 use axum::response::Response;
 use schemas::stays::{Disposition, Step};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::visit_steps::{StepTime, Walk};
-use crate::auth::permission::{CanSomewhere, Permission as _, StaysManage};
+use super::asking::Stepping;
+use super::visit_steps::{StepTime, Told, take};
+use crate::auth::permission::StaysManage;
 use crate::command::Accepted;
-use crate::extract::{Body, Segment};
-use crate::if_match::IfMatch;
+use crate::extract::Body;
 use crate::page::Moment;
 use crate::problem::Problem;
 use crate::routing::{Routes, routes};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::integration::Applied;
 
 pub(crate) fn routes() -> Routes {
@@ -145,24 +142,13 @@ struct Departure {
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn reserve(
-    can: CanSomewhere<StaysManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<StaysManage>,
     Body(asked): Body<IntoBed>,
 ) -> Result<Response, Problem> {
     let step = Step::Reserve {
         bed_id: asked.bed_id,
     };
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
-        .await
+    take(stepping, Told::new(asked.at, asked.late_reason), step).await
 }
 
 /// Let a kept bed go
@@ -180,22 +166,15 @@ async fn reserve(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn release(
-    can: CanSomewhere<StaysManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<StaysManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    let step = Step::Release;
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
-        .await
+    take(
+        stepping,
+        Told::new(asked.at, asked.late_reason),
+        Step::Release,
+    )
+    .await
 }
 
 /// Admit
@@ -213,24 +192,13 @@ async fn release(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn admit(
-    can: CanSomewhere<StaysManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<StaysManage>,
     Body(asked): Body<IntoBed>,
 ) -> Result<Response, Problem> {
     let step = Step::Admit {
         bed_id: asked.bed_id,
     };
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
-        .await
+    take(stepping, Told::new(asked.at, asked.late_reason), step).await
 }
 
 /// Transfer
@@ -248,25 +216,14 @@ async fn admit(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn transfer(
-    can: CanSomewhere<StaysManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<StaysManage>,
     Body(asked): Body<Transfer>,
 ) -> Result<Response, Problem> {
     let step = Step::Transfer {
         bed_id: asked.bed_id,
         reason: asked.reason.map(super::reason).transpose()?,
     };
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
-        .await
+    take(stepping, Told::new(asked.at, asked.late_reason), step).await
 }
 
 /// Initiate a discharge
@@ -284,25 +241,14 @@ async fn transfer(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn discharge(
-    can: CanSomewhere<StaysManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<StaysManage>,
     Body(asked): Body<Discharge>,
 ) -> Result<Response, Problem> {
     let step = Step::InitiateDischarge {
         disposition: asked.disposition,
         expected_at: asked.expected_at.and_then(Moment::text),
     };
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
-        .await
+    take(stepping, Told::new(asked.at, asked.late_reason), step).await
 }
 
 /// Take a discharge back
@@ -320,24 +266,13 @@ async fn discharge(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn cancel_discharge(
-    can: CanSomewhere<StaysManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<StaysManage>,
     Body(asked): Body<Because>,
 ) -> Result<Response, Problem> {
     let step = Step::CancelDischarge {
         reason: super::reason(asked.reason)?,
     };
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
-        .await
+    take(stepping, Told::new(asked.at, asked.late_reason), step).await
 }
 
 /// Say that a patient has left
@@ -356,11 +291,7 @@ async fn cancel_discharge(
         (status = 422, description = "a death without its cause (`adt.cause_of_death`), it lies in the future (`adt.time_ahead`), or too far \
             back (`adt.time_late`)")))]
 async fn leave(
-    can: CanSomewhere<StaysManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<StaysManage>,
     Body(asked): Body<Departure>,
 ) -> Result<Response, Problem> {
     let step = Step::Leave {
@@ -378,14 +309,7 @@ async fn leave(
             .map(|text| super::text("note", text))
             .transpose()?,
     };
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
-        .await
+    take(stepping, Told::new(asked.at, asked.late_reason), step).await
 }
 
 /// Close a stay
@@ -403,22 +327,15 @@ async fn leave(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn close(
-    can: CanSomewhere<StaysManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<StaysManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    let step = Step::Close;
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
-        .await
+    take(
+        stepping,
+        Told::new(asked.at, asked.late_reason),
+        Step::Close,
+    )
+    .await
 }
 
 /// Cancel a visit or stay
@@ -436,22 +353,11 @@ async fn close(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn cancel(
-    can: CanSomewhere<StaysManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<StaysManage>,
     Body(asked): Body<Because>,
 ) -> Result<Response, Problem> {
     let step = Step::Cancel {
         reason: super::reason(asked.reason)?,
     };
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, StaysManage::NAME, step)
-        .await
+    take(stepping, Told::new(asked.at, asked.late_reason), step).await
 }

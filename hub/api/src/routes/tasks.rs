@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_clinical::queries::{self, TaskFilter};
 
-use super::charting::Desk;
+use super::asking::Desk;
 use crate::auth::chart::Sight;
-use crate::auth::permission::{Can, CanSomewhere, Permission as _, TasksAct, TasksRead};
+use crate::auth::permission::{Can, Permission as _, TasksAct, TasksRead};
 use crate::command::Accepted;
 use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
@@ -87,18 +87,11 @@ async fn list(
         (status = 200, description = "the one that is due first in front", body = Page<Task>),
         (status = 404, description = "no patient has this id (`patients.unknown`)")))]
 async fn of_patient(
-    can: CanSomewhere<TasksRead>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<TasksRead>,
     Segment(id): Segment<Uuid>,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Task>>, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
-    let sight = Sight::new(&state, &trace, &can.who, TasksRead::NAME);
+    let sight = desk.sight();
     let mut tx = desk.tx().await?;
     let subject = desk.subject(&mut tx, id).await?;
     reads::tasks(
@@ -113,7 +106,7 @@ async fn of_patient(
 }
 
 async fn advance(
-    desk: &Desk<'_, TasksAct>,
+    desk: &Desk<TasksAct>,
     id: Uuid,
     action: TaskAction,
     outcome: Option<String>,
@@ -147,16 +140,9 @@ async fn advance(
         (status = 404, description = "no task has this id (`clinical.task_unknown`)"),
         (status = 409, description = "it is not open (`clinical.task_conflict`)")))]
 async fn acknowledge(
-    can: CanSomewhere<TasksAct>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<TasksAct>,
     Segment(id): Segment<Uuid>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     advance(&desk, id, TaskAction::Acknowledge, None).await
 }
 
@@ -177,17 +163,10 @@ struct Outcome {
         (status = 404, description = "no task has this id (`clinical.task_unknown`)"),
         (status = 409, description = "it is done already (`clinical.task_conflict`)")))]
 async fn complete(
-    can: CanSomewhere<TasksAct>,
-    State(state): State<ApiState>,
-    trace: Trace,
+    desk: Desk<TasksAct>,
     Segment(id): Segment<Uuid>,
     Body(outcome): Body<Outcome>,
 ) -> Result<Response, Problem> {
-    let desk = Desk {
-        state: &state,
-        trace: &trace,
-        can: &can,
-    };
     let outcome = super::text("outcome", outcome.outcome)?;
     advance(&desk, id, TaskAction::Complete, Some(outcome)).await
 }

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use worker_clinical::queries::UnmatchedFilter;
 use worker_patient::queries::PersonOfKey;
 
-use crate::auth::permission::{Can, UnmatchedClaim, WorklistsRead};
+use crate::auth::chart::Sight;
+use crate::auth::permission::{Can, Permission as _, UnmatchedClaim, WorklistsRead};
 use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Page};
@@ -52,14 +53,17 @@ struct Search {
 
 /// List unmatched reports
 ///
-/// An order for the specimen that comes later puts them on its patient's chart; else somebody claims them.
+/// An order for the specimen that comes later puts them on its patient's chart; else somebody claims them. Those that name, or came to,
+/// a patient whose chart is restricted are left out for who does not care for him; whoever works on specimens (`specimens:all`) sees all.
 #[utoipa::path(get, path = "/worklists/unmatched", tag = "worklists", params(Search), security(("bearer" = ["worklists:read"])),
     responses((status = 200, description = "oldest first: what waits longest is seen first", body = Page<Unmatched>)))]
 async fn list(
     can: Can<WorklistsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<Search>,
 ) -> Result<Json<Page<Unmatched>>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, WorklistsRead::NAME);
     let filter = UnmatchedFilter {
         state: super::state_or_open(search.state, &["open", "matched", "claimed", "discarded"])?,
         reason: search.reason,
@@ -67,9 +71,15 @@ async fn list(
         ..UnmatchedFilter::default()
     };
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::unmatched(&mut tx, filter, search.cursor.as_ref(), search.limit)
-        .await
-        .map(Json)
+    reads::unmatched(
+        &mut tx,
+        &sight,
+        filter,
+        search.cursor.as_ref(),
+        search.limit,
+    )
+    .await
+    .map(Json)
 }
 
 /// Whose it is: an identifier, and the date of birth or the name, as they stand on the request form.

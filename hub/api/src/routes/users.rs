@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use schemas::identity::{
     ChangeUser, CreateUser, EndSessions, RemoveFactor, SetPassword, SetUserState, UserState,
@@ -12,14 +11,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use worker_identity::queries::{self, UserRow};
+use worker_identity::queries;
 use worker_identity::users::is_username;
 
-use crate::auth::identity::Identity;
+use super::account::OfUser;
 use crate::auth::permission::{Can, UsersManage, UsersRead};
 use crate::auth::{password, secrets, sign_in};
 use crate::command::{Accepted, Placed, Sender};
-use crate::extract::{Body, Params, Segment};
+use crate::extract::{Body, Params};
 use crate::if_match::{IfMatch, tagged};
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
@@ -45,10 +44,6 @@ pub(crate) fn routes() -> Routes {
 /// A one-time password is good for this long.
 const ONE_TIME: time::Duration = time::Duration::hours(72);
 
-pub(super) fn no_user() -> Problem {
-    Problem::unknown("users.unknown", "no user has this id")
-}
-
 /// A name for people: 1 to 200 characters, none of them a control character.
 fn display_name(text: &str) -> Result<String, Problem> {
     let text = text.trim().to_owned();
@@ -65,60 +60,6 @@ fn display_name(text: &str) -> Result<String, Problem> {
         ));
     }
     Ok(text)
-}
-
-pub(super) async fn known(state: &ApiState, who: &Identity, id: Uuid) -> Result<UserRow, Problem> {
-    let mut tx = state.read(&who.tenant).await?;
-    queries::user(tx.conn(), id).await?.ok_or_else(no_user)
-}
-
-/// Whoever makes a password for somebody can sign in as him, and whoever renames him or throws him out hinders him: so nobody does
-/// it to one who may do more.
-pub(super) async fn outranks(
-    state: &ApiState,
-    who: &Identity,
-    target: Uuid,
-) -> Result<(), Problem> {
-    // he may do what he may do; where it holds at some places only, `may_all` would say that he may not
-    if who.user_id() == Some(target) {
-        return Ok(());
-    }
-    let standing = {
-        let mut tx = state.read(&who.tenant).await?;
-        queries::standing(tx.conn(), target)
-            .await?
-            .ok_or_else(no_user)?
-    };
-    let held = standing
-        .direct
-        .iter()
-        .chain(standing.grants.iter().flat_map(|grant| &grant.permissions));
-    if who.may_all(held) {
-        Ok(())
-    } else {
-        Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "users.outranked",
-            "this user may do things that you may not; ask somebody who may",
-        ))
-    }
-}
-
-/// The same for what makes or removes ways in. His own are at `/me`, where he proves that it is he: with a token that he found
-/// nobody goes around that.
-pub(super) async fn outranks_another(
-    state: &ApiState,
-    who: &Identity,
-    target: Uuid,
-) -> Result<(), Problem> {
-    if who.user_id() == Some(target) {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "users.own_not_allowed",
-            "your own ways in are at /api/v1/me; an administrator does this for others",
-        ));
-    }
-    outranks(state, who, target).await
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -139,6 +80,8 @@ struct Search {
 }
 
 /// List users
+///
+/// Those who work here: log-ins of patients are listed at their patients (`GET /patients/{id}/login`).
 #[utoipa::path(get, path = "/users", tag = "users", params(Search), security(("bearer" = ["users:read"])),
     responses((status = 200, description = "by user name", body = Page<User>)))]
 async fn list(
@@ -261,12 +204,8 @@ pub(super) async fn one_time() -> Result<OneTime, Problem> {
     responses(
         (status = 200, description = "the user; ETag is the version", body = User),
         (status = 404, description = "no user has this id (`users.unknown`)")))]
-async fn read(
-    can: Can<UsersRead>,
-    State(state): State<ApiState>,
-    Segment(id): Segment<Uuid>,
-) -> Result<Response, Problem> {
-    let user = User::of(known(&state, &can.who, id).await?);
+async fn read(OfUser { account, .. }: OfUser<UsersRead>) -> Result<Response, Problem> {
+    let user = User::of(account.known().await?);
     Ok(tagged(&user, user.version))
 }
 
@@ -292,25 +231,19 @@ struct UserChange {
         (status = 404, description = "no user has this id (`users.unknown`)"),
         (status = 412, description = "somebody changed it meanwhile (`users.stale`)")))]
 async fn change(
-    can: Can<UsersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<UsersManage>,
     IfMatch(version): IfMatch,
     Body(change): Body<UserChange>,
 ) -> Result<Response, Problem> {
     let display_name = display_name(&change.display_name)?;
-    outranks(&state, &can.who, id).await?;
+    account.outranks().await?;
     let command = ChangeUser {
-        user_id: id,
+        user_id: account.user,
         display_name,
         version,
-        actor: can.who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(sign_in::aggregate(id), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send(&command).await?.respond(Applied::with))
 }
 
 /// May he come in, and why.
@@ -335,29 +268,26 @@ struct StateChange {
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 403, description = "the permission is missing (`auth.permission`), the user may do more than you (`users.outranked`), or is you \
             (`users.own_state_not_allowed`)"),
-        (status = 404, description = "no user has this id (`users.unknown`)")))]
+        (status = 404, description = "no user has this id (`users.unknown`)"),
+        (status = 409, description = "it was a patient's log-in and was ended for good (`logins.ended_conflict`)")))]
 async fn set_state(
-    can: Can<UsersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<UsersManage>,
     Body(change): Body<StateChange>,
 ) -> Result<Response, Problem> {
-    let user = known(&state, &can.who, id).await?;
-    outranks(&state, &can.who, id).await?;
+    let user = account.known().await?;
+    account.outranks().await?;
     let command = SetUserState {
-        user_id: id,
+        user_id: account.user,
         state: change.state,
         reason: super::reason(change.reason)?,
-        actor: can.who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send_access(sign_in::aggregate(id), &command)
-        .await?;
+    let written = account.send_access(&command).await?;
     if change.state == UserState::Active {
-        state
+        account
+            .state
             .throttle
-            .forgive(&format!("{}/{}", can.who.tenant, user.username));
+            .forgive(&format!("{}/{}", account.who.tenant, user.username));
     }
     Ok(written.respond(Applied::with))
 }
@@ -374,27 +304,20 @@ async fn set_state(
         (status = 403, description = "the permission is missing (`auth.permission`), the user may do more than you (`users.outranked`), or is \
             you (`users.own_not_allowed`)"),
         (status = 404, description = "no user has this id (`users.unknown`)")))]
-async fn reset_password(
-    can: Can<UsersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-) -> Result<Response, Problem> {
-    outranks_another(&state, &can.who, id).await?;
+async fn reset_password(OfUser { account, .. }: OfUser<UsersManage>) -> Result<Response, Problem> {
+    account.outranks_another().await?;
     let made = one_time().await?;
     let command = SetPassword {
-        user_id: id,
+        user_id: account.user,
         password_hash: made.hash,
         replaces: None,
         one_time_until: Some(made.until_text),
         keep_session: None,
-        actor: can.who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send_access(sign_in::aggregate(id), &command)
-        .await?;
+    let written = account.send_access(&command).await?;
     Ok(written.respond(|_| OneTimePassword {
-        id,
+        id: account.user,
         one_time_password: made.password,
         expires_at: made.until,
     }))
@@ -420,22 +343,16 @@ struct Why {
             you (`users.own_not_allowed`)"),
         (status = 404, description = "no user has this id (`users.unknown`), or none is enrolled (`factors.unknown`)")))]
 async fn remove_factor(
-    can: Can<UsersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<UsersManage>,
     Body(why): Body<Why>,
 ) -> Result<Response, Problem> {
-    outranks_another(&state, &can.who, id).await?;
+    account.outranks_another().await?;
     let command = RemoveFactor {
-        user_id: id,
+        user_id: account.user,
         reason: super::reason(why.reason)?,
-        actor: can.who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send_access(sign_in::aggregate(id), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send_access(&command).await?.respond(Applied::with))
 }
 
 /// List a user's sessions
@@ -445,16 +362,14 @@ async fn remove_factor(
         (status = 200, description = "newest first, also ended ones; at most 500", body = Page<Session>),
         (status = 404, description = "no user has this id (`users.unknown`)")))]
 async fn sessions(
-    can: Can<UsersRead>,
-    State(state): State<ApiState>,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<UsersRead>,
 ) -> Result<Json<Page<Session>>, Problem> {
-    known(&state, &can.who, id).await?;
-    let mut tx = state.read(&can.who.tenant).await?;
-    let rows = queries::sessions(tx.conn(), id, false).await?;
+    account.known().await?;
+    let mut tx = account.tx().await?;
+    let rows = queries::sessions(tx.conn(), account.user, false).await?;
     Ok(Json(Page::whole(
         rows.into_iter()
-            .map(|row| Session::of(row, can.who.session))
+            .map(|row| Session::of(row, account.who.session))
             .collect(),
     )))
 }
@@ -468,21 +383,15 @@ async fn sessions(
         (status = 403, description = "the permission is missing (`auth.permission`), or the user may do more than you (`users.outranked`)"),
         (status = 404, description = "no user has this id (`users.unknown`)")))]
 async fn end_sessions(
-    can: Can<UsersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
+    OfUser { account, .. }: OfUser<UsersManage>,
     Body(why): Body<Why>,
 ) -> Result<Response, Problem> {
-    outranks(&state, &can.who, id).await?;
+    account.outranks().await?;
     let command = EndSessions {
-        user_id: id,
+        user_id: account.user,
         session_id: None,
         reason: super::reason(why.reason)?,
-        actor: can.who.username.clone(),
+        actor: account.actor(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send_access(sign_in::aggregate(id), &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(account.send_access(&command).await?.respond(Applied::with))
 }

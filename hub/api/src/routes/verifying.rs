@@ -1,6 +1,7 @@
 //! What people decide of results of analyzers.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use schemas::verification::{CommentResult, DecideResults, Decision, RerunResult, Seen};
@@ -10,7 +11,7 @@ use utoipa::ToSchema;
 use super::verification::no_item;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{Can, ResultsVerify};
-use crate::command::{Accepted, Sender};
+use crate::command::{Accepted, Sender, Written};
 use crate::extract::{Body, Segment};
 use crate::problem::Problem;
 use crate::reads::verification as reads;
@@ -27,6 +28,64 @@ pub(crate) fn routes() -> Routes {
         .routes(routes!(rerun))
         .routes(routes!(comment))
         .routes(routes!(verify_many))
+}
+
+/// One item, before somebody who may decide about it.
+struct Item {
+    state: ApiState,
+    trace: Trace,
+    who: Identity,
+    id: i64,
+    headers: HeaderMap,
+}
+
+impl FromRequestParts<ApiState> for Item {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        let who = Can::<ResultsVerify>::from_request_parts(parts, state)
+            .await?
+            .who;
+        let Segment(id) = Segment::<i64>::from_request_parts(parts, state).await?;
+        Ok(Self {
+            trace: Trace::from_request_parts(parts, state).await?,
+            state: state.clone(),
+            who,
+            id,
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+impl Item {
+    async fn decide(self, decision: Decision, said: Deciding) -> Result<Response, Problem> {
+        let command = DecideResults {
+            items: vec![said.seen(self.id, &self.headers)?],
+            decision,
+            comment: remark(said.comment)?,
+            item_by_item: false,
+            actor: self.who.username.clone(),
+        };
+        // one item: its outcome is the answer
+        Ok(self.send(&command).await?.respond(|answer| {
+            let item = answer
+                .as_ref()
+                .and_then(|answer| answer.pointer("/items/0"))
+                .cloned();
+            Applied::with(item.or(answer))
+        }))
+    }
+
+    async fn send<B: schemas::Body>(&self, command: &B) -> Result<Written, Problem> {
+        let aggregate = {
+            let mut tx = self.state.read(&self.who.tenant).await?;
+            reads::aggregate(&mut tx, self.id)
+                .await?
+                .ok_or_else(no_item)?
+        };
+        Sender::new(&self.state, &self.who, &self.trace)
+            .send(aggregate, command)
+            .await
+    }
 }
 
 /// What was seen, and what is to be said of it.
@@ -90,24 +149,8 @@ fn remark(comment: Option<String>) -> Result<Option<String>, Problem> {
         (status = 404, description = "no result to verify has this id (`clinical.verification_unknown`)"),
         (status = 409, description = "it has changed since (`clinical.verification_stale`), or is decided (`clinical.verification_not_open`)"),
         (status = 422, description = "its meaning or its patient is not known (`clinical.verification_held`), or a comment is missing (`clinical.verification_comment`)")))]
-async fn verify(
-    can: Can<ResultsVerify>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<i64>,
-    headers: HeaderMap,
-    Body(said): Body<Deciding>,
-) -> Result<Response, Problem> {
-    decide(
-        &state,
-        &can.who,
-        &trace,
-        id,
-        &headers,
-        Decision::Verify,
-        said,
-    )
-    .await
+async fn verify(item: Item, Body(said): Body<Deciding>) -> Result<Response, Problem> {
+    item.decide(Decision::Verify, said).await
 }
 
 /// Reject a result
@@ -122,24 +165,8 @@ async fn verify(
         (status = 404, description = "no result to verify has this id (`clinical.verification_unknown`)"),
         (status = 409, description = "it has changed since (`clinical.verification_stale`), or is decided (`clinical.verification_not_open`)"),
         (status = 422, description = "a comment is missing (`clinical.verification_comment`)")))]
-async fn reject(
-    can: Can<ResultsVerify>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<i64>,
-    headers: HeaderMap,
-    Body(said): Body<Deciding>,
-) -> Result<Response, Problem> {
-    decide(
-        &state,
-        &can.who,
-        &trace,
-        id,
-        &headers,
-        Decision::Reject,
-        said,
-    )
-    .await
+async fn reject(item: Item, Body(said): Body<Deciding>) -> Result<Response, Problem> {
+    item.decide(Decision::Reject, said).await
 }
 
 /// Take a rejection back
@@ -154,59 +181,8 @@ async fn reject(
         (status = 404, description = "no result to verify has this id (`clinical.verification_unknown`)"),
         (status = 409, description = "it has changed since (`clinical.verification_stale`), or is not rejected (`clinical.verification_not_open`)"),
         (status = 422, description = "a comment is missing (`clinical.verification_comment`)")))]
-async fn reopen(
-    can: Can<ResultsVerify>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<i64>,
-    headers: HeaderMap,
-    Body(said): Body<Deciding>,
-) -> Result<Response, Problem> {
-    decide(
-        &state,
-        &can.who,
-        &trace,
-        id,
-        &headers,
-        Decision::Reopen,
-        said,
-    )
-    .await
-}
-
-async fn decide(
-    state: &ApiState,
-    who: &Identity,
-    trace: &Trace,
-    id: i64,
-    headers: &HeaderMap,
-    decision: Decision,
-    said: Deciding,
-) -> Result<Response, Problem> {
-    let command = DecideResults {
-        items: vec![said.seen(id, headers)?],
-        decision,
-        comment: remark(said.comment)?,
-        item_by_item: false,
-        actor: who.username.clone(),
-    };
-    let aggregate = aggregate(state, who, id).await?;
-    let written = Sender::new(state, who, trace)
-        .send(aggregate, &command)
-        .await?;
-    // one item: its outcome is the answer
-    Ok(written.respond(|answer| {
-        let item = answer
-            .as_ref()
-            .and_then(|answer| answer.pointer("/items/0"))
-            .cloned();
-        Applied::with(item.or(answer))
-    }))
-}
-
-async fn aggregate(state: &ApiState, who: &Identity, id: i64) -> Result<String, Problem> {
-    let mut tx = state.read(&who.tenant).await?;
-    reads::aggregate(&mut tx, id).await?.ok_or_else(no_item)
+async fn reopen(item: Item, Body(said): Body<Deciding>) -> Result<Response, Problem> {
+    item.decide(Decision::Reopen, said).await
 }
 
 /// Have a result measured again
@@ -221,24 +197,13 @@ async fn aggregate(state: &ApiState, who: &Identity, id: i64) -> Result<String, 
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no result to verify has this id (`clinical.verification_unknown`)"),
         (status = 409, description = "it has changed since (`clinical.verification_stale`), or is decided (`clinical.verification_not_open`)")))]
-async fn rerun(
-    can: Can<ResultsVerify>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<i64>,
-    headers: HeaderMap,
-    Body(said): Body<Deciding>,
-) -> Result<Response, Problem> {
+async fn rerun(item: Item, Body(said): Body<Deciding>) -> Result<Response, Problem> {
     let command = RerunResult {
-        item: said.seen(id, &headers)?,
+        item: said.seen(item.id, &item.headers)?,
         comment: remark(said.comment)?,
-        actor: can.who.username.clone(),
+        actor: item.who.username.clone(),
     };
-    let aggregate = aggregate(&state, &can.who, id).await?;
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(aggregate, &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(item.send(&command).await?.respond(Applied::with))
 }
 
 /// A remark.
@@ -258,23 +223,13 @@ struct Words {
         (status = 200, description = "on record", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         (status = 404, description = "no result to verify has this id (`clinical.verification_unknown`)")))]
-async fn comment(
-    can: Can<ResultsVerify>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<i64>,
-    Body(words): Body<Words>,
-) -> Result<Response, Problem> {
+async fn comment(item: Item, Body(words): Body<Words>) -> Result<Response, Problem> {
     let command = CommentResult {
-        verification_id: id,
+        verification_id: item.id,
         comment: super::text("comment", words.comment)?,
-        actor: can.who.username.clone(),
+        actor: item.who.username.clone(),
     };
-    let aggregate = aggregate(&state, &can.who, id).await?;
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(aggregate, &command)
-        .await?;
-    Ok(written.respond(Applied::with))
+    Ok(item.send(&command).await?.respond(Applied::with))
 }
 
 /// One item of several.

@@ -1,23 +1,18 @@
 //! Steps of a visit: called, with the doctor, done; or absent, and back in the queue. And how every step is taken.
 
-use axum::extract::State;
 use axum::response::Response;
 use schemas::stays::{MoveEncounter, Step};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
-use crate::auth::identity::Identity;
-use crate::auth::permission::{CanSomewhere, EncountersManage, Permission as _};
-use crate::command::{Accepted, Sender};
-use crate::extract::{Body, Segment};
-use crate::if_match::IfMatch;
+use super::asking::Stepping;
+use crate::auth::permission::{EncountersManage, Permission};
+use crate::command::Accepted;
+use crate::extract::Body;
 use crate::page::Moment;
 use crate::problem::Problem;
 use crate::reads::stays as reads;
 use crate::routing::{Routes, routes};
-use crate::state::ApiState;
-use crate::trace::Trace;
 use crate::views::integration::Applied;
 
 pub(crate) fn routes() -> Routes {
@@ -29,48 +24,46 @@ pub(crate) fn routes() -> Routes {
         .routes(routes!(requeue))
 }
 
-/// A step on its way: of which encounter, as it was seen, and when it happened.
-pub(super) struct Walk {
-    pub(super) id: Uuid,
-    pub(super) version: Option<i32>,
-    pub(super) at: Option<Moment>,
-    pub(super) late_reason: Option<String>,
+/// What is told of a step: when it happened, and why that is told late.
+pub(super) struct Told {
+    at: Option<Moment>,
+    late_reason: Option<String>,
 }
 
-impl Walk {
-    /// Takes it, once the caller has the chart open.
-    pub(super) async fn take(
-        self,
-        state: &ApiState,
-        trace: &Trace,
-        who: &Identity,
-        permission: &'static str,
-        step: Step,
-    ) -> Result<Response, Problem> {
-        let known = {
-            let mut tx = state.read(&who.tenant).await?;
-            reads::open(state, trace, who, permission, &mut tx, self.id).await?
-        };
-        let command = MoveEncounter {
-            encounter_id: self.id,
-            step,
-            at: self.at.and_then(Moment::text),
-            late_reason: super::optional("late_reason", self.late_reason)?,
-            version: self.version,
-            family: known.keys.keys().copied().collect(),
-            actor: who.username.clone(),
-        };
-        let sent = Sender::new(state, who, trace)
-            .send(known.aggregate(), &command)
-            .await;
-        match sent {
-            Ok(written) => Ok(written.respond(Applied::with)),
-            Err(problem) if problem.code == "adt.gates_conflict" => {
-                let mut tx = state.read(&who.tenant).await?;
-                Err(reads::with_gates(&mut tx, self.id, problem).await?)
-            }
-            Err(problem) => Err(problem),
+impl Told {
+    pub(super) fn new(at: Option<Moment>, late_reason: Option<String>) -> Self {
+        Self { at, late_reason }
+    }
+}
+
+/// Takes a step of an encounter, once the caller has the chart open.
+pub(super) async fn take<P: Permission>(
+    stepping: Stepping<P>,
+    told: Told,
+    step: Step,
+) -> Result<Response, Problem> {
+    let Stepping { desk, id, version } = stepping;
+    let known = {
+        let mut tx = desk.tx().await?;
+        reads::open(&desk.state, &desk.trace, desk.who(), P::NAME, &mut tx, id).await?
+    };
+    let command = MoveEncounter {
+        encounter_id: id,
+        step,
+        at: told.at.and_then(Moment::text),
+        late_reason: super::optional("late_reason", told.late_reason)?,
+        version,
+        family: known.keys.keys().copied().collect(),
+        actor: desk.actor(),
+    };
+    let sent = desk.sender().send(known.aggregate(), &command).await;
+    match sent {
+        Ok(written) => Ok(written.respond(Applied::with)),
+        Err(problem) if problem.code == "adt.gates_conflict" => {
+            let mut tx = desk.tx().await?;
+            Err(reads::with_gates(&mut tx, id, problem).await?)
         }
+        Err(problem) => Err(problem),
     }
 }
 
@@ -104,22 +97,10 @@ pub(super) struct StepTime {
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn call(
-    can: CanSomewhere<EncountersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<EncountersManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    let step = Step::Call;
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, EncountersManage::NAME, step)
-        .await
+    take(stepping, Told::new(asked.at, asked.late_reason), Step::Call).await
 }
 
 /// Begin a consultation
@@ -137,22 +118,15 @@ async fn call(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn start(
-    can: CanSomewhere<EncountersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<EncountersManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    let step = Step::StartConsultation;
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, EncountersManage::NAME, step)
-        .await
+    take(
+        stepping,
+        Told::new(asked.at, asked.late_reason),
+        Step::StartConsultation,
+    )
+    .await
 }
 
 /// End a consultation
@@ -170,22 +144,15 @@ async fn start(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn finish(
-    can: CanSomewhere<EncountersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<EncountersManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    let step = Step::Finish;
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, EncountersManage::NAME, step)
-        .await
+    take(
+        stepping,
+        Told::new(asked.at, asked.late_reason),
+        Step::Finish,
+    )
+    .await
 }
 
 /// Say that a patient did not come
@@ -203,22 +170,15 @@ async fn finish(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn no_show(
-    can: CanSomewhere<EncountersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<EncountersManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    let step = Step::NoShow;
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, EncountersManage::NAME, step)
-        .await
+    take(
+        stepping,
+        Told::new(asked.at, asked.late_reason),
+        Step::NoShow,
+    )
+    .await
 }
 
 /// Put a token back
@@ -236,20 +196,13 @@ async fn no_show(
         (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
         (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
 async fn requeue(
-    can: CanSomewhere<EncountersManage>,
-    State(state): State<ApiState>,
-    trace: Trace,
-    Segment(id): Segment<Uuid>,
-    IfMatch(version): IfMatch,
+    stepping: Stepping<EncountersManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    let step = Step::Requeue;
-    let walk = Walk {
-        id,
-        version,
-        at: asked.at,
-        late_reason: asked.late_reason,
-    };
-    walk.take(&state, &trace, &can.who, EncountersManage::NAME, step)
-        .await
+    take(
+        stepping,
+        Told::new(asked.at, asked.late_reason),
+        Step::Requeue,
+    )
+    .await
 }

@@ -149,14 +149,17 @@ struct Waiting {
 /// List unmatched measurements
 ///
 /// One item for all that one device at one bed measured and that waits for the same reason. Movements that arrive later explain
-/// what they can, by the same rule: who was alone in the bed at the time of the measurement.
+/// what they can, by the same rule: who was alone in the bed at the time of the measurement. Those that name a patient whose chart is
+/// restricted are left out for who does not care for him.
 #[utoipa::path(get, path = "/worklists/vitals", tag = "worklists", params(Waiting), security(("bearer" = ["worklists:read"])),
     responses((status = 200, description = "oldest first: what waits longest is seen first", body = Page<UnmatchedVitals>)))]
 async fn waiting(
     can: Can<WorklistsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Params(search): Params<Waiting>,
 ) -> Result<Json<Page<UnmatchedVitals>>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, WorklistsRead::NAME);
     let states = &["open", "explained", "claimed", "discarded"];
     let filter = UnmatchedVitalsFilter {
         state: super::state_or_open(search.state, states)?,
@@ -165,9 +168,15 @@ async fn waiting(
         ..UnmatchedVitalsFilter::default()
     };
     let mut tx = state.read(&can.who.tenant).await?;
-    reads::unmatched(&mut tx, filter, search.cursor.as_ref(), search.limit)
-        .await
-        .map(Json)
+    reads::unmatched(
+        &mut tx,
+        &sight,
+        filter,
+        search.cursor.as_ref(),
+        search.limit,
+    )
+    .await
+    .map(Json)
 }
 
 /// Read unmatched measurements
@@ -177,15 +186,20 @@ async fn waiting(
     security(("bearer" = ["worklists:read"])),
     responses(
         (status = 200, description = "newest first", body = Page<Vital>),
+        (status = 403, description = "the permission is missing (`auth.permission`), or they name a patient whose chart is closed to you \
+            (`auth.relationship`)"),
         (status = 404, description = "no unmatched measurements have this id (`vitals.unknown`)")))]
 async fn of_item(
     can: Can<WorklistsRead>,
     State(state): State<ApiState>,
+    trace: Trace,
     Segment(id): Segment<i64>,
     Params(listing): Params<Listing>,
 ) -> Result<Json<Page<Vital>>, Problem> {
+    let sight = Sight::new(&state, &trace, &can.who, WorklistsRead::NAME);
     let mut tx = state.read(&can.who.tenant).await?;
-    item(&mut tx, id).await?;
+    let item = item(&mut tx, id).await?;
+    reads::open_item(&mut tx, &sight, &item).await?;
     reads::vitals_of_item(&mut tx, id, listing.cursor.as_ref(), listing.limit)
         .await
         .map(Json)

@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_clinical::queries;
 
-use super::house::{OfFacility, Use, code, house_aggregate, named, next};
+use super::house::{OfFacility, Use, add, alter, code, named, next};
 use crate::auth::permission::{
     BedsRead, Can, CanSomewhere, FacilitiesManage, FacilitiesRead, Permission as _,
 };
-use crate::command::{Accepted, Placed, Sender};
+use crate::command::{Accepted, Sender};
 use crate::extract::{Body, Params, Segment};
 use crate::if_match::{IfMatch, tagged};
 use crate::page::{Cursor, Page};
@@ -102,17 +102,8 @@ async fn make(
         version: Some(0),
         actor: can.who.username.clone(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(house_aggregate(), &command)
-        .await?;
-    Ok(written.respond_placed(|answer| {
-        let view = Defined::of(answer.as_ref());
-        Placed {
-            location: format!("/api/v1/wards/{}", view.id),
-            created: view.created,
-            view,
-        }
-    }))
+    let sender = Sender::new(&state, &can.who, &trace);
+    add(&sender, "wards", &command).await
 }
 
 /// Read a ward
@@ -188,10 +179,7 @@ async fn change(
         version: Some(version.unwrap_or(row.version)),
         actor: can.who.username.clone(),
     };
-    let written = Sender::new(&state, &can.who, &trace)
-        .send(house_aggregate(), &command)
-        .await?;
-    Ok(written.respond(|answer| Defined::of(answer.as_ref())))
+    alter(&Sender::new(&state, &can.who, &trace), &command).await
 }
 
 /// A ward's board

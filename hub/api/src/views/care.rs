@@ -167,7 +167,8 @@ pub(crate) struct Order {
     /// Channels whose instruments may do it; absent: every one that knows the test.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
-    /// Why no instrument is told of it although it is open: `specimen_in_use`, another patient's order is on the number.
+    /// Why no instrument is told of it although it is open: `specimen_in_use`, another patient's order is on the number;
+    /// `specimen_rejected`, the laboratory could not use it and another is to be collected (`POST /specimens`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
     /// What instruments were told, oldest word first. Absent: nothing yet.
@@ -224,7 +225,10 @@ pub(crate) struct OrderPlaced {
 #[schema(example = json!({
     "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "placer_number": "ORD-9", "code": { "code": "CBC" }, "status": "active",
     "version": 1, "updated_at": "2026-01-31T08:30:00Z",
-    "specimens": [{ "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8e", "number": "A-778", "kind": { "code": "BLD" } }]
+    "specimens": [{
+        "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8e", "number": "A-778", "kind": { "code": "BLD" }, "state": "collected",
+        "collected_at": "2026-01-31T08:05:00Z", "version": 2
+    }]
 }))]
 pub(crate) struct OrderDetail {
     #[serde(flatten)]
@@ -266,6 +270,34 @@ pub(crate) struct Specimen {
         skip_serializing_if = "Option::is_none"
     )]
     pub received_at: Option<OffsetDateTime>,
+    /// `accessioned` (it has a number), `collected`, `received` (by the laboratory) or `rejected`: told by the times that are known,
+    /// from staff or from hospital systems.
+    pub state: String,
+    /// Who took it; absent where no person said it here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collected_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub received_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejection: Option<SpecimenRejection>,
+    /// For `If-Match`.
+    pub version: i32,
+}
+
+/// Why the laboratory could not use a specimen.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "reason": "haemolysed", "text": "plasma red", "recollect": true, "by": "r.rao", "at": "2026-01-31T08:41:00Z"
+}))]
+pub(crate) struct SpecimenRejection {
+    pub reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Its orders wait for another one; else they were revoked.
+    pub recollect: bool,
+    pub by: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
 }
 
 /// A report: one ordered test with its results.
@@ -339,6 +371,7 @@ pub(crate) struct Released {
     "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "channel": "lab", "code": { "code": "GLU", "system": "L" },
     "status": "C", "received_at": "2026-01-31T08:30:00Z", "version": 2, "updated_at": "2026-01-31T10:00:00Z",
     "released": true, "results": [{
+        "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c.1",
         "report_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "item": 1, "version": 2, "current": true,
         "code": { "code": "GLU", "system": "L" }, "value": { "kind": "quantity", "number": "104" }, "raw_value": "104",
         "unit": "mg/dl", "loinc": "2345-7", "ucum": "mg/dL", "ucum_value": "104", "flags": ["H"], "status": "C",
@@ -355,6 +388,7 @@ pub(crate) struct ReportDetail {
 /// One result in one version.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Result, example = json!({
+    "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c.1",
     "report_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "item": 1, "version": 1, "current": true,
     "patient_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d",
     "code": { "code": "GLU", "text": "Glucose", "system": "L" }, "value_type": "NM",
@@ -367,6 +401,8 @@ pub(crate) struct ReportDetail {
         "reason": "outside the range of autoverification" }
 }))]
 pub(crate) struct LabResult {
+    /// Report and item: what `/results/{id}` reads, the same through all versions. Over FHIR it is the Observation's id.
+    pub id: String,
     pub report_id: Uuid,
     /// The result's place in its report, the same through all versions.
     pub item: i16,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use worker_identity::queries;
 use worker_identity::roles::BuiltInRole;
 
+use super::tenants::PlanLimit;
 use crate::auth::identity::Place;
 
 /// A user.
@@ -236,7 +237,7 @@ impl Session {
 #[schema(example = json!({
     "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "username": "asha.sharma", "tenant": "demo", "amr": ["pwd"],
     "must_change_password": false, "permissions": [{ "permission": "results:read", "facility": "MAIN", "department": "ICU" }],
-    "features": ["appointments", "pharmacy"]
+    "features": ["appointments", "pharmacy"], "plan_limits": [{ "limit": "users", "used": 33, "most": 40, "near": true }]
 }))]
 pub(crate) struct Me {
     pub id: Uuid,
@@ -248,6 +249,9 @@ pub(crate) struct Me {
     /// Parts of the product that the hospital's plan names, for apps: what to show and what not. The hub refuses nothing for them: a
     /// plan never stands between a patient and his care.
     pub features: Vec<String>,
+    /// For who may see users in the whole hospital: what the plan limits, and how much of it is used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plan_limits: Vec<PlanLimit>,
 }
 
 /// A permission, and where it holds.

@@ -10,7 +10,7 @@ use worker_clinical::queries::{
 
 use super::care::{
     Encounter, LabResult, Order, OrderPlaced, Place, Range, Released, Report, Sending, Specimen,
-    Verified,
+    SpecimenRejection, Verified,
 };
 
 /// A canonical value as the worker stored it; what does not have its shape is left out rather than guessed.
@@ -144,6 +144,17 @@ impl Specimen {
             condition: canonical(row.condition),
             collected_at: row.collected_at,
             received_at: row.received_at,
+            state: row.state,
+            collected_by: row.collected_by,
+            received_by: row.received_by,
+            rejection: row.rejected_at.map(|at| SpecimenRejection {
+                reason: row.reject_reason.unwrap_or_default(),
+                text: row.reject_text,
+                recollect: row.recollect.unwrap_or_default(),
+                by: row.rejected_by.unwrap_or_default(),
+                at,
+            }),
+            version: row.version,
         }
     }
 }
@@ -179,6 +190,7 @@ impl Report {
 impl LabResult {
     pub(crate) fn of(row: ResultRow, patient_id: Option<Uuid>) -> Self {
         Self {
+            id: result_id(row.report_id, row.item),
             value: value_of(&row),
             report_id: row.report_id,
             item: row.item,
@@ -227,6 +239,18 @@ impl LabResult {
                 }),
         }
     }
+}
+
+/// `018f….3`: a result has no id but its place in its report.
+pub(crate) fn result_id(report: Uuid, item: i16) -> String {
+    format!("{report}.{item}")
+}
+
+/// The place that such an id names; another way to write it is no id.
+pub(crate) fn result_place(id: &str) -> Option<(Uuid, i16)> {
+    let (report, item) = id.split_once('.')?;
+    let place = (report.parse().ok()?, item.parse().ok()?);
+    (result_id(place.0, place.1) == id).then_some(place)
 }
 
 /// The value in its canonical form.

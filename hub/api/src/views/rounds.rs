@@ -90,7 +90,7 @@ impl Score {
 }))]
 pub(crate) struct Task {
     pub id: Uuid,
-    /// `deterioration`
+    /// `deterioration`, or `recollection`: a specimen was rejected, another is to be collected.
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient_id: Option<Uuid>,
@@ -99,9 +99,9 @@ pub(crate) struct Task {
     /// The newest score that asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score_id: Option<Uuid>,
-    /// The response of the rule pack: `emergency`, `urgent`, `urgent_single`.
+    /// The response of the rule pack: `emergency`, `urgent`, `urgent_single`; or `specimen_rejected`.
     pub trigger: String,
-    /// How many scores asked for it.
+    /// How many scores, or specimens, asked for it.
     pub times: i32,
     /// `open`, `acknowledged` or `done`.
     pub state: String,

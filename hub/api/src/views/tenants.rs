@@ -6,6 +6,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use worker_identity::queries::{PlanRow, TenantRow};
+use worker_identity::tenants::is_near;
 
 /// A customer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -114,6 +115,30 @@ impl Plan {
             version: row.version,
             updated_by: row.updated_by,
             updated_at: row.updated_at,
+        }
+    }
+}
+
+/// A limit of a plan, and how much of it is used.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({ "limit": "users", "used": 33, "most": 40, "near": true }))]
+pub(crate) struct PlanLimit {
+    /// `users`, `api_per_minute`
+    pub limit: &'static str,
+    /// Users who are not disabled; requests of the last minute that the process that answers has taken.
+    pub used: u32,
+    pub most: u32,
+    /// Four fifths are used, or more.
+    pub near: bool,
+}
+
+impl PlanLimit {
+    pub(crate) fn of(limit: &'static str, used: u32, most: u32) -> Self {
+        Self {
+            limit,
+            used,
+            most,
+            near: is_near(used, most),
         }
     }
 }

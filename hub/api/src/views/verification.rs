@@ -16,6 +16,7 @@ use super::worklists::Unmatched;
     "pack": "2026.1", "approved_by": "Dr. A. Rao", "counts": true, "corrects_released": false, "blocked": false,
     "measured_at": "2026-01-31T08:05:00Z", "at": "2026-01-31T08:30:00Z",
     "result": {
+        "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c.1",
         "report_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "item": 1, "version": 1, "current": true,
         "patient_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8d", "code": { "code": "GLU" },
         "value": { "kind": "quantity", "number": "412" }, "unit": "mg/dL", "loinc": "2345-7", "ucum": "mg/dL",
@@ -30,7 +31,7 @@ pub(crate) struct Verification {
     /// `received` (the instrument has not said its last word), `needs_review`, `verified` (waits for its report), `rejected` or
     /// `released`.
     pub state: String,
-    /// The first check that failed, in their order: `final`, `patient`, `order`, `meaning`, `flags`, `rules`, `number`,
+    /// The first check that failed, in their order: `final`, `patient`, `specimen` (it was rejected), `order`, `meaning`, `flags`, `rules`, `number`,
     /// `measurable`, `range`, `critical`, `correction`, `delta`, `control`, `siblings`, `first`, `on`; or `run`: another run of
     /// the sample counts, or was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,6 +101,7 @@ pub(crate) struct Comment {
     "pack": "2026.1", "counts": true, "corrects_released": false, "blocked": false,
     "measured_at": "2026-01-31T08:05:00Z", "at": "2026-01-31T08:30:00Z",
     "result": {
+        "id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c.1",
         "report_id": "018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c", "item": 1, "version": 1, "current": true,
         "code": { "code": "GLU" }, "value": { "kind": "quantity", "number": "412" }, "received_at": "2026-01-31T08:30:00Z",
         "channel": "analyzer", "source_event": "0b0e8a52-3a52-5f1c-8a50-5a54f0cf7d7d", "released": false

@@ -12,6 +12,7 @@ use test_support::envelope;
 
 use super::house::House;
 use super::samples::{code, identifier, person};
+use super::unmatched::discarded_once;
 
 fn icu(bed: &str) -> Location {
     Location {
@@ -53,9 +54,19 @@ pub(crate) fn observation(name: &str, loinc: &str, value: &str, at: &str) -> Vit
 }
 
 pub(crate) async fn measure(house: &House, bed: &str, observations: Vec<VitalObservation>) {
+    measure_of(house, None, bed, observations).await;
+}
+
+/// The same by a device that names a patient.
+pub(crate) async fn measure_of(
+    house: &House,
+    patient: Option<&str>,
+    bed: &str,
+    observations: Vec<VitalObservation>,
+) {
     let body = VitalsObserved {
         channel: ChannelId::new("icu").unwrap(),
-        subject: None,
+        subject: patient.map(|number| identifier(&house.tenant, number)),
         visit_number: None,
         location: Some(icu(bed)),
         device: Some("0009FB0A0B0C0001".to_owned()),
@@ -227,23 +238,8 @@ async fn unmatched_measurements_are_claimed_for_a_period_and_the_rest_discarded(
         house.post(&claim, &body).await.problem(422),
         "clinical.vitals_none"
     );
-    let discard = format!("{path}/discard");
-    assert_eq!(
-        house
-            .post(&discard, &json!({ "reason": " " }))
-            .await
-            .problem(400),
-        "request.invalid"
-    );
     let reason = json!({ "reason": "simulator" });
-    assert_eq!(
-        house.post(&discard, &reason).await.ok()["answer"]["state"],
-        "discarded"
-    );
-    assert_eq!(
-        house.post(&discard, &reason).await.problem(409),
-        "clinical.vitals_not_open"
-    );
+    discarded_once(&house, &path, &reason, "clinical.vitals_not_open").await;
     assert!(
         house
             .get("/api/v1/worklists/vitals")

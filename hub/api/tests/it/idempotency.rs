@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use hub_api::Noted;
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use test_support::tenant;
 
@@ -134,13 +135,113 @@ fn set_state(house: &House, state: &Value) {
     let mut notes = house.backbone.notes.lock().unwrap();
     let noted = notes.values_mut().next().unwrap();
     let mut entry: Value = serde_json::from_slice(&noted.value).unwrap();
-    let digest = entry["digest"].take();
+    let of_body = entry["digest"].take();
     let mut entry = state.clone();
-    entry["digest"] = digest;
+    entry["digest"] = of_body;
+    set_entry(noted, &entry);
+}
+
+fn set_entry(noted: &mut Noted, entry: &Value) {
     *noted = Noted {
         value: entry.to_string().into_bytes().into(),
         revision: noted.revision + 1,
     };
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A body's digest in entries of the release before: without a key, after its length.
+fn digest_without_key(body: &Value) -> String {
+    let text = body.to_string();
+    let mut whole = (text.len() as u64).to_be_bytes().to_vec();
+    whole.extend_from_slice(text.as_bytes());
+    hex(digest(&SHA256, &whole).as_ref())
+}
+
+/// A body may hold a password that few guesses find.
+#[tokio::test]
+async fn what_is_kept_of_a_body_confirms_no_guess() {
+    let house = House::new().await;
+    let body = user("asha");
+    let made = post(&house, house.token(), "/api/v1/users", "k", &body).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let plain = hex(digest(&SHA256, body.to_string().as_bytes()).as_ref());
+    for noted in house.backbone.notes.lock().unwrap().values() {
+        let stored = String::from_utf8_lossy(&noted.value);
+        assert!(!stored.contains(&digest_without_key(&body)) && !stored.contains(&plain));
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_before_an_update_is_its_bodys_still() {
+    let house = House::new().await;
+    let (body, other) = (user("asha"), user("ravi"));
+    let make = |body: &Value| {
+        let (house, body) = (&house, body.clone());
+        async move { post(house, house.token(), "/api/v1/users", "k", &body).await }
+    };
+    // refused before anything is asked: an entry that says nothing
+    make(&json!({ "username": "A", "display_name": "X" })).await;
+    let set = |of_body: &str, state: &Value| {
+        let mut notes = house.backbone.notes.lock().unwrap();
+        let mut entry = state.clone();
+        entry["digest"] = json!(of_body);
+        set_entry(notes.values_mut().next().unwrap(), &entry);
+    };
+    let runs = json!({ "state": "running", "until": 4_102_444_800_000_i64 });
+    let before = digest_without_key(&body);
+    set(&before, &runs);
+    assert_eq!(make(&body).await.problem(409), "idempotency.in_flight");
+    assert_eq!(make(&other).await.problem(422), "idempotency.reused");
+    // its process died in the update, and had asked for nothing yet
+    set(&before, &json!({ "state": "running", "until": 1 }));
+    assert_eq!(make(&body).await.status, StatusCode::CREATED);
+    let again = make(&body).await;
+    assert_eq!(again.status, StatusCode::CREATED);
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(make(&other).await.problem(422), "idempotency.reused");
+    assert_eq!(house.backbone.commands.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn under_another_secret_a_key_is_neither_run_again_nor_called_another_bodys() {
+    let house = House::new().await;
+    let body = user("asha");
+    let make = || post(&house, house.token(), "/api/v1/users", "k", &body);
+    assert_eq!(make().await.status, StatusCode::CREATED);
+    for (state, code) in [
+        (
+            json!({ "state": "running", "until": 4_102_444_800_000_i64 }),
+            "idempotency.in_flight",
+        ),
+        (
+            json!({ "state": "running", "until": 1 }),
+            "idempotency.answer_gone",
+        ),
+        (
+            json!({ "state": "answered", "sealed": "" }),
+            "idempotency.answer_gone",
+        ),
+        (json!({ "state": "free" }), "idempotency.answer_gone"),
+    ] {
+        let mut entry = state.clone();
+        entry["digest"] = json!(format!("0011223344556677.{}", "0".repeat(64)));
+        set_entry(
+            house
+                .backbone
+                .notes
+                .lock()
+                .unwrap()
+                .values_mut()
+                .next()
+                .unwrap(),
+            &entry,
+        );
+        assert_eq!(make().await.problem(409), code, "{state}");
+    }
+    assert_eq!(house.backbone.commands.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -379,6 +379,15 @@ async fn a_suspended_tenant_reads_and_does_not_write_and_a_closed_one_does_neith
         house.post("/api/v1/users", &third).await.problem(402),
         "limit.users"
     );
+    // and who administers the hospital sees them come
+    let me = house.get("/api/v1/me").await;
+    assert_eq!(
+        me.ok()["plan_limits"],
+        json!([{ "limit": "users", "used": 2, "most": 2, "near": true }])
+    );
+    let nurse = house.user(&house.tenant, &["patients:read"]).await;
+    let me = house.get_as(&nurse, "/api/v1/me").await;
+    assert!(me.ok().get("plan_limits").is_none());
     let limits = json!({ "limits": { "api_per_minute": 10 } });
     house
         .write_as(&root, "PATCH", "/api/v1/platform/tenants/demo", &limits)

@@ -5,6 +5,7 @@ use schemas::patients::Identifier;
 use serde_json::{Value, json};
 
 use super::criticals::potassium;
+use super::devices::{admit, measure_of, observation};
 use super::glass::patient_on;
 use super::house::House;
 use super::samples::{coded, person};
@@ -165,6 +166,83 @@ async fn the_laboratory_sees_every_tube_and_opens_no_restricted_chart() {
     // who may restrict charts opens them
     for path in ward.tubes().iter().chain(&ward.chart()) {
         ward.house.get(path).await.ok();
+    }
+}
+
+/// Reports, codes and measurements that wait for a person.
+#[tokio::test]
+async fn what_waits_of_a_restricted_chart_is_seen_by_the_laboratory_only() {
+    let ward = ward().await;
+    let house = &ward.house;
+    // an order of the other on the tube of the restricted one, and the reverse
+    let order = json!({ "patient_identifier": "1002", "code": { "code": "2345-7", "system": "LN" },
+        "specimen": { "number": "T-2" } });
+    let placed = house.post("/api/v1/orders", &order).await;
+    assert_eq!(placed.status.as_u16(), 201, "{}", placed.json);
+    let mismatch = measured(house, "T-2", Some("1001"), vec![coded("GLU", "98")]);
+    house.event(&mismatch).await;
+    house
+        .report("1001", 8, vec![super::samples::uncoded("XYZ", "17.5")])
+        .await;
+    let (_, doctor) = ward.staff("ravi", "doctor").await;
+    let (_, lab) = ward.staff("lab", "lab_technician").await;
+    let list = "/api/v1/worklists/unmatched";
+    assert!(house.get_as(&doctor, list).await.items().is_empty());
+    let seen = house.get_as(&lab, list).await;
+    assert_eq!(
+        seen.items()[0]["named_patient_id"],
+        ward.restricted.as_str()
+    );
+
+    let list = "/api/v1/worklists/held";
+    let doctors = house.get_as(&doctor, list).await;
+    assert!(
+        doctors.items().iter().all(|item| item["kind"] == "code"),
+        "{}",
+        doctors.json
+    );
+    let sample = |seen: &super::house::Answer| {
+        let item = seen.items().iter().find(|item| item["kind"] == "code");
+        item.unwrap()["held"]["sample_value"].clone()
+    };
+    assert!(sample(&doctors).is_null(), "{}", doctors.json);
+    let labs = house.get_as(&lab, list).await;
+    assert_eq!(sample(&labs), "17.5");
+    assert!(labs.items().iter().any(|item| item["kind"] == "patient"));
+    let list = house.get_as(&lab, "/api/v1/held").await;
+    assert_eq!(list.items()[0]["sample_value"], "17.5");
+}
+
+#[tokio::test]
+async fn measurements_that_name_a_restricted_patient_are_not_shown_to_who_does_not_care_for_him() {
+    let house = House::new().await;
+    house.event(&person(&house.tenant, "1001")).await;
+    admit(&house, "1002", "5", "2026-03-01T08:00:00Z").await;
+    let at = "2026-03-01T09:10:00Z";
+    let pulse = || vec![observation("HR", "8867-4", "60", at)];
+    // the bed is another's
+    measure_of(&house, Some("1001"), "5", pulse()).await;
+    measure_of(&house, None, "9", pulse()).await;
+    let found = house.get("/api/v1/patients?identifier=1001").await;
+    let id = found.items()[0]["id"].as_str().unwrap();
+    let restrict = json!({ "restricted": true, "reason": "member of staff" });
+    let path = format!("/api/v1/patients/{id}/restriction");
+    house.post(&path, &restrict).await.ok();
+    let (user, tokens) = house.staff("ravi").await;
+    house.grant(&user, &json!({ "role": "doctor" })).await;
+    let doctor = tokens["access_token"].as_str().unwrap();
+
+    let list = "/api/v1/worklists/vitals";
+    let all = house.get(list).await;
+    let reasons: Vec<&Value> = all.items().iter().map(|item| &item["reason"]).collect();
+    assert_eq!(reasons, ["patient_mismatch", "bed_unknown"]);
+    let seen = house.get_as(doctor, list).await;
+    let reasons: Vec<&Value> = seen.items().iter().map(|item| &item["reason"]).collect();
+    assert_eq!(reasons, ["bed_unknown"]);
+    for (item, status) in all.items().iter().zip([403, 200]) {
+        let path = format!("{list}/{}", item["id"]);
+        let read = house.get_as(doctor, &path).await;
+        assert_eq!(read.status.as_u16(), status, "{}", read.json);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use schemas::ChannelId;
 use schemas::care::{HoldReason, Observation, ResultReceived, Specimen};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::house::House;
 use super::samples::{code, coded, person};
@@ -29,6 +29,17 @@ pub(crate) fn nameless(number: &str) -> ResultReceived {
         notes: Vec::new(),
         occurred_at: None,
     }
+}
+
+/// Discards an item of a worklist: with a reason, and once.
+pub(crate) async fn discarded_once(house: &House, item: &str, why: &Value, not_open: &str) {
+    let path = format!("{item}/discard");
+    let silent = house.post(&path, &json!({ "reason": " " })).await;
+    assert_eq!(silent.problem(400), "request.invalid");
+    let done = house.post(&path, why).await;
+    assert_eq!(done.ok()["answer"]["state"], "discarded");
+    let again = house.post(&path, why).await;
+    assert_eq!(again.problem(409), not_open);
 }
 
 #[tokio::test]
@@ -114,23 +125,8 @@ async fn a_report_that_is_nobodys_is_discarded_with_a_reason_and_can_be_claimed_
         "/api/v1/worklists/unmatched/{}",
         list.items()[0]["report_id"].as_str().unwrap()
     );
-    let discard = format!("{item}/discard");
-    assert_eq!(
-        house
-            .post(&discard, &json!({ "reason": " " }))
-            .await
-            .problem(400),
-        "request.invalid"
-    );
     let why = json!({ "reason": "a control whose barcode was not read" });
-    assert_eq!(
-        house.post(&discard, &why).await.ok()["answer"]["state"],
-        "discarded"
-    );
-    assert_eq!(
-        house.post(&discard, &why).await.problem(409),
-        "clinical.unmatched_not_open"
-    );
+    discarded_once(&house, &item, &why, "clinical.unmatched_not_open").await;
     let open = house.get("/api/v1/worklists/unmatched").await;
     assert!(open.items().is_empty());
     let gone = house

@@ -13,6 +13,8 @@ use super::{controls, criticals, decisions, orders, passkeys, unmatched, verific
 
 mod charts;
 mod clinic;
+mod laboratory;
+mod portal;
 mod stays;
 
 pub(crate) struct World {
@@ -28,6 +30,8 @@ pub(crate) struct World {
     revoked_session: String,
     /// Token of somebody who runs the installation.
     platform: String,
+    /// Token of a patient, with his own log-in.
+    patient: String,
 }
 
 fn text(value: &Value) -> String {
@@ -97,12 +101,15 @@ impl World {
             other_patient: String::new(),
             revoked_session: String::new(),
             platform: String::new(),
+            patient: String::new(),
         };
         world.make_what_people_make().await;
         world.find_ids(&raw.to_string()).await;
         stays::fill(&mut world).await;
         clinic::fill(&mut world).await;
         charts::fill(&mut world).await;
+        laboratory::fill(&mut world).await;
+        portal::fill(&mut world).await;
         super::codes::import(&world.house, "2.80").await;
         world
     }
@@ -209,6 +216,11 @@ impl World {
                 "/api/v1/reports?patient_identifier=12345",
                 "id",
             ),
+            (
+                "/api/v1/results/{id}",
+                "/api/v1/results?patient_identifier=12345",
+                "id",
+            ),
             ("/api/v1/alarms/{id}", "/api/v1/alarms?state=all", "id"),
             ("/api/v1/held/{id}", "/api/v1/held", "id"),
             ("/api/v1/dead-letters/{id}", "/api/v1/dead-letters", "id"),
@@ -281,7 +293,13 @@ impl World {
     /// Who may do it, where `own` may do all in his hospital.
     pub(crate) fn token(&self, operation: &Operation, own: &str) -> String {
         let is_platform = operation.path.starts_with("/api/v1/platform/");
-        if is_platform { &self.platform } else { own }.to_owned()
+        let is_patient = operation.permission() == Some("own_record:read");
+        match (is_platform, is_patient) {
+            (true, _) => self.platform.as_str(),
+            (_, true) => self.patient.as_str(),
+            _ => own,
+        }
+        .to_owned()
     }
 
     /// Token of somebody who runs the installation.
@@ -301,6 +319,7 @@ impl World {
             "/api/v1/orders" | "/api/v1/encounters" if operation.method == "GET" => {
                 "?patient_identifier=12345"
             }
+            "/api/v1/specimens" if operation.method == "GET" => "?number=A-80",
             "/api/v1/changes" => "?since=0.0",
             "/api/v1/codes" => "?system=LN",
             _ => "",

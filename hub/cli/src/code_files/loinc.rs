@@ -3,13 +3,12 @@
 //! All terms are taken, also those that are deprecated: old results have them, and what is said of them is kept. The notice that some
 //! terms carry for others (EXTERNAL_COPYRIGHT_NOTICE) is kept with the term, as the licence asks.
 
-use std::collections::HashMap;
 use std::io::BufRead;
 
 use hub_core::mappings::is_loinc;
 use worker_clinical::terminology::{CodeKind, Standing, Term};
 
-use super::csv::Csv;
+use super::headed::{Fields, Headed};
 use super::{CodeFile, Fault, Row, Says};
 
 /// Columns that every table of a release has.
@@ -22,10 +21,7 @@ const COLUMNS: [&str; 5] = [
 ];
 
 pub(super) struct LoincTable<R> {
-    csv: Csv<R>,
-    /// Places of the columns.
-    at: HashMap<String, usize>,
-    width: usize,
+    table: Headed<R>,
     newest: Option<Version>,
 }
 
@@ -59,92 +55,76 @@ impl<R: BufRead> LoincTable<R> {
     /// # Errors
     /// The header is not that of LOINC.
     pub(super) fn read(reader: R) -> Result<Self, Fault> {
-        let mut csv = Csv::new(reader);
-        let header = csv.record()?.map(|(_, fields)| fields).unwrap_or_default();
-        let width = header.len();
-        let at: HashMap<String, usize> = header
-            .into_iter()
-            .enumerate()
-            .map(|(place, name)| (name, place))
-            .collect();
-        if let Some(missing) = COLUMNS.iter().find(|name| !at.contains_key(**name)) {
+        let table = Headed::read(reader)?;
+        let columns = table.columns();
+        if let Some(missing) = COLUMNS
+            .iter()
+            .find(|name| !columns.iter().any(|column| column == **name))
+        {
             return Err(Fault::new(
                 1,
                 format!("LOINC's table has a column {missing}, this one has none"),
             ));
         }
         Ok(Self {
-            csv,
-            at,
-            width,
+            table,
             newest: None,
         })
     }
+}
 
-    fn term(&mut self, line: u64, fields: &[String]) -> Result<Term, Fault> {
-        if fields.len() != self.width {
-            return Err(Fault::new(
-                line,
-                format!(
-                    "{} columns where the header has {}",
-                    fields.len(),
-                    self.width
-                ),
-            ));
-        }
-        let given = |name: &str| {
-            self.at
-                .get(name)
-                .map(|place| fields[*place].trim())
-                .filter(|text| !text.is_empty())
-        };
-        let code = given("LOINC_NUM").unwrap_or_default();
-        if !is_loinc(code) {
-            return Err(Fault::new(
-                line,
-                format!("`{code}` is no LOINC code: its form or its check digit is wrong"),
-            ));
-        }
-        let display = given("LONG_COMMON_NAME")
-            .or_else(|| given("SHORTNAME"))
-            .ok_or_else(|| Fault::new(line, format!("{code} has no name")))?;
-        let status = given("STATUS").unwrap_or_default();
-        let standing = match status {
-            "ACTIVE" => Standing::Active,
-            "TRIAL" => Standing::Trial,
-            "DISCOURAGED" => Standing::Discouraged,
-            "DEPRECATED" => Standing::Deprecated,
-            other => {
-                return Err(Fault::new(
-                    line,
-                    format!("{code} has the status `{other}`, which LOINC has not"),
-                ));
-            }
-        };
-        let term = Term {
-            code: code.to_owned(),
-            display: display.to_owned(),
-            kind: CodeKind::Code,
-            parent: given("CLASS").map(str::to_owned),
-            leaf: true,
-            standing,
-            notice: given("EXTERNAL_COPYRIGHT_NOTICE").map(str::to_owned),
-        };
-        let changed = given("VersionLastChanged").and_then(Version::parse);
-        if changed > self.newest {
-            self.newest = changed;
-        }
-        Ok(term)
+fn term(fields: &Fields<'_>) -> Result<Term, Fault> {
+    let line = fields.line;
+    let code = fields.given("LOINC_NUM").unwrap_or_default();
+    if !is_loinc(code) {
+        return Err(Fault::new(
+            line,
+            format!("`{code}` is no LOINC code: its form or its check digit is wrong"),
+        ));
     }
+    let display = fields
+        .given("LONG_COMMON_NAME")
+        .or_else(|| fields.given("SHORTNAME"))
+        .ok_or_else(|| Fault::new(line, format!("{code} has no name")))?;
+    let status = fields.given("STATUS").unwrap_or_default();
+    let standing = match status {
+        "ACTIVE" => Standing::Active,
+        "TRIAL" => Standing::Trial,
+        "DISCOURAGED" => Standing::Discouraged,
+        "DEPRECATED" => Standing::Deprecated,
+        other => {
+            return Err(Fault::new(
+                line,
+                format!("{code} has the status `{other}`, which LOINC has not"),
+            ));
+        }
+    };
+    let kept = |name: &str| fields.given(name).map(str::to_owned);
+    Ok(Term {
+        code: code.to_owned(),
+        display: display.to_owned(),
+        kind: CodeKind::Code,
+        parent: kept("CLASS"),
+        leaf: true,
+        standing,
+        notice: kept("EXTERNAL_COPYRIGHT_NOTICE"),
+    })
 }
 
 impl<R: BufRead> CodeFile for LoincTable<R> {
     fn next(&mut self) -> Result<Option<Row>, Fault> {
-        let Some((line, fields)) = self.csv.record()? else {
+        let Some(fields) = self.table.record()? else {
             return Ok(None);
         };
-        let term = self.term(line, &fields)?;
-        Ok(Some(Row { line, term }))
+        let term = term(&fields)?;
+        let changed = fields.given("VersionLastChanged").and_then(Version::parse);
+        if changed > self.newest {
+            self.newest = changed;
+        }
+        Ok(Some(Row {
+            line: fields.line,
+            term,
+        }))
     }
 
     /// The table does not name its release; the newest change in it does, near enough.

@@ -1,20 +1,17 @@
 //! A table of our own form, for lists that come in no other (a national edition, a hospital's extract): CSV with a header and the
 //! columns `code` and `display`; `parent` and `kind` (chapter, block, category, code) where they are known.
 
-use std::collections::HashMap;
 use std::io::BufRead;
 
 use worker_clinical::terminology::{CodeKind, CodeSystem, Standing, Term};
 
-use super::csv::Csv;
+use super::headed::Headed;
 use super::{CodeFile, Fault, Row, Says, is_icd10};
 
 const COLUMNS: [&str; 4] = ["code", "display", "parent", "kind"];
 
 pub(super) struct CodeTable<R> {
-    csv: Csv<R>,
-    at: HashMap<String, usize>,
-    width: usize,
+    table: Headed<R>,
     system: CodeSystem,
 }
 
@@ -22,51 +19,25 @@ impl<R: BufRead> CodeTable<R> {
     /// # Errors
     /// The header has columns that nobody would read.
     pub(super) fn read(reader: R, system: CodeSystem) -> Result<Self, Fault> {
-        let mut csv = Csv::new(reader);
-        let header = csv.record()?.map(|(_, fields)| fields).unwrap_or_default();
-        if let Some(other) = header.iter().find(|name| !COLUMNS.contains(&name.as_str())) {
+        let table = Headed::read(reader)?;
+        let mut columns = table.columns().iter();
+        if let Some(other) = columns.find(|name| !COLUMNS.contains(&name.as_str())) {
             return Err(Fault::new(
                 1,
                 format!("a column `{other}`: there are {}", COLUMNS.join(", ")),
             ));
         }
-        let width = header.len();
-        let at = header
-            .into_iter()
-            .enumerate()
-            .map(|(place, name)| (name, place))
-            .collect();
-        Ok(Self {
-            csv,
-            at,
-            width,
-            system,
-        })
+        Ok(Self { table, system })
     }
 }
 
 impl<R: BufRead> CodeFile for CodeTable<R> {
     fn next(&mut self) -> Result<Option<Row>, Fault> {
-        let Some((line, fields)) = self.csv.record()? else {
+        let Some(fields) = self.table.record()? else {
             return Ok(None);
         };
-        if fields.len() != self.width {
-            return Err(Fault::new(
-                line,
-                format!(
-                    "{} columns where the header has {}",
-                    fields.len(),
-                    self.width
-                ),
-            ));
-        }
-        let given = |name: &str| {
-            self.at
-                .get(name)
-                .map(|place| fields[*place].trim())
-                .filter(|text| !text.is_empty())
-        };
-        let kind = match given("kind") {
+        let line = fields.line;
+        let kind = match fields.given("kind") {
             None | Some("code") => CodeKind::Code,
             Some("category") => CodeKind::Category,
             Some("block") => CodeKind::Block,
@@ -78,7 +49,7 @@ impl<R: BufRead> CodeFile for CodeTable<R> {
                 ));
             }
         };
-        let code = given("code").unwrap_or_default();
+        let code = fields.given("code").unwrap_or_default();
         let is_used = matches!(kind, CodeKind::Category | CodeKind::Code);
         if code.is_empty() || (is_used && !is_icd10(code)) {
             return Err(Fault::new(
@@ -86,13 +57,14 @@ impl<R: BufRead> CodeFile for CodeTable<R> {
                 format!("`{code}` is no code of {}", self.system.name()),
             ));
         }
-        let display =
-            given("display").ok_or_else(|| Fault::new(line, format!("{code} has no words")))?;
+        let display = fields
+            .given("display")
+            .ok_or_else(|| Fault::new(line, format!("{code} has no words")))?;
         let term = Term {
             code: code.to_owned(),
             display: display.to_owned(),
             kind,
-            parent: given("parent").map(str::to_owned),
+            parent: fields.given("parent").map(str::to_owned),
             leaf: kind == CodeKind::Code,
             standing: Standing::Active,
             notice: None,

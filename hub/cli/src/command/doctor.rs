@@ -6,7 +6,7 @@ use std::time::Duration;
 use hub_core::backbone::{Backbone, sync_check};
 use hub_core::config::Loaded;
 use hub_core::subject::StreamName;
-use hub_core::vault::Vault;
+use hub_core::vault::{Columns, Vault};
 use hub_core::{Tx, db, migrate};
 use schemas::TenantId;
 use sqlx::PgPool;
@@ -221,7 +221,53 @@ async fn postgres(loaded: &Loaded, findings: &mut Vec<Finding>) -> anyhow::Resul
             findings.push(bad(&format!("tenant {tenant}"), error.to_string()));
         }
     }
+    findings.push(columns(loaded, &pool).await);
     Ok(())
+}
+
+/// The same of keys that columns are sealed with.
+async fn columns(loaded: &Loaded, pool: &PgPool) -> Finding {
+    const WHAT: &str = "encryption of columns";
+    let settings = &loaded.config.encryption;
+    let columns = match Vault::of(settings) {
+        Ok(vault) => Columns::new(vault, settings.columns),
+        Err(error) => return bad(WHAT, error),
+    };
+    let looked = async {
+        let mut facts = Vec::new();
+        for tenant in worker_identity::tenants::all(pool).await? {
+            let mut tx = Tx::begin(pool, &tenant).await?;
+            facts.extend(columns.facts(&mut tx).await?);
+            tx.rollback().await?;
+        }
+        Ok::<_, sqlx::Error>(facts)
+    };
+    let facts = match tokio::time::timeout(KEYS_PATIENCE, looked).await {
+        Ok(Ok(facts)) => facts,
+        Ok(Err(error)) => return bad(WHAT, error.to_string()),
+        Err(_) => {
+            let patience = KEYS_PATIENCE.as_secs();
+            return bad(WHAT, format!("no answer within {patience} s"));
+        }
+    };
+    let faults: Vec<&str> = facts
+        .iter()
+        .filter_map(|fact| fact.fault.as_deref())
+        .collect();
+    if !faults.is_empty() {
+        return bad(WHAT, faults.join("; "));
+    }
+    let keys = facts.len();
+    if columns.seals() {
+        good(WHAT, format!("on, {keys} keys open"))
+    } else if keys == 0 {
+        not_checked(WHAT, "off: what Postgres holds lies in the open")
+    } else {
+        not_checked(
+            WHAT,
+            format!("off for what is written now; {keys} keys of before open"),
+        )
+    }
 }
 
 async fn tenant_findings(

@@ -1,5 +1,7 @@
-//! `hub keys`: which keys sign access tokens, and which NATS's records are encrypted with; a new one when one must go.
+//! `hub keys`: which keys sign access tokens, and which NATS's records and Postgres's columns are encrypted with; a new one when one
+//! must go.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,9 +9,10 @@ use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use hub_core::backbone::Backbone;
 use hub_core::config::Loaded;
-use hub_core::db;
-use hub_core::vault::Vault;
+use hub_core::vault::{Columns, KeyFacts, Vault};
+use hub_core::{Tx, db};
 use schemas::TenantId;
+use sqlx::PgPool;
 use time::format_description::well_known::Rfc3339;
 use worker_identity::keys;
 use worker_identity::sealing::Sealer;
@@ -39,14 +42,14 @@ enum What {
         #[arg(long)]
         distrust: bool,
     },
-    /// Show the keys that what NATS stores is encrypted with.
+    /// Show the keys that what NATS stores is encrypted with, and columns of Postgres.
     Data {
         #[arg(long)]
         json: bool,
     },
     /// Give each tenant a new key for what is stored from now on, and wrap those it has under the master key of now (of a key
     /// service: under its newest version). What was stored before goes on being read. Running processes take it within half a
-    /// minute.
+    /// minute. The same with the keys of columns of Postgres.
     RotateData {
         /// Tenant. Default: every one that has a key.
         #[arg(long)]
@@ -72,13 +75,7 @@ impl Keys {
             );
         };
         let sealer = Sealer::new(secret.resolve().map_err(anyhow::Error::msg)?.as_bytes());
-        let url = loaded
-            .config
-            .postgres
-            .url
-            .resolve()
-            .map_err(anyhow::Error::msg)?;
-        let pool = db::pool(compose::pg_options(&url)?, 2);
+        let pool = database(&loaded)?;
         match self.what {
             What::List { json } => {
                 let mut connection = pool.acquire().await.context("can't reach Postgres")?;
@@ -125,17 +122,51 @@ async fn backbone(loaded: &Loaded) -> anyhow::Result<Backbone> {
     Ok(backbone)
 }
 
+fn database(loaded: &Loaded) -> anyhow::Result<PgPool> {
+    let url = loaded
+        .config
+        .postgres
+        .url
+        .resolve()
+        .map_err(anyhow::Error::msg)?;
+    Ok(db::pool(compose::pg_options(&url)?, 2))
+}
+
+fn columns(loaded: &Loaded, backbone: &Backbone) -> Columns {
+    Columns::new(backbone.vault().clone(), loaded.config.encryption.columns)
+}
+
+/// Keys of columns, of every tenant.
+async fn of_columns(loaded: &Loaded, backbone: &Backbone) -> anyhow::Result<Vec<KeyFacts>> {
+    let (pool, columns) = (database(loaded)?, columns(loaded, backbone));
+    let mut facts = Vec::new();
+    for tenant in worker_identity::tenants::all(&pool).await? {
+        let mut tx = Tx::begin(&pool, &tenant).await?;
+        facts.extend(columns.facts(&mut tx).await?);
+        tx.rollback().await?;
+    }
+    Ok(facts)
+}
+
 async fn data(loaded: &Loaded, json: bool) -> anyhow::Result<ExitCode> {
     let backbone = backbone(loaded).await?;
-    let facts = backbone.vault().facts(&backbone).await?;
+    let mut facts = backbone.vault().facts(&backbone).await?;
+    match of_columns(loaded, &backbone).await {
+        Ok(found) => facts.extend(found),
+        Err(error) if loaded.config.encryption.columns => {
+            return Err(error.context("can't read the keys of columns from Postgres"));
+        }
+        Err(error) => eprintln!("keys of columns, if there are any, can't be read: {error}"),
+    }
     for fact in &facts {
         if json {
             println!("{}", serde_json::to_string(fact)?);
         } else {
             println!(
-                "{}.{}  made {}  wrapped by {}{}  {}",
+                "{}.{} of {}  made {}  wrapped by {}{}  {}",
                 fact.tenant,
                 fact.number,
+                fact.of,
                 fact.made_at,
                 fact.master,
                 fact.version
@@ -158,27 +189,49 @@ async fn rotate_data(loaded: &Loaded, tenant: Option<TenantId>) -> anyhow::Resul
     let backbone = backbone(loaded).await?;
     let vault = backbone.vault();
     vault.check(&backbone).await?;
+    let mut done = ExitCode::SUCCESS;
     let tenants = match tenant {
-        Some(tenant) => vec![tenant],
+        Some(tenant) => BTreeSet::from([tenant]),
         None => {
-            let mut tenants: Vec<TenantId> = vault
-                .facts(&backbone)
-                .await?
+            let mut facts = vault.facts(&backbone).await?;
+            // a tenant may have keys in one store alone, when the other was lost
+            match of_columns(loaded, &backbone).await {
+                Ok(found) => facts.extend(found),
+                Err(error) => {
+                    eprintln!("whose columns have keys can't be seen: {error}");
+                    done = ExitCode::FAILURE;
+                }
+            }
+            facts
                 .into_iter()
                 .filter_map(|fact| TenantId::new(fact.tenant).ok())
-                .collect();
-            tenants.dedup();
-            tenants
+                .collect()
         }
     };
     if tenants.is_empty() {
         bail!("no tenant has a key: nothing was ever encrypted here");
     }
+    let (pool, columns) = (database(loaded)?, columns(loaded, &backbone));
     for tenant in tenants {
         let number = vault.rotate(&backbone, &tenant).await?;
         println!(
             "{tenant}.{number} is used from now; running processes take it within half a minute"
         );
+        let rotated = async {
+            let mut tx = Tx::begin(&pool, &tenant).await?;
+            let number = columns.rotate(&mut tx).await?;
+            tx.commit().await?;
+            Ok::<_, sqlx::Error>(number)
+        };
+        match rotated.await {
+            Ok(Some(number)) => println!("{tenant}.{number} of columns is used at once"),
+            // none was ever needed
+            Ok(None) => {}
+            Err(error) => {
+                eprintln!("{tenant}: keys of columns stay as they were: {error}");
+                done = ExitCode::FAILURE;
+            }
+        }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(done)
 }

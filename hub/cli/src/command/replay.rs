@@ -10,7 +10,7 @@ use hub_core::backbone::reader::Reader;
 use hub_core::governor::Governor;
 use hub_core::ingest::{Ingest, IngestOptions};
 use hub_core::subject::{self, StreamName};
-use hub_core::translator::runner::read_raw;
+use hub_core::translator::stored::read_raw;
 use hub_core::{RawMessage, Received, Translator as _};
 use schemas::ChannelId;
 use time::OffsetDateTime;

@@ -19,7 +19,7 @@ use worker_identity::root_key::{self, RootKey};
 use worker_identity::sealing::Sealer;
 use worker_integration::maintain;
 
-use super::unmatched_age;
+use super::{plan_limits, unmatched_age};
 
 /// How often ledger and stream are compared, partitions made and the audit trail sealed.
 const EVERY: Duration = Duration::from_secs(60);
@@ -137,6 +137,9 @@ pub(super) async fn run(upkeep: Upkeep) {
                     tracing::warn!(%error, "the ledger's partitions could not be made; rows go to the default partition");
                 }
                 let tenants = tenants.borrow().clone();
+                if let Err(error) = plan_limits::look(&pool, &tenants).await {
+                    tracing::debug!(%error, "limits of plans can't be looked at now");
+                }
                 for tenant in &tenants {
                     let pruned = async {
                         let inbox = maintain::prune_inbox(&pool, tenant, inbox_age).await?;

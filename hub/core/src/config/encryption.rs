@@ -1,4 +1,5 @@
-//! `[encryption]`: whether what NATS stores is sealed, and who keeps the master key that wraps the tenants' keys.
+//! `[encryption]`: whether what NATS stores is sealed, and chosen columns of Postgres, and who keeps the master key that wraps the
+//! tenants' keys.
 
 use std::path::PathBuf;
 
@@ -12,6 +13,9 @@ use super::{Secret, is_safe_url};
 pub struct EncryptionSettings {
     /// What is stored in NATS from now on is encrypted, with a key for each tenant. What was stored before stays as it is.
     pub bodies: bool,
+    /// Chosen columns of Postgres as well (README says which), from now on. A release that does not know it can't read them: first
+    /// let all processes be of one that does.
+    pub columns: bool,
     /// Wraps the tenants' keys: 32 bytes in base64 or hex, as `env:NAME` or `file:/path`. Without it nothing that was encrypted
     /// can be read: keep it elsewhere too.
     pub master_key: Option<Secret>,
@@ -61,6 +65,12 @@ impl EncryptionSettings {
         }
         if self.bodies && self.master_key.is_none() && self.transit.is_none() {
             faults.push("bodies is on, and master_key is not set (nor transit)".to_owned());
+        }
+        if self.columns && !self.bodies {
+            faults.push(
+                "columns is on, and bodies is not: what a column holds lies open in NATS then; put bodies on too"
+                    .to_owned(),
+            );
         }
         if let Some(transit) = &self.transit {
             faults.extend(named("transit", transit));
@@ -218,6 +228,13 @@ mod tests {
         let both = format!("master_key = \"x\"\n[transit]\n{TRANSIT}");
         assert!(faults(&both)[0].contains("one of them wraps"));
         assert!(faults("bodies = true\n")[0].contains("master_key is not set"));
+        let columns = faults("columns = true\nmaster_key = \"x\"\n");
+        assert!(
+            columns.len() == 1 && columns[0].contains("bodies is not"),
+            "{columns:?}"
+        );
+        let all = faults("bodies = true\ncolumns = true\nmaster_key = \"x\"\n");
+        assert_eq!(all, Vec::<String>::new());
         let moved = format!("[transit]\n{TRANSIT}\n[[previous_transit]]\n{TRANSIT}");
         assert!(faults(&moved)[0].contains("transit:transit/sangam stands twice"));
         let other = moved.replacen("\"sangam\"", "\"sangam-2026\"", 1);

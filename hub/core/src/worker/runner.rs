@@ -15,17 +15,15 @@ use super::lanes::{LaneKeeper, Owned, SOURCES};
 use super::sources::{Arrived, BATCH, Sources};
 use super::transaction::{self, Advance, Committed, TxError};
 use crate::backbone::Backbone;
-use crate::db::{Kept, is_transient};
+use crate::db::{Kept, is_of_key, is_transient};
 use crate::envelope::Envelope;
-use crate::failure::Refusal;
 use crate::governor::Governor;
 use crate::retry::Pauses;
 
+mod at_fault;
+
 /// Messages that may wait in memory for lanes that are held; beyond it reading stops.
 const HELD_LIMIT: usize = 8 * BATCH;
-/// Tries of one message whose failure looks transient while the rest of the database works, before its
-/// lane is set aside.
-const QUICK_TRIES: u32 = 3;
 
 /// One worker of this process.
 pub struct WorkerRunner<W> {
@@ -249,7 +247,7 @@ impl<W: Worker> WorkerRunner<W> {
                     }
                 }
                 Err(error) => {
-                    batch_failed(W::NAME, &error);
+                    at_fault::batch_failed(W::NAME, &error);
                     let mut rest = messages.into_iter();
                     for (arrived, count) in batch.iter_mut().zip(counts) {
                         arrived.messages = rest.by_ref().take(count).collect();
@@ -312,139 +310,6 @@ impl<W: Worker> WorkerRunner<W> {
         Ok(all)
     }
 
-    /// Each message in its own transaction, in order; the one at fault is refused, or its lane held.
-    async fn one_by_one(
-        &self,
-        batch: Vec<Arrived>,
-        lanes: &mut Owned,
-        held: &mut BTreeMap<u16, HeldLane>,
-    ) -> bool {
-        for arrived in batch {
-            if let Some(lane) = held.get_mut(&arrived.lane) {
-                lane.waiting.push_back(arrived);
-                continue;
-            }
-            match self.record_one_by_one(&arrived, lanes).await {
-                Single::Done => {}
-                Single::Lost => return false,
-                Single::Hold => {
-                    metrics::counter!("hub_worker_lane_held_total", "worker" => W::NAME)
-                        .increment(1);
-                    tracing::warn!(
-                        worker = W::NAME,
-                        lane = arrived.lane,
-                        seq = arrived.seq,
-                        "a lane waits for something transient; the others go on"
-                    );
-                    let mut pauses = Pauses::for_backbone();
-                    let next_try = tokio::time::Instant::now() + pauses.next_pause();
-                    held.insert(
-                        arrived.lane,
-                        HeldLane {
-                            waiting: VecDeque::from([arrived]),
-                            next_try,
-                            pauses,
-                        },
-                    );
-                }
-            }
-        }
-        true
-    }
-
-    async fn record_one_by_one(&self, arrived: &Arrived, lanes: &mut Owned) -> Single {
-        let Some(advance) = advance_of(arrived, lanes) else {
-            return Single::Lost;
-        };
-        let last = arrived.messages.len().saturating_sub(1);
-        for (index, message) in arrived.messages.iter().enumerate() {
-            let advances: &[Advance] = if index == last {
-                std::slice::from_ref(&advance)
-            } else {
-                &[]
-            };
-            let started = std::time::Instant::now();
-            let mut pauses = Pauses::for_backbone();
-            loop {
-                let outcome = transaction::apply(
-                    self.worker.as_ref(),
-                    &mut *self.database.lock().await,
-                    &message.tenant,
-                    std::slice::from_ref(message),
-                    advances,
-                )
-                .await;
-                match outcome {
-                    Ok(committed) => {
-                        self.done(&committed, started).await;
-                        break;
-                    }
-                    Err(TxError::Fenced) => return Single::Lost,
-                    Err(TxError::Database(error)) if database_is_away(&error) => {
-                        tracing::warn!(worker = W::NAME, %error, "the database is away; waiting");
-                        if !pauses.wait(&self.stop).await {
-                            return Single::Lost;
-                        }
-                    }
-                    Err(TxError::Database(error)) if is_transient(&error) => {
-                        if pauses.tries() >= QUICK_TRIES {
-                            return Single::Hold;
-                        }
-                        if !pauses.wait(&self.stop).await {
-                            return Single::Lost;
-                        }
-                    }
-                    Err(error) => match self.park(message, &error, advances).await {
-                        Parked::Done => break,
-                        Parked::Lost => return Single::Lost,
-                        Parked::Hold => return Single::Hold,
-                    },
-                }
-            }
-        }
-        if arrived.messages.is_empty() && self.together(&[], &[advance], lanes).await.is_err() {
-            return Single::Hold;
-        }
-        if let Some(grant) = lanes.get_mut(&arrived.lane) {
-            grant.applied[arrived.source] = grant.applied[arrived.source].max(arrived.seq);
-        }
-        Single::Done
-    }
-
-    async fn park(&self, message: &Envelope, error: &TxError, advances: &[Advance]) -> Parked {
-        let refusal = match error {
-            TxError::Database(sqlx::Error::Database(database)) => Refusal::new(
-                "worker.constraint",
-                format!(
-                    "the database refused it (SQLSTATE {}, constraint {}, table {}); repair the message or the rule, then replay",
-                    database.code().unwrap_or_default(),
-                    database.constraint().unwrap_or("none"),
-                    database.table().unwrap_or("none"),
-                ),
-            ),
-            other => Refusal::new(
-                "worker.defect",
-                format!("worker {} could not take it: {}", W::NAME, kind_of(other)),
-            ),
-        };
-        tracing::warn!(worker = W::NAME, event = %message.id, kind = message.name, code = refusal.code, "message refused; it is a dead letter now");
-        match transaction::refuse::<W>(
-            &mut *self.database.lock().await,
-            message,
-            &refusal,
-            advances,
-        )
-        .await
-        {
-            Ok(committed) => {
-                self.done(&committed, std::time::Instant::now()).await;
-                Parked::Done
-            }
-            Err(TxError::Fenced) => Parked::Lost,
-            Err(_) => Parked::Hold,
-        }
-    }
-
     async fn done(&self, committed: &Committed, started: std::time::Instant) {
         metrics::counter!("hub_applied_total", "worker" => W::NAME)
             .increment(committed.applied as u64);
@@ -471,18 +336,6 @@ impl<W: Worker> WorkerRunner<W> {
     }
 }
 
-enum Single {
-    Done,
-    Lost,
-    Hold,
-}
-
-enum Parked {
-    Done,
-    Lost,
-    Hold,
-}
-
 fn advance_of(arrived: &Arrived, lanes: &Owned) -> Option<Advance> {
     lanes.get(&arrived.lane).map(|grant| Advance {
         source: arrived.source,
@@ -492,7 +345,7 @@ fn advance_of(arrived: &Arrived, lanes: &Owned) -> Option<Advance> {
     })
 }
 
-/// The whole database is away (not just one row locked): every lane waits.
+/// The whole database is away (not just one row locked, or one key not to be had): every lane waits.
 fn database_is_away(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(database) => database.code().is_some_and(|code| {
@@ -500,31 +353,8 @@ fn database_is_away(error: &sqlx::Error) -> bool {
                 .iter()
                 .any(|class| code.starts_with(class))
         }),
-        other => is_transient(other),
-    }
-}
-
-/// For who looks into it: what kind of failure it was, never what the database says of it, which may be a patient's name.
-fn batch_failed(worker: &'static str, error: &TxError) {
-    let code = match error {
-        TxError::Database(error) => error
-            .as_database_error()
-            .and_then(|error| error.code().map(std::borrow::Cow::into_owned)),
-        _ => None,
-    };
-    tracing::debug!(
-        worker,
-        error = kind_of(error),
-        code,
-        "a batch failed; looking for the message at fault"
-    );
-}
-
-fn kind_of(error: &TxError) -> String {
-    match error {
-        // sqlx texts of decode and encode errors can quote values
-        TxError::Database(_) => "a value could not be written or read".to_owned(),
-        other => other.to_string(),
+        // one tenant's key is its own trouble
+        other => is_transient(other) && !is_of_key(other),
     }
 }
 
@@ -537,48 +367,3 @@ async fn until(at: Option<tokio::time::Instant>) {
 
 /// How long a graceful stop may take.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(8);
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::sync::Mutex as Held;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Held<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// What the database says of a value may be a patient's name.
-    #[test]
-    fn a_batch_that_failed_is_told_by_its_kind_and_not_by_what_the_database_says() {
-        let lines = Lines::default();
-        let to = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(move || to.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            let said = sqlx::Error::Decode("invalid input: \"Asha Sharma\"".into());
-            batch_failed("patients", &TxError::Database(said));
-            batch_failed("patients", &TxError::Contract { asked: 2, got: 1 });
-        });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        assert!(
-            text.contains("a value could not be written or read"),
-            "{text}"
-        );
-        assert!(text.contains("1 verdicts for 2 messages"), "{text}");
-        assert!(!text.contains("Asha"), "{text}");
-    }
-}

@@ -18,9 +18,8 @@ use crate::db::{Kept, Tx};
 use crate::envelope::Envelope;
 use crate::failure::Refusal;
 use crate::lane::lane_of;
-use crate::record::{self, Part};
+use crate::record::{self, Part, Shared};
 use crate::subject;
-use crate::translator::runner::Shared;
 
 /// Why a transaction did not commit.
 #[derive(Debug, thiserror::Error)]

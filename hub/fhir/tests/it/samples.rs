@@ -229,6 +229,8 @@ pub(crate) fn all() -> Vec<(&'static str, Resource)> {
                 patient: Some(id(1)),
                 number: Some("A-778".to_owned()),
                 filler_number: Some("F-1".to_owned()),
+                status: Some("unsatisfactory"),
+                rejection: Some("rejected: haemolysed (plasma red)".to_owned()),
                 kind: Some(code("SER", "Serum", "HL70487")),
                 body_site: Some(code("LA", "", "")),
                 container: Some(code("RT", "red top", "L")),

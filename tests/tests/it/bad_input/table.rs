@@ -136,7 +136,7 @@ fn control_id(bytes: &[u8]) -> Option<String> {
 pub(crate) fn document(rows: &[Row]) -> String {
     let mut page = String::from(
         "# What an HL7 v2 channel answers\n\n\
-         Written from the rows of `tests/tests/it/bad_input/rows.rs`, which play every line against the running program\n\
+         Written from the rows of `tests/tests/it/bad_input/rows`, which play every line against the running program\n\
          (`UPDATE_DOCS=1 cargo test -p tests answers` writes this page). Everything that is kept is found by\n\
          `GET /api/v1/messages`, byte by byte; a dead letter carries the reason that stands in brackets.\n",
     );

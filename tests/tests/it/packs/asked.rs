@@ -7,33 +7,17 @@ use tests::{ChannelToml, HubSettings, unique};
 use super::super::lab::Lab;
 use super::simulated::{simulate, unmatched};
 
-/// What a laboratory would map; and a counter's panel.
-const ROWS: &str = r#"
-[[code]]
-id = "x-one"
-code = "1"
-channels = ["mindray-bs", "mindray-bs-astm"]
-loinc = "2345-7"
-[[code]]
-id = "x-glucose"
-code = "GLUCOSE"
-channels = ["biosystems-ba400"]
-loinc = "2345-7"
-[[code]]
-id = "x-gluc"
-code = "GLUC"
-channels = ["siemens-dimension"]
-loinc = "2345-7"
-[[code]]
-id = "x-097"
-code = "097"
-channels = ["beckman-au"]
-loinc = "2951-2"
-[[code]]
-id = "x-891"
-code = "891"
-channels = ["roche-c111"]
-loinc = "4548-4"
+/// What a laboratory would map: a code as sent, the channels that send it, and its LOINC code.
+const CODES: [(&str, &str, &str); 5] = [
+    ("1", r#""mindray-bs", "mindray-bs-astm""#, "2345-7"),
+    ("GLUCOSE", r#""biosystems-ba400""#, "2345-7"),
+    ("GLUC", r#""siemens-dimension""#, "2345-7"),
+    ("097", r#""beckman-au""#, "2951-2"),
+    ("891", r#""roche-c111""#, "4548-4"),
+];
+
+/// A counter's panel.
+const PANEL: &str = r#"
 [[order]]
 id = "x-cbc"
 code = "CBC"
@@ -41,9 +25,19 @@ channels = ["mindray-bc"]
 instrument = ["6690-2", "718-7"]
 "#;
 
+fn rows() -> String {
+    let codes = CODES.map(|(code, channels, loinc)| {
+        format!(
+            "[[code]]\nid = \"x-{}\"\ncode = \"{code}\"\nchannels = [{channels}]\nloinc = \"{loinc}\"\n",
+            code.to_lowercase()
+        )
+    });
+    codes.concat() + PANEL
+}
+
 /// A hub with a listening channel for each pack.
 async fn lab(packs: &[(&'static str, &'static str)]) -> Lab {
-    Lab::with(ROWS, |servers| {
+    Lab::with(&rows(), |servers| {
         packs
             .iter()
             .fold(HubSettings::new(servers), |settings, &(pack, kind)| {

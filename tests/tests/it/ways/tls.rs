@@ -1,4 +1,4 @@
-//! A small authority, a server and a client certificate, and a TLS peer.
+//! TLS at the edge: who is let in; and a small authority, a server and a client certificate, and a TLS peer.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,54 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tests::{Answer, frame, parse_answers};
+use tests::{
+    Answer, ChannelToml, HubProcess, HubSettings, Mllp, Servers, frame, oru, parse_answers, unique,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+#[tokio::test]
+async fn tls_lets_in_who_has_a_certificate_of_ours_and_nobody_else() {
+    let servers = Servers::start().await;
+    let pki = Pki::new(servers.folder());
+    let channel = |id: &str, lines: String| ChannelToml::new(id).server(&lines);
+    let common = format!(
+        "tls = {{ certificate = \"{}\", key = \"{}\", client_ca = \"{}\" }}",
+        pki.certificate.display(),
+        pki.key.display(),
+        pki.ca.display()
+    );
+    let settings = HubSettings::new(&servers)
+        .channel(channel("secure", common))
+        .channel(channel("walled", "allow = [\"10.99.0.0/16\"]".to_owned()));
+    let hub = HubProcess::start(&servers, &settings).await;
+    let (patient, id) = (unique("TLS"), unique("TLSC"));
+    let message = oru(&id, &patient, &unique("S"), &[("GLU", "5", "mg/dL")]);
+
+    assert_eq!(
+        pki.send(hub.mllp("secure"), true, message.as_bytes())
+            .await
+            .map(|answer| answer.code),
+        Some("AA".to_owned())
+    );
+    assert_eq!(
+        pki.send(hub.mllp("secure"), false, message.as_bytes())
+            .await,
+        None,
+        "without a client certificate"
+    );
+    let mut plain = Mllp::connect(hub.mllp("secure")).await;
+    assert_eq!(plain.try_send(&message).await, None, "without TLS");
+    let mut walled = Mllp::connect(hub.mllp("walled")).await;
+    assert_eq!(
+        walled.try_send(&message).await,
+        None,
+        "from a network that is not allowed"
+    );
+    assert_eq!(hub.sign_in().await.results(&patient, 1).await.len(), 1);
+}
 
 pub(crate) struct Pki {
     pub(crate) ca: PathBuf,

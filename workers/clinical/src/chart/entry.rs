@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::content::{described, from_stored, kind_of, to_stored};
 use super::states::{Act, Kind};
+use super::words;
 
 /// An entry as it is now.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ pub(crate) async fn insert(
     let kind = kind_of(&new.content);
     let about = described(&new.content);
     let stored = to_stored(&new.content);
+    let (title, body) = words::entry(tx, kind, new.id, about.title, &stored).await?;
     // the constraint is the rule; an id that stands already is another command's, and fails
     let done = sqlx::query(
         "insert into clinical.chart_entries (tenant_id, id, kind, subject_key, state, code_system, code, title, body, \
@@ -64,8 +66,8 @@ pub(crate) async fn insert(
     .bind(new.state)
     .bind(&about.system)
     .bind(&about.code)
-    .bind(&about.title)
-    .bind(Json(&stored))
+    .bind(&title)
+    .bind(Json(&*body))
     .bind(&new.visit_number)
     .bind(envelope.occurred_at)
     .bind(&new.actor)
@@ -124,7 +126,12 @@ pub(crate) async fn open(
             format!("it was changed since: it is version {} now", row.version),
         )));
     }
-    let Some(content) = from_stored(&row.kind, &row.body.0) else {
+    let mut body = row.body.0;
+    if let Some(keys) = words::keys_of(std::iter::once(&body)) {
+        let opener = tx.opener(keys).await?;
+        words::open_entry(&opener, id, &mut None, &mut body)?;
+    }
+    let Some(content) = from_stored(&row.kind, &body) else {
         return Err(sqlx::Error::Decode(
             "the body of a chart entry is not of its kind".into(),
         ));
@@ -152,6 +159,7 @@ pub(crate) async fn update(
     entry.version += 1;
     let about = described(&entry.content);
     let stored = to_stored(&entry.content);
+    let (title, body) = words::entry(tx, entry.kind, entry.id, about.title, &stored).await?;
     // a savepoint, because an edit or a return to `active` may meet the rule of one substance once
     let mut savepoint = sqlx::Connection::begin(tx.conn()).await?;
     let done = sqlx::query(
@@ -162,8 +170,8 @@ pub(crate) async fn update(
     .bind(&entry.state)
     .bind(&about.system)
     .bind(&about.code)
-    .bind(&about.title)
-    .bind(Json(&stored))
+    .bind(&title)
+    .bind(Json(&*body))
     .bind(entry.version)
     .bind(&entry.updated_by)
     .bind(&entry.reason)
@@ -196,6 +204,7 @@ async fn remember(
     stored: &serde_json::Value,
 ) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().clone();
+    let body = words::version(tx, entry.kind, entry.id, entry.version, stored).await?;
     sqlx::query(
         "insert into clinical.chart_history (tenant_id, entry_id, version, action, state, body, actor, reason, source_event) \
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -205,7 +214,7 @@ async fn remember(
     .bind(entry.version)
     .bind(action)
     .bind(&entry.state)
-    .bind(Json(stored))
+    .bind(Json(&*body))
     .bind(&entry.updated_by)
     .bind(&entry.reason)
     .bind(envelope.id)

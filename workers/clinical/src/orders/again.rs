@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::stored::{self, Order};
 use super::transition::OrderState;
 use crate::batch::Batch;
-use crate::specimens::{self, SpecimenRow};
+use crate::specimens::{self, SpecimenRow, rejected};
 use crate::tubes::{self, Carried};
 
 /// LOINC, as orders name it.
@@ -38,7 +38,8 @@ struct Had {
     code_text: Option<String>,
 }
 
-/// Places the order; `None`: no ordered test leads to what the instrument calls it, or the tube carries another patient's orders.
+/// Places the order; `None`: no ordered test leads to what the instrument calls it, or the tube carries another patient's orders or
+/// was rejected.
 pub(crate) async fn again(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
@@ -49,7 +50,11 @@ pub(crate) async fn again(
     let Some(test) = test(tx, maps, wanted).await? else {
         return Ok(None);
     };
-    let holders = BTreeMap::from([(wanted.number, wanted.subject)]);
+    let tube = (wanted.number, wanted.subject);
+    if !rejected::among(tx, &[tube]).await?.is_empty() {
+        return Ok(None);
+    }
+    let holders = BTreeMap::from([tube]);
     if !tubes::claim(tx, &holders).await?.contains(wanted.number) {
         return Ok(None);
     }

@@ -8,10 +8,13 @@ use uuid::Uuid;
 use super::reported::Reported;
 use super::stored::Order;
 use super::transition::OrderState;
+use crate::specimens::rejected;
 use crate::tubes::{self, Carried};
 
 /// Why an order that is open is not offered to instruments (`clinical.orders.held`).
 const IN_USE: &str = "specimen_in_use";
+/// The same: the laboratory rejected its tube, and another is to be collected.
+const REJECTED: &str = "specimen_rejected";
 
 /// What a command comes to.
 pub(super) enum Answer<'o> {
@@ -26,6 +29,8 @@ pub(super) enum Answer<'o> {
 pub(super) struct Tubes<'r> {
     holders: BTreeMap<&'r str, Uuid>,
     claimed: HashSet<String>,
+    /// Tubes that the laboratory rejected: orders on them need another one.
+    rejected: HashSet<(String, Uuid)>,
     /// Numbers that orders meant by commands are on already.
     before: HashMap<Uuid, HashSet<String>>,
     rows: BTreeMap<(Uuid, &'r str), Carried>,
@@ -41,6 +46,7 @@ impl<'r> Tubes<'r> {
         known: &HashMap<Uuid, Uuid>,
     ) -> Result<Self, sqlx::Error> {
         let mut holders = BTreeMap::new();
+        let mut named = Vec::new();
         let mut asked = Vec::new();
         for one in reported {
             if one.placing.is_some() {
@@ -51,10 +57,12 @@ impl<'r> Tubes<'r> {
             };
             for number in tubes::numbers(&one.order.specimens) {
                 holders.entry(number).or_insert(subject);
+                named.push((number, subject));
             }
         }
         Ok(Self {
             claimed: tubes::claim(tx, &holders).await?,
+            rejected: rejected::among(tx, &named).await?,
             before: tubes::of_orders(tx, &asked).await?,
             holders,
             rows: BTreeMap::new(),
@@ -62,10 +70,15 @@ impl<'r> Tubes<'r> {
         })
     }
 
-    fn in_use(&self, one: &Reported<'_>) -> bool {
-        tubes::numbers(&one.order.specimens).any(|number| {
-            self.holders.get(number).copied() != one.subject() || !self.claimed.contains(number)
-        })
+    /// Another patient's open orders are on it.
+    fn in_use(&self, number: &str, subject: Option<Uuid>) -> bool {
+        self.holders.get(number).copied() != subject || !self.claimed.contains(number)
+    }
+
+    fn is_rejected(&self, number: &str, subject: Option<Uuid>) -> bool {
+        // most batches name none
+        !self.rejected.is_empty()
+            && subject.is_some_and(|subject| self.rejected.contains(&(number.to_owned(), subject)))
     }
 
     /// A repeat of a command finds its order; a command that says something else under the same number is refused.
@@ -87,7 +100,13 @@ impl<'r> Tubes<'r> {
                 ))
             };
         }
-        if self.in_use(one) {
+        let subject = one.subject();
+        let mut numbers = tubes::numbers(&one.order.specimens);
+        if numbers.any(|number| self.is_rejected(number, subject)) {
+            return Answer::Refuse(rejected::again());
+        }
+        let mut numbers = tubes::numbers(&one.order.specimens);
+        if numbers.any(|number| self.in_use(number, subject)) {
             return Answer::Refuse(Refusal::new(
                 "clinical.specimen_in_use",
                 "the specimen number carries open orders of another patient",
@@ -106,17 +125,31 @@ impl<'r> Tubes<'r> {
     }
 
     /// Takes down what the message puts on tubes. What a source system orders on a number of another patient stands, and is
-    /// held: no instrument is told of it.
-    pub(super) fn note(&mut self, one: &'r Reported<'_>, after: &mut Order) {
+    /// held: no instrument is told of it. The same of a tube that was rejected; an order that is known may have another by now, and
+    /// a repeat of what was said before does not put it back.
+    pub(super) fn note(&mut self, one: &'r Reported<'_>, after: &mut Order, is_new: bool) {
         let open = after.state().is_open();
-        let mut numbers = tubes::numbers(&one.order.specimens).peekable();
-        let (Some(subject), Some(_)) = (one.subject(), numbers.peek()) else {
+        let named = tubes::numbers(&one.order.specimens).count();
+        let (Some(subject), 1..) = (one.subject(), named) else {
             if !open {
                 after.held = None;
             }
             return;
         };
-        if open && self.in_use(one) {
+        let numbers: Vec<&'r str> = tubes::numbers(&one.order.specimens)
+            .filter(|number| !self.is_rejected(number, Some(subject)))
+            .collect();
+        if open && numbers.is_empty() {
+            if is_new {
+                after.held = Some(REJECTED.to_owned());
+            }
+            return;
+        }
+        if open
+            && numbers
+                .iter()
+                .any(|number| self.in_use(number, Some(subject)))
+        {
             after.held = Some(IN_USE.to_owned());
             return;
         }

@@ -1,9 +1,12 @@
-//! What staff wrote into charts, as it is now and as it was.
+//! What staff wrote into charts, as it is now and as it was. What is sealed is opened here.
 
+use hub_core::Tx;
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::chart::words;
 
 /// One entry as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
@@ -53,9 +56,9 @@ const COLUMNS: &str = "id, kind, subject_key, state, code_system, code, title, b
 /// Entries of one kind in a person's chart, newest first.
 ///
 /// # Errors
-/// The database failed.
+/// The database failed, or a sealed one does not open.
 pub async fn chart_entries(
-    conn: &mut PgConnection,
+    tx: &mut Tx<'_>,
     kind: &str,
     subjects: &[Uuid],
     filter: &ChartFilter,
@@ -67,7 +70,7 @@ pub async fn chart_entries(
          and ($7::timestamptz is null or (recorded_at, id) < ($7, $8)) \
          order by recorded_at desc, id desc limit $9"
     );
-    sqlx::query_as(sqlx::AssertSqlSafe(query))
+    let mut rows: Vec<ChartRow> = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(subjects)
         .bind(kind)
         .bind(&filter.code)
@@ -77,23 +80,35 @@ pub async fn chart_entries(
         .bind(filter.after.map(|(at, _)| at))
         .bind(filter.after.map(|(_, id)| id))
         .bind(filter.limit)
-        .fetch_all(conn)
-        .await
+        .fetch_all(tx.conn())
+        .await?;
+    open(tx, &mut rows).await?;
+    Ok(rows)
+}
+
+async fn open(tx: &mut Tx<'_>, rows: &mut [ChartRow]) -> Result<(), sqlx::Error> {
+    let Some(keys) = words::keys_of(rows.iter().map(|row| &row.body)) else {
+        return Ok(());
+    };
+    let opener = tx.opener(keys).await?;
+    for row in rows {
+        words::open_entry(&opener, row.id, &mut row.title, &mut row.body)?;
+    }
+    Ok(())
 }
 
 /// One entry.
 ///
 /// # Errors
-/// The database failed.
-pub async fn chart_entry(
-    conn: &mut PgConnection,
-    id: Uuid,
-) -> Result<Option<ChartRow>, sqlx::Error> {
+/// The database failed, or it is sealed and does not open.
+pub async fn chart_entry(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<ChartRow>, sqlx::Error> {
     let query = format!("select {COLUMNS} from clinical.chart_entries where id = $1");
-    sqlx::query_as(sqlx::AssertSqlSafe(query))
+    let mut row: Option<ChartRow> = sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(id)
-        .fetch_optional(conn)
-        .await
+        .fetch_optional(tx.conn())
+        .await?;
+    open(tx, row.as_mut_slice()).await?;
+    Ok(row)
 }
 
 /// One version of an entry.
@@ -114,18 +129,22 @@ pub struct ChartVersion {
 /// All versions of an entry, oldest first.
 ///
 /// # Errors
-/// The database failed.
-pub async fn chart_history(
-    conn: &mut PgConnection,
-    id: Uuid,
-) -> Result<Vec<ChartVersion>, sqlx::Error> {
-    sqlx::query_as(
+/// The database failed, or a sealed one does not open.
+pub async fn chart_history(tx: &mut Tx<'_>, id: Uuid) -> Result<Vec<ChartVersion>, sqlx::Error> {
+    let mut rows: Vec<ChartVersion> = sqlx::query_as(
         "select version, action, state, body, actor, reason, at, source_event from clinical.chart_history \
          where entry_id = $1 order by version",
     )
     .bind(id)
-    .fetch_all(conn)
-    .await
+    .fetch_all(tx.conn())
+    .await?;
+    if let Some(keys) = words::keys_of(rows.iter().map(|row| &row.body)) {
+        let opener = tx.opener(keys).await?;
+        for row in &mut rows {
+            words::open_version(&opener, id, row.version, &mut row.body)?;
+        }
+    }
+    Ok(rows)
 }
 
 /// That somebody asked and no allergies were known.

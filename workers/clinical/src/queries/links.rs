@@ -175,3 +175,22 @@ pub async fn reports_of_results(
         .fetch_all(conn)
         .await
 }
+
+/// Whose reports are: pairs of report and key; those on nobody's chart are left out.
+///
+/// # Errors
+/// The database failed.
+pub async fn subjects_of_reports(
+    conn: &mut PgConnection,
+    reports: &[Uuid],
+) -> Result<Vec<(Uuid, Uuid)>, sqlx::Error> {
+    if reports.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(
+        "select id, subject_key from clinical.reports where id = any($1) and subject_key is not null",
+    )
+    .bind(reports)
+    .fetch_all(conn)
+    .await
+}

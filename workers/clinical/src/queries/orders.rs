@@ -29,7 +29,7 @@ pub struct OrderRow {
     pub notes: Option<String>,
     /// Channels whose instruments may do it; absent = every one that knows the test.
     pub targets: Option<Vec<String>>,
-    /// Why it is not offered to instruments although it is open: `specimen_in_use`.
+    /// Why it is not offered to instruments although it is open: `specimen_in_use`, `specimen_rejected`.
     pub held: Option<String>,
     pub version: i32,
     pub source_event: Uuid,
@@ -64,6 +64,20 @@ pub struct SpecimenRow {
     pub collected_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub received_at: Option<OffsetDateTime>,
+    /// `accessioned`, `collected`, `received`, `rejected`.
+    pub state: String,
+    /// Where staff said it.
+    pub collected_by: Option<String>,
+    pub received_by: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub rejected_at: Option<OffsetDateTime>,
+    pub rejected_by: Option<String>,
+    /// [`schemas::specimens::RejectReason`]
+    pub reject_reason: Option<String>,
+    pub reject_text: Option<String>,
+    /// Its orders wait for another one.
+    pub recollect: Option<bool>,
+    pub version: i32,
 }
 
 /// Which orders; absent = all.
@@ -82,9 +96,12 @@ pub struct OrderFilter {
 const COLUMNS: &str = "id, subject_key, visit_number, placer_number, filler_number, group_number, code, code_system, \
     code_text, status, priority, ordered_by, ordered_at, notes, targets, held, version, source_event, created_at, updated_at";
 
-const SPECIMEN_COLUMNS: &str = "specimen.id, specimen.number, specimen.filler_number, specimen.subject_key, \
+pub(super) const SPECIMEN_COLUMNS: &str = "specimen.id, specimen.number, specimen.filler_number, specimen.subject_key, \
     specimen.kind, specimen.body_site, specimen.role, specimen.container, specimen.condition, \
-    specimen.collected_at, specimen.received_at";
+    specimen.collected_at, specimen.received_at, case when specimen.rejected_at is not null then 'rejected' \
+    when specimen.received_at is not null then 'received' when specimen.collected_at is not null then 'collected' \
+    else 'accessioned' end as state, specimen.collected_by, specimen.received_by, specimen.rejected_at, \
+    specimen.rejected_by, specimen.reject_reason, specimen.reject_text, specimen.recollect, specimen.version";
 
 /// Orders of a patient, newest first.
 ///

@@ -245,3 +245,24 @@ pub async fn results_of_report(
         .fetch_all(conn)
         .await
 }
+
+/// All versions of one result, oldest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn versions_of_result(
+    conn: &mut PgConnection,
+    report: Uuid,
+    item: i16,
+) -> Result<Vec<ResultRow>, sqlx::Error> {
+    let query = format!(
+        "select {COLUMNS} from clinical.results as result \
+         join clinical.reports as report on report.id = result.report_id {STANDING} \
+         where result.report_id = $1 and result.item = $2 order by result.version"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(report)
+        .bind(item)
+        .fetch_all(conn)
+        .await
+}

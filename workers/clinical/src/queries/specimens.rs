@@ -1,10 +1,11 @@
 //! Specimens with whose they are and which orders they are for.
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::orders::SpecimenRow;
+use super::orders::{SPECIMEN_COLUMNS, SpecimenRow};
+use crate::specimens::state;
 
 /// One specimen and what is known of it beside itself.
 #[derive(Debug, Clone, PartialEq, FromRow)]
@@ -17,11 +18,15 @@ pub struct KeptSpecimen {
     pub updated_at: OffsetDateTime,
 }
 
-const COLUMNS: &str = "specimen.id, specimen.number, specimen.filler_number, specimen.subject_key, specimen.kind, \
-    specimen.body_site, specimen.role, specimen.container, specimen.condition, specimen.collected_at, \
-    specimen.received_at, specimen.source_event, specimen.created_at, specimen.updated_at, \
+const MORE: &str = "specimen.source_event, specimen.created_at, specimen.updated_at, \
     array(select link.order_id from clinical.order_specimens as link where link.specimen_id = specimen.id \
         order by link.order_id) as orders";
+
+/// Steps that staff may take with a specimen that stands so, by the word of its state.
+#[must_use]
+pub fn specimen_steps(state: &str) -> Vec<&'static str> {
+    state::steps(state)
+}
 
 /// Specimens by their ids.
 ///
@@ -32,7 +37,7 @@ pub async fn specimens(
     ids: &[Uuid],
 ) -> Result<Vec<KeptSpecimen>, sqlx::Error> {
     let query = format!(
-        "select {COLUMNS} from clinical.specimens as specimen where specimen.id = any($1) order by specimen.id"
+        "select {SPECIMEN_COLUMNS}, {MORE} from clinical.specimens as specimen where specimen.id = any($1) order by specimen.id"
     );
     sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(ids)
@@ -49,7 +54,7 @@ pub async fn specimens_numbered(
     numbers: &[String],
 ) -> Result<Vec<KeptSpecimen>, sqlx::Error> {
     let query = format!(
-        "select {COLUMNS} from clinical.specimens as specimen where specimen.number = any($1) \
+        "select {SPECIMEN_COLUMNS}, {MORE} from clinical.specimens as specimen where specimen.number = any($1) \
          order by specimen.id desc limit 100"
     );
     sqlx::query_as(sqlx::AssertSqlSafe(query))
@@ -77,7 +82,7 @@ pub async fn specimens_for_subjects(
              select specimen.id from clinical.reports as report \
              join clinical.specimens as specimen on specimen.number = report.specimen_number \
              and specimen.subject_key = report.subject_key where report.subject_key = any($1)) \
-         select {COLUMNS} from named join clinical.specimens as specimen on specimen.id = named.id \
+         select {SPECIMEN_COLUMNS}, {MORE} from named join clinical.specimens as specimen on specimen.id = named.id \
          where specimen.subject_key = any($1) and ($2::uuid is null or specimen.id < $2) \
          order by specimen.id desc limit $3"
     );
@@ -87,4 +92,107 @@ pub async fn specimens_for_subjects(
         .bind(limit)
         .fetch_all(conn)
         .await
+}
+
+/// Where a specimen stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecimenState {
+    Accessioned,
+    Collected,
+    Received,
+    Rejected,
+}
+
+/// Which specimens; all given conditions hold.
+#[derive(Debug, Clone, Default)]
+pub struct SpecimenFilter {
+    pub number: Option<String>,
+    /// Keys of a patient: those that his orders are for, and those that his reports name.
+    pub subjects: Option<Vec<Uuid>>,
+    pub order: Option<Uuid>,
+    pub state: Option<SpecimenState>,
+    /// Open orders are on it.
+    pub awaited: bool,
+    /// Collected at or after.
+    pub collected_from: Option<OffsetDateTime>,
+    /// Collected before.
+    pub collected_to: Option<OffsetDateTime>,
+    /// Keyset: below this id.
+    pub after: Option<Uuid>,
+    pub limit: i64,
+}
+
+/// Newest first. At least one of number, subjects, order, awaited or the state `rejected` leads to an index.
+///
+/// # Errors
+/// The database failed.
+pub async fn specimens_found(
+    conn: &mut PgConnection,
+    filter: &SpecimenFilter,
+) -> Result<Vec<KeptSpecimen>, sqlx::Error> {
+    let mut query = QueryBuilder::new("select ");
+    query
+        .push(SPECIMEN_COLUMNS)
+        .push(", ")
+        .push(MORE)
+        .push(" from clinical.specimens as specimen where true");
+    if let Some(number) = &filter.number {
+        query.push(" and specimen.number = ").push_bind(number);
+    }
+    if let Some(subjects) = &filter.subjects {
+        // each half walks an index; specimens have none by patient
+        query
+            .push(
+                " and specimen.id in (select link.specimen_id from clinical.orders as ordered \
+                 join clinical.order_specimens as link on link.order_id = ordered.id where ordered.subject_key = any(",
+            )
+            .push_bind(subjects)
+            .push(
+                ") union select tube.id from clinical.reports as report join clinical.specimens as tube \
+                 on tube.number = report.specimen_number and tube.subject_key = report.subject_key \
+                 where report.subject_key = any(",
+            )
+            .push_bind(subjects)
+            .push(")) and specimen.subject_key = any(")
+            .push_bind(subjects)
+            .push(")");
+    }
+    if let Some(order) = filter.order {
+        query
+            .push(" and specimen.id in (select link.specimen_id from clinical.order_specimens as link where link.order_id = ")
+            .push_bind(order)
+            .push(")");
+    }
+    if filter.awaited {
+        query.push(
+            " and (specimen.number, specimen.subject_key) in (select carried.number, carried.subject_key \
+             from clinical.order_tubes as carried where carried.state = 'open')",
+        );
+    }
+    query.push(match filter.state {
+        None => "",
+        Some(SpecimenState::Accessioned) => {
+            " and specimen.collected_at is null and specimen.received_at is null and specimen.rejected_at is null"
+        }
+        Some(SpecimenState::Collected) => {
+            " and specimen.collected_at is not null and specimen.received_at is null and specimen.rejected_at is null"
+        }
+        Some(SpecimenState::Received) => {
+            " and specimen.received_at is not null and specimen.rejected_at is null"
+        }
+        Some(SpecimenState::Rejected) => " and specimen.rejected_at is not null",
+    });
+    if let Some(from) = filter.collected_from {
+        query.push(" and specimen.collected_at >= ").push_bind(from);
+    }
+    if let Some(to) = filter.collected_to {
+        query.push(" and specimen.collected_at < ").push_bind(to);
+    }
+    if let Some(after) = filter.after {
+        query.push(" and specimen.id < ").push_bind(after);
+    }
+    query
+        .push(" order by specimen.id desc limit ")
+        .push_bind(filter.limit);
+    query.build_query_as().fetch_all(conn).await
 }

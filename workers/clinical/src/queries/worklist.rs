@@ -12,7 +12,7 @@ pub struct PendingTest {
     pub number: String,
     pub order_id: Uuid,
     pub subject_key: Uuid,
-    /// The order was revoked, or somebody asked for that: to be taken back.
+    /// The order was revoked, or somebody asked for that, or the laboratory rejected the tube: to be taken back.
     pub cancelled: bool,
     pub code: String,
     pub code_system: Option<String>,
@@ -63,8 +63,9 @@ fn told(answer: Option<&str>, at: Option<OffsetDateTime>) -> Option<(&str, Offse
     answer.zip(at)
 }
 
-/// Tests on these tubes for a channel, oldest order first. A revoked order is told as such for a day: an instrument that
-/// was offline may still have it on its list.
+/// Tests on these tubes for a channel, oldest order first. A revoked order, and one whose tube was rejected, is told as such for a day:
+/// an instrument that was offline may still have it on its list. What it was told of an order counts for the tube that the order had
+/// then: of another one that takes its place it was told nothing.
 ///
 /// # Errors
 /// The database failed.
@@ -74,10 +75,12 @@ pub async fn pending_on(
     numbers: &[String],
 ) -> Result<Vec<PendingTest>, sqlx::Error> {
     sqlx::query_as(
-        "select carried.number, orders.id as order_id, carried.subject_key, orders.status <> 'active' as cancelled, \
+        "select carried.number, orders.id as order_id, carried.subject_key, \
+         orders.status <> 'active' or carried.rejected_at is not null as cancelled, \
          orders.code, orders.code_system, orders.code_text, orders.priority, orders.placer_number, \
          orders.filler_number, orders.ordered_at, tube.kind, tube.collected_at, \
-         performed.answer as performed, performed.at as performed_at, \
+         case when told.of_this then performed.answer end as performed, \
+         case when told.of_this then performed.at end as performed_at, \
          taken_back.answer as taken_back, taken_back.at as taken_back_at \
          from clinical.order_tubes as carried \
          join clinical.orders as orders on orders.id = carried.order_id \
@@ -90,9 +93,15 @@ pub async fn pending_on(
              on performed.order_id = orders.id and performed.channel = $1 and performed.action = 'perform' \
          left join clinical.order_sendings as taken_back \
              on taken_back.order_id = orders.id and taken_back.channel = $1 and taken_back.action = 'cancel' \
+         left join lateral ( \
+             select case when carried.rejected_at is not null then performed.at <= carried.rejected_at \
+                 else coalesce(performed.at > max(other.rejected_at), true) end as of_this \
+             from clinical.order_tubes as other where other.order_id = orders.id \
+         ) as told on true \
          where carried.number = any($2) and (orders.targets is null or $1 = any(orders.targets)) \
          and (carried.state = 'open' and orders.status in ('active', 'cancel_requested') \
-             or orders.status = 'revoked' and carried.settled_at > now() - interval '1 day') \
+             or (orders.status = 'revoked' or carried.rejected_at is not null) \
+                 and carried.settled_at > now() - interval '1 day') \
          order by orders.created_at, orders.id",
     )
     .bind(channel)
@@ -167,8 +176,13 @@ pub async fn oldest_untold(
              on performed.order_id = orders.id and performed.channel = $1 and performed.action = 'perform' \
          left join clinical.order_sendings as taken_back \
              on taken_back.order_id = orders.id and taken_back.channel = $1 and taken_back.action = 'cancel' \
+         left join ( \
+             select order_id, max(rejected_at) as at from clinical.order_tubes \
+             where rejected_at > now() - interval '30 days' group by order_id \
+         ) as refused on refused.order_id = orders.id \
          where carried.state = 'open' and ($2::text[] is null or orders.code = any($2)) and (orders.targets is null or $1 = any(orders.targets)) \
          and (orders.status = 'active' and (performed.order_id is null or taken_back.at > performed.at \
+                 or performed.at <= refused.at \
                  or performed.answer in ('sending', 'no_answer') and performed.at < $4) \
              or orders.status = 'cancel_requested' and performed.answer <> 'refused' \
                  and (taken_back.order_id is null or taken_back.at < performed.at \
@@ -183,12 +197,13 @@ pub async fn oldest_untold(
     .await?;
     let revoked: Vec<String> = sqlx::query_scalar(
         "select carried.number from clinical.order_tubes as carried \
-         join clinical.orders as orders on orders.id = carried.order_id and orders.status = 'revoked' \
+         join clinical.orders as orders on orders.id = carried.order_id \
          join clinical.order_sendings as performed on performed.order_id = orders.id and performed.channel = $1 \
              and performed.action = 'perform' and performed.answer <> 'refused' \
          left join clinical.order_sendings as taken_back \
              on taken_back.order_id = orders.id and taken_back.channel = $1 and taken_back.action = 'cancel' \
          where carried.state = 'off' and carried.settled_at > now() - interval '1 day' \
+         and (orders.status = 'revoked' and carried.rejected_at is null or performed.at <= carried.rejected_at) \
          and (taken_back.order_id is null or taken_back.at < performed.at \
              or taken_back.answer in ('sending', 'no_answer') and taken_back.at < $2) \
          order by carried.settled_at, carried.number limit $3",

@@ -33,6 +33,8 @@ pub(crate) struct Filing<'a> {
     pub(crate) subject: Option<Uuid>,
     /// Why it goes on nobody's.
     pub(crate) unmatched: Option<Reason>,
+    /// The laboratory rejected its specimen: it is filed, and waits for a person wherever it comes from.
+    pub(crate) of_rejected: bool,
 }
 
 impl<'a> Filing<'a> {
@@ -74,6 +76,7 @@ impl<'a> Filing<'a> {
             new_id: Uuid::now_v7(),
             subject: None,
             unmatched: None,
+            of_rejected: false,
         };
         filing.subject = filing.named();
         Ok(filing)

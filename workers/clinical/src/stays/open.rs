@@ -46,19 +46,10 @@ async fn visit(
     slot: usize,
     command: OpenEncounter,
 ) -> Result<(), sqlx::Error> {
-    let at = match super::step::moment(
-        &batch.envelopes[slot],
-        command.at.as_deref(),
-        command.late_reason.as_deref(),
-    ) {
-        Ok(at) => at,
-        Err(refusal) => {
-            batch.refuse(slot, refusal);
-            return Ok(());
-        }
-    };
-    let Some(department) = department(tx, command.department_id, at).await? else {
-        batch.refuse(slot, no_department());
+    let when = (command.at.as_deref(), command.late_reason.as_deref());
+    let Some((at, department)) =
+        when_and_where(tx, batch, slot, when, command.department_id).await?
+    else {
         return Ok(());
     };
     let visit_number = number(command.visit_number, command.encounter_id);
@@ -113,19 +104,10 @@ async fn admission(
     slot: usize,
     command: RequestAdmission,
 ) -> Result<(), sqlx::Error> {
-    let at = match super::step::moment(
-        &batch.envelopes[slot],
-        command.at.as_deref(),
-        command.late_reason.as_deref(),
-    ) {
-        Ok(at) => at,
-        Err(refusal) => {
-            batch.refuse(slot, refusal);
-            return Ok(());
-        }
-    };
-    let Some(department) = department(tx, command.department_id, at).await? else {
-        batch.refuse(slot, no_department());
+    let when = (command.at.as_deref(), command.late_reason.as_deref());
+    let Some((at, department)) =
+        when_and_where(tx, batch, slot, when, command.department_id).await?
+    else {
         return Ok(());
     };
     let visit_number = number(command.visit_number, command.encounter_id);
@@ -170,6 +152,30 @@ async fn admission(
         late(command.at.as_deref(), command.late_reason.as_deref()),
     )
     .await
+}
+
+/// Since when, and in which department; refused where one of them can't be.
+async fn when_and_where(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    slot: usize,
+    (at, late_reason): (Option<&str>, Option<&str>),
+    department_id: Uuid,
+) -> Result<Option<(OffsetDateTime, Department)>, sqlx::Error> {
+    let found = match super::step::moment(&batch.envelopes[slot], at, late_reason) {
+        Ok(at) => department(tx, department_id, at)
+            .await?
+            .map(|department| (at, department))
+            .ok_or_else(no_department),
+        Err(refusal) => Err(refusal),
+    };
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(refusal) => {
+            batch.refuse(slot, refusal);
+            Ok(None)
+        }
+    }
 }
 
 async fn opened(

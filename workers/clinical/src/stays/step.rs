@@ -50,23 +50,35 @@ pub(super) fn moment(
     said: Option<&str>,
     late_reason: Option<&str>,
 ) -> Result<OffsetDateTime, Refusal> {
+    moment_or(
+        envelope,
+        said,
+        late_reason,
+        ("adt.time_ahead", "adt.time_late"),
+    )
+}
+
+/// The same with the codes of its refusals: ahead, late.
+pub(crate) fn moment_or(
+    envelope: &Envelope,
+    said: Option<&str>,
+    late_reason: Option<&str>,
+    (ahead, late): (&'static str, &'static str),
+) -> Result<OffsetDateTime, Refusal> {
     let at = body::time(said, "at")?.unwrap_or(envelope.occurred_at);
     if at > envelope.occurred_at + AHEAD {
         return Err(Refusal::new(
-            "adt.time_ahead",
+            ahead,
             "`at` lies in the future: say it when it has happened",
         ));
     }
     if at < envelope.occurred_at - OLDEST {
-        return Err(Refusal::new(
-            "adt.time_late",
-            "`at` lies more than ten years back",
-        ));
+        return Err(Refusal::new(late, "`at` lies more than ten years back"));
     }
     if at < envelope.occurred_at - LATE && late_reason.is_none_or(|reason| reason.trim().is_empty())
     {
         return Err(Refusal::new(
-            "adt.time_late",
+            late,
             "`at` lies more than a day back: `late_reason` says why it is told only now",
         ));
     }

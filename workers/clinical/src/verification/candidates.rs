@@ -35,6 +35,9 @@ pub(super) struct Candidate {
     pub(super) subject_key: Option<Uuid>,
     pub(super) specimen_number: Option<String>,
     pub(super) ordered: bool,
+    /// Why its specimen was rejected: the word, and what was said to it.
+    pub(super) reject_reason: Option<String>,
+    pub(super) reject_text: Option<String>,
     pub(super) corrects_released: bool,
     /// Of its row, where it has one already.
     pub(super) state: Option<String>,
@@ -73,6 +76,10 @@ impl Candidate {
             status: self.status.as_deref(),
             patient: self.subject_key.is_some(),
             ordered: self.ordered,
+            rejected: self
+                .reject_reason
+                .as_deref()
+                .map(|reason| (reason, self.reject_text.as_deref())),
             held: self.held.as_deref(),
             kind: &self.value_kind,
             loinc: self.loinc.as_deref(),
@@ -124,7 +131,7 @@ impl Candidate {
     }
 }
 
-/// Undecided versions of results of these reports, on channels that need verification.
+/// Undecided versions of results of these reports, on channels that need verification, and of rejected specimens on all others.
 pub(super) async fn load(
     tx: &mut Tx<'_>,
     reports: &[Uuid],
@@ -145,11 +152,17 @@ pub(super) async fn load(
          exists (select from clinical.verifications as before where before.report_id = result.report_id \
              and before.item = result.item and before.version < result.version and before.state = 'released' \
          ) as corrects_released, \
-         standing.state, standing.rerun_at is not null as rerun \
+         refused.reject_reason, refused.reject_text, standing.state, standing.rerun_at is not null as rerun \
          from clinical.results as result join clinical.reports as report on report.id = result.report_id \
          left join clinical.verifications as standing on standing.report_id = result.report_id \
              and standing.item = result.item and standing.version = result.version \
-         where result.report_id = any($1) and (standing.id is null and report.channel = any($2) \
+         left join lateral ( \
+             select specimen.reject_reason, specimen.reject_text from clinical.specimens as specimen \
+             where coalesce(specimen.number, specimen.filler_number) = report.specimen_number \
+             and specimen.subject_key = report.subject_key and specimen.rejected_at is not null limit 1 \
+         ) as refused on true \
+         where result.report_id = any($1) \
+         and (standing.id is null and (report.channel = any($2) or refused.reject_reason is not null) \
              or standing.current and standing.state in ('received', 'needs_review') and standing.reopened_by is null) \
          order by result.report_id, result.item, result.version",
     )

@@ -17,6 +17,8 @@ pub(crate) enum Check {
     Final,
     /// It is on somebody's chart.
     Patient,
+    /// Its specimen was not rejected.
+    Specimen,
     /// It was ordered.
     Order,
     /// Code and unit are mapped.
@@ -55,6 +57,7 @@ impl Check {
         match self {
             Self::Final => "final",
             Self::Patient => "patient",
+            Self::Specimen => "specimen",
             Self::Order => "order",
             Self::Meaning => "meaning",
             Self::Flags => "flags",
@@ -100,6 +103,8 @@ pub(crate) struct Facts<'f> {
     pub(crate) status: Option<&'f str>,
     pub(crate) patient: bool,
     pub(crate) ordered: bool,
+    /// Why its specimen was rejected: the word, and what was said to it.
+    pub(crate) rejected: Option<(&'f str, Option<&'f str>)>,
     pub(crate) held: Option<&'f str>,
     /// `quantity`, `text` …
     pub(crate) kind: &'f str,
@@ -161,6 +166,13 @@ pub(crate) fn by_itself(facts: &Facts<'_>, pack: &Autoverify) -> Result<(), Fail
     if !facts.patient {
         return fail(Check::Patient, "nobody knows yet whose it is".to_owned());
     }
+    if let Some((reason, text)) = facts.rejected {
+        return Err(Failure {
+            check: Check::Specimen,
+            reason: of_rejected(reason, text),
+            blocked: true,
+        });
+    }
     // pictures and documents go with the numbers that they belong to
     if facts.kind == "attachment" {
         return correction(facts);
@@ -217,6 +229,15 @@ pub(crate) fn by_itself(facts: &Facts<'_>, pack: &Autoverify) -> Result<(), Fail
         return fail(Check::Critical, "at or beyond a critical limit".to_owned());
     }
     correction(facts)
+}
+
+/// What is said of a result of a rejected specimen.
+pub(crate) fn of_rejected(reason: &str, text: Option<&str>) -> String {
+    let reason = reason.replace('_', " ");
+    match text {
+        Some(text) => format!("the specimen was rejected: {reason} ({text})"),
+        None => format!("the specimen was rejected: {reason}"),
+    }
 }
 
 fn correction(facts: &Facts<'_>) -> Result<(), Failure> {

@@ -34,6 +34,8 @@ pub(crate) enum Action {
     Reopen,
     /// It goes out.
     Release,
+    /// Its specimen was rejected before it went out.
+    Doubt,
 }
 
 impl State {
@@ -83,6 +85,9 @@ pub(crate) fn transition(from: State, action: Action) -> Option<State> {
             Some(State::Rejected)
         }
         (State::Rejected, Action::Reopen) => Some(State::NeedsReview),
+        (State::Received | State::NeedsReview | State::Verified, Action::Doubt) => {
+            Some(State::NeedsReview)
+        }
         (State::Verified, Action::Release) => Some(State::Released),
         _ => None,
     }
@@ -90,7 +95,7 @@ pub(crate) fn transition(from: State, action: Action) -> Option<State> {
 
 #[cfg(test)]
 mod tests {
-    use super::Action::{Drop, Fail, Pass, Reject, Release, Reopen, Verify, Wait};
+    use super::Action::{Doubt, Drop, Fail, Pass, Reject, Release, Reopen, Verify, Wait};
     use super::State::{NeedsReview, Received, Rejected, Released, Verified};
     use super::*;
 
@@ -98,14 +103,16 @@ mod tests {
     fn every_state_answers_every_action() {
         #[rustfmt::skip]
         let table = [
-            // from         Pass            Wait            Fail               Drop            Verify          Reject          Reopen             Release
-            (Received,    [Some(Verified), Some(Received), Some(NeedsReview), Some(Rejected), Some(Verified), Some(Rejected), None,              None]),
-            (NeedsReview, [Some(Verified), Some(Received), Some(NeedsReview), Some(Rejected), Some(Verified), Some(Rejected), None,              None]),
-            (Verified,    [None,           None,           None,              Some(Rejected), None,           Some(Rejected), None,              Some(Released)]),
-            (Rejected,    [None,           None,           None,              None,           None,           None,           Some(NeedsReview), None]),
-            (Released,    [None,           None,           None,              None,           None,           None,           None,              None]),
+            // from         Pass            Wait            Fail               Drop            Verify          Reject          Reopen             Release         Doubt
+            (Received,    [Some(Verified), Some(Received), Some(NeedsReview), Some(Rejected), Some(Verified), Some(Rejected), None,              None,           Some(NeedsReview)]),
+            (NeedsReview, [Some(Verified), Some(Received), Some(NeedsReview), Some(Rejected), Some(Verified), Some(Rejected), None,              None,           Some(NeedsReview)]),
+            (Verified,    [None,           None,           None,              Some(Rejected), None,           Some(Rejected), None,              Some(Released), Some(NeedsReview)]),
+            (Rejected,    [None,           None,           None,              None,           None,           None,           Some(NeedsReview), None,           None]),
+            (Released,    [None,           None,           None,              None,           None,           None,           None,              None,           None]),
         ];
-        let actions = [Pass, Wait, Fail, Drop, Verify, Reject, Reopen, Release];
+        let actions = [
+            Pass, Wait, Fail, Drop, Verify, Reject, Reopen, Release, Doubt,
+        ];
         assert_eq!(table.len(), State::ALL.len());
         for (from, after) in table {
             for (action, expected) in actions.into_iter().zip(after) {

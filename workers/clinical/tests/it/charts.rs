@@ -100,14 +100,14 @@ async fn list(ward: &Ward, kind: &str) -> Vec<ChartRow> {
         limit: 100,
         ..ChartFilter::default()
     };
-    chart_entries(tx.conn(), kind, &[key("1").0, key("2").0], &filter)
+    chart_entries(&mut tx, kind, &[key("1").0, key("2").0], &filter)
         .await
         .unwrap()
 }
 
 async fn versions(ward: &Ward, id: Uuid) -> Vec<String> {
     let mut tx = ward.tx().await;
-    chart_history(tx.conn(), id)
+    chart_history(&mut tx, id)
         .await
         .unwrap()
         .into_iter()

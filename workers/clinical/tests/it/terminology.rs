@@ -360,7 +360,7 @@ async fn newest(ward: &Ward) -> (Option<String>, String, Option<String>) {
         limit: 1,
         ..ChartFilter::default()
     };
-    let rows = chart_entries(tx.conn(), "condition", &[key("1").0], &filter)
+    let rows = chart_entries(&mut tx, "condition", &[key("1").0], &filter)
         .await
         .unwrap();
     let condition: Condition = serde_json::from_value(rows[0].body.clone()).unwrap();

@@ -4,17 +4,18 @@ use hub_core::{Envelope, Verdict};
 use schemas::ChannelId;
 use schemas::care::{Mapped, Observation, ResultReceived, Specimen};
 use schemas::commands::MapCode;
-use schemas::controls::DefineControl;
 use schemas::verification::{DecideResults, Decision, Seen};
 use test_support::tenant;
 use worker_clinical::queries::{
-    ResultFilter, VerificationFilter, VerificationRow, VerificationState, affected_by_control,
-    report, verifications,
+    ResultFilter, VerificationFilter, VerificationRow, VerificationState, report, verifications,
 };
 use worker_clinical::{Approval, Autoverify};
 
 use super::placing::place;
 use super::support::{Ward, at, code, key, number, patient, report as received, said};
+
+mod pages;
+mod series;
 
 /// Glucose may be verified by the machine, approved.
 pub(crate) fn pack(more: &str, rows: &str) -> Autoverify {
@@ -352,128 +353,6 @@ async fn what_gets_its_meaning_or_its_order_later_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn delta_looks_at_the_last_released_result_of_another_sample() {
-    let rows_more = "delta = [{ days = 3, percent = \"20\" }]\n";
-    let ward = lab(pack(FREE, rows_more)).await;
-    let other = |tube: &str, minute: i64, value: &str| {
-        let mut body = measured(minute, vec![glucose(value)]);
-        body.specimen.as_mut().unwrap().number = Some(tube.into());
-        body
-    };
-    for (minute, tube, value) in [(0, "T1", "100"), (1, "T2", "150"), (2, "T3", "110")] {
-        ward.apply_one(at(minute, &other(tube, minute, value)))
-            .await;
-    }
-    assert_eq!(
-        states(&ward).await,
-        ["100 released -", "150 needs_review delta", "110 released -"],
-        "the one that waits is nothing to compare with"
-    );
-}
-
-fn control(minute: i64, value: &str) -> ResultReceived {
-    let mut body = measured(minute, vec![glucose(value)]);
-    body.subject = None;
-    body.specimen = Some(Specimen {
-        number: Some("QC1".into()),
-        role: Some("Q".into()),
-        ..Specimen::default()
-    });
-    body
-}
-
-#[tokio::test]
-async fn a_bad_control_stops_its_analyte_until_a_good_one_and_lists_the_results_in_doubt() {
-    let text = "version = \"t1\"\nqc_hours = 24\nfirst = 0\nneeds_order = false\n[[analyte]]\nloinc = \"2345-7\"\n\
-                ucum = \"mg/dL\"\nrange = { low = \"60\", high = \"300\" }\n";
-    let pack = Autoverify::parse(text).unwrap();
-    let approval = Approval {
-        version: "t1".into(),
-        sha256: pack.digest().into(),
-        by: "Dr. Rao".into(),
-        at: "2026-02-01".into(),
-        off: false,
-        channels_off: Vec::new(),
-    };
-    let ward = lab(pack.approved(&approval)).await;
-    let target = DefineControl {
-        channel: ChannelId::new("lab").unwrap(),
-        material: "QC1".into(),
-        lot: "L1".into(),
-        level: "1".into(),
-        code: "GLU".into(),
-        mean: "100".into(),
-        sd: "2".into(),
-        unit: Some("mg/dL".into()),
-        actor: "chief".into(),
-    };
-    let patient_at = |minute: i64, value: &str| {
-        let mut body = measured(minute, vec![glucose(value)]);
-        body.specimen.as_mut().unwrap().number = Some(format!("T{minute}"));
-        body
-    };
-    ward.apply_one(at(0, &patient_at(0, "90"))).await;
-    ward.apply_one(at(0, &target)).await;
-    ward.apply_one(at(1, &control(1, "101"))).await;
-    ward.apply_one(at(2, &patient_at(2, "92"))).await;
-    ward.apply_one(at(3, &control(3, "107"))).await;
-    ward.apply_one(at(4, &patient_at(4, "94"))).await;
-    ward.apply_one(at(5, &control(5, "100"))).await;
-    ward.apply_one(at(6, &patient_at(6, "96"))).await;
-    assert_eq!(
-        states(&ward).await,
-        [
-            "90 needs_review control",
-            "92 released -",
-            "94 needs_review control",
-            "96 released -"
-        ]
-    );
-    let mut tx = ward.tx().await;
-    let bad: i64 =
-        sqlx::query_scalar("select id from clinical.qc_results where verdict = 'rejected'")
-            .fetch_one(tx.conn())
-            .await
-            .unwrap();
-    let affected = affected_by_control(tx.conn(), bad, None, 10)
-        .await
-        .unwrap()
-        .unwrap();
-    let values: Vec<_> = affected
-        .iter()
-        .map(|row| row.result.value_text.as_deref().unwrap())
-        .collect();
-    assert_eq!(
-        values,
-        ["92", "94"],
-        "also what was released before it was known"
-    );
-    assert!(
-        affected_by_control(tx.conn(), 999, None, 10)
-            .await
-            .unwrap()
-            .is_none()
-    );
-}
-
-#[tokio::test]
-async fn the_first_of_a_configuration_are_verified_by_people() {
-    let ward = lab(pack("first = 2\nneeds_order = false", "")).await;
-    for nth in 0..3 {
-        let mut body = measured(nth, vec![glucose("100")]);
-        body.specimen.as_mut().unwrap().number = Some(format!("T{nth}"));
-        ward.apply_one(at(nth, &body)).await;
-        let row = rows(&ward).await.pop().unwrap();
-        if nth < 2 {
-            assert_eq!(row.result.failed.as_deref(), Some("first"));
-            ward.apply_one(verify(&row)).await;
-        } else {
-            assert_eq!(row.result.decided_by.as_deref(), Some("rules"));
-        }
-    }
-}
-
-#[tokio::test]
 async fn reports_go_out_whole_where_the_pack_says_so() {
     let ward = lab(pack(&format!("{FREE}\nrelease = \"report\""), "")).await;
     let mut body = measured(0, vec![glucose("412"), glucose("100")]);
@@ -490,88 +369,4 @@ async fn reports_go_out_whole_where_the_pack_says_so() {
         states(&ward).await,
         ["412 released range", "100 released -"]
     );
-}
-
-/// Pages of a long worklist: `cargo test -p worker-clinical --test it pages_of -- --ignored --nocapture`.
-#[tokio::test]
-#[ignore = "measures; needs a quiet machine and half a minute"]
-async fn pages_of_a_worklist_of_100_000_results_take_milliseconds() {
-    let ward = lab(pack(FREE, "")).await;
-    let mut tx = ward.tx().await;
-    for statement in [
-        "insert into clinical.reports (tenant_id, id, report_key, subject_key, source_event, received_at, fact_at, channel, code, specimen_number) \
-         select 'demo', md5('r' || n)::uuid, md5('k' || n)::uuid, md5('s' || n % 5000)::uuid, md5('e' || n)::uuid, now(), now(), \
-         'lab' || n % 20, 'CHEM', 'T' || n from generate_series(1, 100000) as n",
-        "insert into clinical.results (tenant_id, report_id, item, version, code, value_kind, value_text, loinc, ucum, status) \
-         select 'demo', md5('r' || n)::uuid, 0, 1, 'GLU', 'quantity', '412', '2345-7', 'mg/dL', 'F' from generate_series(1, 100000) as n",
-        "insert into clinical.verifications (tenant_id, report_id, item, version, channel, code, loinc, ucum, subject_key, specimen_number, \
-         measured_at, state, failed, reason, pack, decided_by, decided_at, released_at) \
-         select 'demo', md5('r' || n)::uuid, 0, 1, 'lab' || n % 20, 'GLU', '2345-7', 'mg/dL', md5('s' || n % 5000)::uuid, 'T' || n, now(), \
-         case when n % 3 = 0 then 'released' else 'needs_review' end, 'range', 'x', 't1', case when n % 3 = 0 then 'rules' end, \
-         case when n % 3 = 0 then now() end, case when n % 3 = 0 then now() end from generate_series(1, 100000) as n",
-    ] {
-        sqlx::query(statement).execute(tx.conn()).await.unwrap();
-    }
-    tx.commit().await.unwrap();
-    let subject: uuid::Uuid = {
-        let mut tx = ward.tx().await;
-        sqlx::query_scalar("select md5('s1234')::uuid")
-            .fetch_one(tx.conn())
-            .await
-            .unwrap()
-    };
-    let open = VerificationFilter {
-        limit: 50,
-        ..VerificationFilter::default()
-    };
-    for (name, filter) in [
-        ("first page", open.clone()),
-        (
-            "deep page",
-            VerificationFilter {
-                after: Some(90_000),
-                ..open.clone()
-            },
-        ),
-        (
-            "channel",
-            VerificationFilter {
-                channel: Some("lab7".into()),
-                ..open.clone()
-            },
-        ),
-        (
-            "patient",
-            VerificationFilter {
-                subjects: Some(vec![subject]),
-                ..open.clone()
-            },
-        ),
-        (
-            "specimen",
-            VerificationFilter {
-                specimen: Some("T77777".into()),
-                ..open.clone()
-            },
-        ),
-        (
-            "released",
-            VerificationFilter {
-                state: VerificationState::One("released".into()),
-                ..open.clone()
-            },
-        ),
-    ] {
-        let mut tx = ward.tx().await;
-        verifications(tx.conn(), &filter).await.unwrap();
-        let began = std::time::Instant::now();
-        let found = verifications(tx.conn(), &filter).await.unwrap();
-        println!("{name}: {} rows in {:?}", found.len(), began.elapsed());
-        assert!(!found.is_empty(), "{name}");
-        assert!(
-            began.elapsed() < std::time::Duration::from_millis(100),
-            "{name}: {:?}",
-            began.elapsed()
-        );
-    }
 }

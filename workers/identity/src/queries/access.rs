@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::patient_logins::ROLE;
 use crate::roles;
 
 /// All that decides what a live token may do.
@@ -49,6 +50,10 @@ struct Head {
     must_change: bool,
     permissions: Vec<String>,
     ended: Vec<Uuid>,
+    /// He belongs to a patient, or did.
+    of_patient: bool,
+    /// Since when his log-in as one stands.
+    patient_since: Option<OffsetDateTime>,
 }
 
 /// Where a user stands; `None` when the tenant has no such user.
@@ -63,8 +68,10 @@ pub async fn standing(
     let head: Option<Head> = sqlx::query_as(
         "select u.username, u.state, u.must_change, u.permissions,
                 array(select s.id from users.sessions s
-                      where s.user_id = u.id and s.ended_at > now() - interval '1 hour') as ended
-         from users.users u where u.id = $1",
+                      where s.user_id = u.id and s.ended_at > now() - interval '1 hour') as ended,
+                l.user_id is not null as of_patient,
+                case when l.ended_at is null then l.created_at end as patient_since
+         from users.users u left join users.patient_logins l on l.user_id = u.id where u.id = $1",
     )
     .bind(user)
     .fetch_optional(&mut *conn)
@@ -72,6 +79,9 @@ pub async fn standing(
     let Some(head) = head else {
         return Ok(None);
     };
+    if head.of_patient {
+        return Ok(Some(of_patient(user, head)));
+    }
     let grants: Vec<GrantOfRole> = sqlx::query_as(
         "select g.role, r.permissions as own, g.facility, g.department, g.starts_at, g.ends_at
          from users.grants g left join users.roles r on r.code = g.role and r.state = 'active'
@@ -108,6 +118,28 @@ pub async fn standing(
         ended_sessions: head.ended,
         broken_glass,
     }))
+}
+
+/// A patient has the right to his own record while his log-in stands. Whatever else somebody may have written down for him (a grant,
+/// a role that an identity provider says he has) is worth nothing.
+fn of_patient(user: Uuid, head: Head) -> Standing {
+    let own = head.patient_since.map(|since| HeldGrant {
+        permissions: roles::find(ROLE).map_or_else(Vec::new, |role| role.permissions.clone()),
+        facility: None,
+        department: None,
+        starts_at: since,
+        ends_at: None,
+    });
+    Standing {
+        user_id: user,
+        username: head.username,
+        state: head.state,
+        must_change: head.must_change,
+        direct: Vec::new(),
+        grants: own.into_iter().collect(),
+        ended_sessions: head.ended,
+        broken_glass: Vec::new(),
+    }
 }
 
 /// One breaking of the glass.

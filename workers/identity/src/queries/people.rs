@@ -94,7 +94,7 @@ pub async fn user(conn: &mut PgConnection, id: Uuid) -> Result<Option<UserRow>, 
         .await
 }
 
-/// Users by name, after a name.
+/// Users by name, after a name; patients are not among them.
 ///
 /// # Errors
 /// The database is out of reach.
@@ -108,6 +108,7 @@ pub async fn users(
     sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "{USER} where ($1::text is null or u.state = $1) and ($2::text is null or u.username > $2)
          and ($3::text is null or starts_with(u.username, lower($3)) or strpos(lower(u.display_name), lower($3)) > 0)
+         and not exists (select from users.patient_logins l where l.user_id = u.id)
          order by u.username limit $4"
     )))
     .bind(state)

@@ -4,6 +4,7 @@ use schemas::platform::{Limits, TenantState};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// One of them.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -86,6 +87,21 @@ pub async fn tenants(
     .bind(limit)
     .fetch_all(conn)
     .await
+}
+
+/// Users of the transaction's tenant as its limit counts them: whoever is not disabled and no patient, without `but`.
+///
+/// # Errors
+/// The database is out of reach.
+pub async fn counted_users(conn: &mut PgConnection, but: Option<Uuid>) -> Result<u32, sqlx::Error> {
+    let count: i64 = sqlx::query_scalar(
+        "select count(*) from users.users u where u.state <> 'disabled' and ($1::uuid is null or u.id <> $1)
+         and not exists (select from users.patient_logins l where l.user_id = u.id)",
+    )
+    .bind(but)
+    .fetch_one(conn)
+    .await?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// A plan by its code.

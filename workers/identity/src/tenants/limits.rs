@@ -7,8 +7,15 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{only_platform, refused};
+use crate::queries;
 use crate::trail::{self, Entry};
 use crate::worker::{Asked, Done, Stop};
+
+/// Whether so much of a limit is used that those who run the installation should know: four fifths.
+#[must_use]
+pub fn is_near(used: u32, most: u32) -> bool {
+    u64::from(used) * 5 >= u64::from(most) * 4
+}
 
 /// Limits that there are.
 pub(super) fn checked(limits: &Limits) -> Result<(), Stop> {
@@ -87,7 +94,7 @@ pub(crate) async fn define_plan(tx: &mut Tx<'_>, asked: Asked<'_, DefinePlan>) -
     })
 }
 
-/// Refuses one user more than the tenant may have. The tenant's row is locked, so that of two at once one counts the other.
+/// Refuses one user more than the tenant may have, patients not counted. The tenant's row is locked, so that of two at once one counts the other.
 pub(crate) async fn room_for_a_user(tx: &mut Tx<'_>, but: Option<Uuid>) -> Result<(), Stop> {
     let tenant = tx.tenant().clone();
     let most: Option<i64> = sqlx::query_scalar(
@@ -101,13 +108,8 @@ pub(crate) async fn room_for_a_user(tx: &mut Tx<'_>, but: Option<Uuid>) -> Resul
     let Some(most) = most else {
         return Ok(());
     };
-    let there: i64 = sqlx::query_scalar(
-        "select count(*) from users.users where state <> 'disabled' and ($1::uuid is null or id <> $1)",
-    )
-    .bind(but)
-    .fetch_one(tx.conn())
-    .await?;
-    if there < most {
+    let there = queries::counted_users(tx.conn(), but).await?;
+    if i64::from(there) < most {
         return Ok(());
     }
     Err(refused(

@@ -258,6 +258,10 @@ async fn one_user_more_than_the_plan_has_is_refused_also_when_two_come_at_once()
         (other, _) => (ravi, other),
     };
     assert_eq!(refusal(refused), "limit.users");
+    let mut tx = database.tx(&apollo).await;
+    let counted = queries::counted_users(tx.conn(), None).await.unwrap();
+    assert_eq!(counted, 2);
+    tx.rollback().await.unwrap();
     // who is shut out for good makes room, and needs room to come back
     let disable = |state| SetUserState {
         user_id: made.user_id,

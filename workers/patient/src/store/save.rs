@@ -5,8 +5,10 @@ mod links;
 mod trail;
 
 use schemas::TenantId;
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
 use sqlx::types::Json;
+use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
 use crate::effect::Effect;
@@ -110,6 +112,29 @@ impl<'r> Columns<'r> {
         }
         columns
     }
+
+    /// A statement with what both of them write bound to it, `$1` to `$18`.
+    fn bound(self, statement: &'static str) -> Query<'static, Postgres, PgArguments> {
+        sqlx::query(statement)
+            .bind(self.ids)
+            .bind(self.statuses)
+            .bind(self.merged_into)
+            .bind(self.provisional)
+            .bind(self.names)
+            .bind(self.other_names)
+            .bind(self.birth_dates)
+            .bind(self.sexes)
+            .bind(self.telecoms)
+            .bind(self.addresses)
+            .bind(self.mother_maiden_names)
+            .bind(self.marital_statuses)
+            .bind(self.deceased)
+            .bind(self.cleared)
+            .bind(self.versions)
+            .bind(self.fact_at)
+            .bind(self.source_events)
+            .bind(self.restricted)
+    }
 }
 
 async fn insert_records(
@@ -120,42 +145,23 @@ async fn insert_records(
     if records.is_empty() {
         return Ok(true);
     }
-    let columns = Columns::of(records);
     // a record made and merged in one batch leads to another one: the foreign key is checked at the end of the statement
-    let done = sqlx::query(
+    let done = Columns::of(records).bound(
         "insert into patients.patients
              (tenant_id, id, status, merged_into, provisional, name, other_names, birth_date, sex, telecoms, addresses,
               mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event, restricted)
-         select $1, r.id, r.status, r.merged_into, r.provisional, r.name, r.other_names, r.birth_date, r.sex, r.telecoms,
+         select $19, r.id, r.status, r.merged_into, r.provisional, r.name, r.other_names, r.birth_date, r.sex, r.telecoms,
                 r.addresses, r.mother_maiden_name, r.marital_status, r.deceased, string_to_array(r.cleared, ','),
                 r.version, r.fact_at, r.source_event, r.restricted
-         from unnest($2::uuid[], $3::text[], $4::uuid[], $5::boolean[], $6::jsonb[], $7::jsonb[], $8::text[], $9::text[],
-                     $10::jsonb[], $11::jsonb[], $12::text[], $13::text[], $14::text[], $15::text[], $16::integer[],
-                     $17::timestamptz[], $18::uuid[], $19::boolean[])
+         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::boolean[], $5::jsonb[], $6::jsonb[], $7::text[], $8::text[],
+                     $9::jsonb[], $10::jsonb[], $11::text[], $12::text[], $13::text[], $14::text[], $15::integer[],
+                     $16::timestamptz[], $17::uuid[], $18::boolean[])
               as r(id, status, merged_into, provisional, name, other_names, birth_date, sex, telecoms, addresses,
                    mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event, restricted)
          order by r.id
          on conflict (id) do nothing",
     )
     .bind(tenant.as_str())
-    .bind(columns.ids)
-    .bind(columns.statuses)
-    .bind(columns.merged_into)
-    .bind(columns.provisional)
-    .bind(columns.names)
-    .bind(columns.other_names)
-    .bind(columns.birth_dates)
-    .bind(columns.sexes)
-    .bind(columns.telecoms)
-    .bind(columns.addresses)
-    .bind(columns.mother_maiden_names)
-    .bind(columns.marital_statuses)
-    .bind(columns.deceased)
-    .bind(columns.cleared)
-    .bind(columns.versions)
-    .bind(columns.fact_at)
-    .bind(columns.source_events)
-    .bind(columns.restricted)
     .execute(conn)
     .await?;
     Ok(usize::try_from(done.rows_affected()).is_ok_and(|rows| rows == records.len()))
@@ -165,8 +171,9 @@ async fn update_records(conn: &mut PgConnection, records: &[&Record]) -> Result<
     if records.is_empty() {
         return Ok(true);
     }
-    let columns = Columns::of(records);
-    let done = sqlx::query(
+    let mut columns = Columns::of(records);
+    let stored_versions = std::mem::take(&mut columns.stored_versions);
+    let done = columns.bound(
         "update patients.patients p
          set status = r.status, merged_into = r.merged_into, provisional = r.provisional, name = r.name,
              other_names = r.other_names, birth_date = r.birth_date, sex = r.sex, telecoms = r.telecoms,
@@ -175,31 +182,13 @@ async fn update_records(conn: &mut PgConnection, records: &[&Record]) -> Result<
              source_event = r.source_event, restricted = r.restricted, updated_at = now()
          from unnest($1::uuid[], $2::text[], $3::uuid[], $4::boolean[], $5::jsonb[], $6::jsonb[], $7::text[], $8::text[],
                      $9::jsonb[], $10::jsonb[], $11::text[], $12::text[], $13::text[], $14::text[], $15::integer[],
-                     $16::timestamptz[], $17::uuid[], $18::integer[], $19::boolean[])
+                     $16::timestamptz[], $17::uuid[], $18::boolean[], $19::integer[])
               as r(id, status, merged_into, provisional, name, other_names, birth_date, sex, telecoms, addresses,
-                   mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event, stored_version,
-                   restricted)
+                   mother_maiden_name, marital_status, deceased, cleared, version, fact_at, source_event, restricted,
+                   stored_version)
          where p.id = r.id and p.version = r.stored_version",
     )
-    .bind(columns.ids)
-    .bind(columns.statuses)
-    .bind(columns.merged_into)
-    .bind(columns.provisional)
-    .bind(columns.names)
-    .bind(columns.other_names)
-    .bind(columns.birth_dates)
-    .bind(columns.sexes)
-    .bind(columns.telecoms)
-    .bind(columns.addresses)
-    .bind(columns.mother_maiden_names)
-    .bind(columns.marital_statuses)
-    .bind(columns.deceased)
-    .bind(columns.cleared)
-    .bind(columns.versions)
-    .bind(columns.fact_at)
-    .bind(columns.source_events)
-    .bind(columns.stored_versions)
-    .bind(columns.restricted)
+    .bind(stored_versions)
     .execute(conn)
     .await?;
     Ok(usize::try_from(done.rows_affected()).is_ok_and(|rows| rows == records.len()))

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use hub_fhir::{Issue, Kind, identifier_asked};
 use uuid::Uuid;
 use worker_clinical::queries as clinical;
+use worker_identity::queries as staff;
 use worker_patient::queries as index;
 
 use super::super::asked::{Asked, Criterion, Modifier, split};
@@ -47,11 +48,8 @@ pub(crate) async fn way(
     match wired.kind {
         Kind::Patient => return of_patients(ground, asked, hints).await,
         Kind::Slot => return of_slots(asked, hints),
-        Kind::Organization
-        | Kind::Location
-        | Kind::Practitioner
-        | Kind::Schedule
-        | Kind::AuditEvent => {
+        Kind::AuditEvent => return of_trail(ground, asked, hints).await,
+        Kind::Organization | Kind::Location | Kind::Practitioner | Kind::Schedule => {
             return Ok(Way::Walk {
                 scope: Scope::Whole,
                 hints: Box::new(hints),
@@ -298,6 +296,60 @@ fn hints(asked: &Asked) -> Hints {
         }
     }
     hints
+}
+
+/// What one person did, and what was done with one patient's data. An entry names neither by a reference, so what is asked for by one
+/// is asked of the trail itself.
+async fn of_trail(
+    ground: &mut Ground<'_, '_>,
+    asked: &mut Asked,
+    mut hints: Hints,
+) -> Result<Way, Problem> {
+    let nothing = || Ok(Way::Ids(Vec::new()));
+    let named = asked.take_out(&["patient"]);
+    if !named.is_empty() {
+        let mut records = Vec::new();
+        for person in people(ground, &named).await? {
+            let family = patients::family(ground.tx, person.id).await?;
+            records.extend(family.unwrap_or_default());
+        }
+        if records.is_empty() {
+            return nothing();
+        }
+        hints.records = Some(records);
+    }
+    for mut criterion in asked.take_out(&["agent"]) {
+        let mut names = Vec::new();
+        for value in &criterion.values {
+            let (kind, id) = target(value);
+            let is_one = kind.is_none_or(|kind| kind == Kind::Practitioner.as_str());
+            let Some(id) = id.parse::<Uuid>().ok().filter(|_| is_one) else {
+                continue;
+            };
+            if let Some(user) = staff::user(ground.tx.conn(), id).await? {
+                names.push(format!("urn:hub:user|{}", user.username));
+            }
+        }
+        if names.is_empty() {
+            return nothing();
+        }
+        criterion.values = names;
+        criterion.modifier = Some(Modifier::Identifier);
+        asked.criteria.push(criterion);
+    }
+    hints.actor = asked
+        .of("agent")
+        .filter(|criterion| criterion.modifier == Some(Modifier::Identifier))
+        .find_map(|criterion| match criterion.values.as_slice() {
+            [value] => split(value, '|').pop(),
+            _ => None,
+        })
+        .filter(|name| !name.is_empty());
+    Ok(Way::Walk {
+        scope: Scope::Whole,
+        hints: Box::new(hints),
+        ask_each: false,
+    })
 }
 
 /// Of one schedule, or of a time: all that there ever were is no answer to anybody.

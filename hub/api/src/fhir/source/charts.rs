@@ -95,7 +95,7 @@ pub(super) async fn walk(
     let mut skip = 0;
     // a page may have ended among the lines of one prescription
     if let Some((_, id, line)) = place.after.filter(|_| kind == Kind::MedicationRequest) {
-        let row = queries::chart_entry(ground.tx.conn(), id).await?;
+        let row = queries::chart_entry(ground.tx, id).await?;
         rows.extend(row.filter(|row| row.kind == *stored && subjects.contains(&row.subject_key)));
         skip = if rows.is_empty() { 0 } else { line };
     }
@@ -110,7 +110,7 @@ pub(super) async fn walk(
         limit: i64::from(limit),
         ..ChartFilter::default()
     };
-    let more = queries::chart_entries(ground.tx.conn(), stored, &subjects, &filter).await?;
+    let more = queries::chart_entries(ground.tx, stored, &subjects, &filter).await?;
     let full = more.len() >= usize::from(limit);
     rows.extend(more);
     let mut found = of_rows(ground, kind, rows, place.kind).await?;
@@ -136,7 +136,7 @@ async fn entry(
     let Ok(entry) = entry.parse::<Uuid>() else {
         return Ok(None);
     };
-    let row = queries::chart_entry(ground.tx.conn(), entry).await?;
+    let row = queries::chart_entry(ground.tx, entry).await?;
     Ok(row.filter(|row| kinds_of(kind).contains(&row.kind.as_str())))
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn versions(
     let Some(row) = entry(ground, kind, id).await? else {
         return Ok(Vec::new());
     };
-    let mut rows: Vec<ChartRow> = queries::chart_history(ground.tx.conn(), row.id)
+    let mut rows: Vec<ChartRow> = queries::chart_history(ground.tx, row.id)
         .await?
         .into_iter()
         .filter(|version| version.version < row.version)

@@ -178,10 +178,24 @@ async fn of_specimens(
                 updated_at,
             } = row;
             let patient = links::patient_of(&keys, tube.subject_key);
-            // the table counts no versions: its time tells them apart
+            // of several sources, not only of who takes a step: its time tells them apart
             let version = updated_at.unix_timestamp_nanos() / 1_000;
+            let rejection = tube.reject_reason.as_deref().map(|reason| {
+                let reason = reason.replace('_', " ");
+                match &tube.reject_text {
+                    Some(text) => format!("rejected: {reason} ({text})"),
+                    None => format!("rejected: {reason}"),
+                }
+            });
             let specimen = Specimen {
                 id: tube.id,
+                // of what is not in the laboratory yet nobody has said
+                status: match tube.state.as_str() {
+                    "received" => Some("available"),
+                    "rejected" => Some("unsatisfactory"),
+                    _ => None,
+                },
+                rejection,
                 meta: Meta::new(format_args!("{version:x}"), updated_at),
                 patient,
                 number: tube.number,

@@ -19,6 +19,8 @@ pub(super) async fn events(
         .transpose()?;
     let search = AuditSearch {
         action: hints.action.clone(),
+        actor: hints.actor.clone(),
+        patients: hints.records.clone(),
         recorded_from: hints.from,
         recorded_to: hints.to,
         before,

@@ -31,7 +31,7 @@ pub(super) async fn entry(
     let id: Uuid = id.parse().map_err(|_| Problem::internal())?;
     let mut tx = desk.tx().await?;
     desk.opened(&mut tx, permission, found.patient).await?;
-    let row = queries::chart_entry(tx.conn(), id)
+    let row = queries::chart_entry(&mut tx, id)
         .await?
         .ok_or_else(Problem::internal)?;
     compared(found, row.version)?;

@@ -14,6 +14,7 @@ use worker_patient::queries as index;
 
 use super::change::Change;
 use super::{Desk, Made, named, not_supported, refused};
+use crate::auth::chart;
 use crate::auth::permission::{OrdersPlace, Permission as _};
 use crate::command::Written;
 use crate::fhir::source::Found;
@@ -164,8 +165,11 @@ pub(super) async fn change(
     change.only(&["status", "note"])?;
     let reason = revocation(&change)?;
     let mut tx = desk.tx().await?;
-    desk.opened(&mut tx, OrdersPlace::NAME, found.patient)
-        .await?;
+    // as in REST: who works on specimens comes to an order by its tube
+    if !chart::works_on_tubes(desk.state, desk.who, OrdersPlace::NAME) {
+        desk.opened(&mut tx, OrdersPlace::NAME, found.patient)
+            .await?;
+    }
     let Some(reason) = reason else {
         return Ok(None);
     };

@@ -12,8 +12,6 @@
 //! words; or if a process died, or its caller hung up, between the command and its outcome, and the command waited longer than
 //! a request may take.
 
-use std::time::Duration;
-
 use axum::http::{HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,14 +24,11 @@ use crate::fhir::call::Call;
 use crate::fhir::include::Visit;
 use crate::fhir::search::{first_two, ground};
 use crate::fhir::table::Wired;
-use crate::idempotency::{digest, now};
+use crate::idempotency::{self, digest, now};
 use crate::problem::Problem;
 
 /// The header, and `ifNoneExist` of an entry.
 pub(in crate::fhir) const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
-
-/// How much longer than a request may take a claim holds: then whoever has it is known to be dead.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// A condition.
 pub(super) struct Unless {
@@ -178,8 +173,7 @@ impl Claim {
         if held {
             return Err(in_flight());
         }
-        let longest = desk.state.limits.request_time + GRACE;
-        let until = now() + i64::try_from(longest.as_millis()).unwrap_or(0);
+        let until = idempotency::until(&desk.state.limits);
         match note(desk, &key, seen, &Entry::Running { until }).await? {
             Some(revision) => Ok(Self { key, revision }),
             // somebody else, at the same moment

@@ -186,6 +186,112 @@ async fn a_restricted_chart_is_as_closed_here_as_anywhere() {
 }
 
 #[tokio::test]
+async fn who_works_on_specimens_comes_to_them_by_the_tube_and_to_no_restricted_chart() {
+    let house = House::new().await;
+    let patient = patient_on(&house, "1001", 1, "WARD-A").await;
+    let order = order(&house, "1001", "T-1").await;
+    pulse(&house, "1001", "72", "2026-03-01T09:00:00Z").await;
+    let first = |found: &super::super::house::Answer| matches(found)[0]["id"].clone();
+    let mut tubes = vec![format!("/fhir/ServiceRequest/{order}")];
+    for kind in ["Specimen", "DiagnosticReport", "Observation"] {
+        let list = format!("/fhir/{kind}?patient={patient}");
+        let id = first(&house.get(&list).await);
+        tubes.push(format!("/fhir/{kind}/{}", id.as_str().unwrap()));
+    }
+    let restrict = json!({ "restricted": true, "reason": "member of staff" });
+    let path = format!("/api/v1/patients/{patient}/restriction");
+    house.post(&path, &restrict).await.ok();
+    let (id, tokens) = house.staff("lab").await;
+    house.grant(&id, &json!({ "role": "pathologist" })).await;
+    let lab = tokens["access_token"].as_str().unwrap();
+    let plain = ["patients:read", "orders:read", "results:read"];
+    let plain = house.user(&house.tenant, &plain).await;
+    for path in &tubes {
+        resource(&house.get_as(lab, path).await);
+        let refused = house.get_as(&plain, path).await;
+        assert_eq!(outcome(&refused, 403), "auth.relationship", "{path}");
+        let (kind, id) = path["/fhir/".len()..].split_once('/').unwrap();
+        for (token, count) in [(lab, 1), (plain.as_str(), 0)] {
+            let found = house.get_as(token, &format!("/fhir/{kind}?_id={id}")).await;
+            assert_eq!(matches(&found).len(), count, "{path}");
+        }
+        // by the patient it is his chart
+        let list = format!("/fhir/{kind}?patient={patient}");
+        let refused = house.get_as(lab, &list).await;
+        assert_eq!(outcome(&refused, 403), "auth.relationship", "{list}");
+    }
+    for (token, count) in [(lab, 1), (plain.as_str(), 0)] {
+        let found = house.get_as(token, "/fhir/Specimen?accession=T-1").await;
+        assert_eq!(matches(&found).len(), count);
+    }
+    let everything = house
+        .get_as(lab, &format!("/fhir/Patient/{patient}/$everything"))
+        .await;
+    assert_eq!(outcome(&everything, 403), "auth.relationship");
+    let visit = house.get_as(lab, "/fhir/Encounter?identifier=V-1").await;
+    assert!(matches(&visit).is_empty(), "a visit is no tube's");
+}
+
+#[tokio::test]
+async fn the_trail_is_asked_for_a_patient_and_for_who_did_it() {
+    let house = House::new().await;
+    let patient = patient_on(&house, "1001", 1, "WARD-A").await;
+    let other = patient_on(&house, "1002", 2, "WARD-A").await;
+    let token = nurse(&house, "asha", "WARD-A").await;
+    for seen in [&patient, &other] {
+        let path = format!("/fhir/Observation?patient={seen}&category=laboratory");
+        resource(&house.get_as(&token, &path).await);
+    }
+    house
+        .get(&format!("/fhir/Encounter?patient={patient}"))
+        .await;
+    let actors = |found: &super::super::house::Answer| -> Vec<String> {
+        let who = |event: &&serde_json::Value| {
+            event["agent"][0]["who"]["identifier"]["value"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        matches(found).iter().map(who).collect()
+    };
+    let users = house.get("/fhir/Practitioner").await;
+    let asha = matches(&users)
+        .iter()
+        .find(|one| one.to_string().contains("asha"))
+        .unwrap()["id"]
+        .clone();
+    let asha = asha.as_str().unwrap();
+    let base = "/fhir/AuditEvent?";
+    for query in [
+        format!("patient={patient}&agent=Practitioner/{asha}"),
+        format!("patient=Patient/{patient}&agent={asha}"),
+        format!("patient={patient}&agent:identifier=urn:hub:user|asha"),
+        format!("patient={patient}&agent:identifier=asha"),
+    ] {
+        let found = house.get(&format!("{base}{query}")).await;
+        assert_eq!(actors(&found), ["asha"], "{query}");
+        let said = matches(&found)[0].to_string();
+        assert!(said.contains(&patient) && !said.contains(&other), "{said}");
+    }
+    let all = house.get(&format!("{base}patient={patient}")).await;
+    let all = actors(&all);
+    assert!(all.contains(&"asha".to_owned()) && all.contains(&"admin".to_owned()));
+    let hers = house
+        .get(&format!("{base}agent=Practitioner/{asha}&_count=100"))
+        .await;
+    assert!(actors(&hers).len() >= 2 && actors(&hers).iter().all(|who| who == "asha"));
+    for nobody in [
+        "agent=Practitioner/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c",
+        "agent:identifier=nobody",
+        "agent=Patient/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c",
+        "patient=018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c",
+    ] {
+        let found = house.get(&format!("{base}{nobody}")).await;
+        assert!(matches(&found).is_empty(), "{nobody}");
+    }
+}
+
+#[tokio::test]
 async fn where_a_relationship_is_demanded_a_role_alone_opens_no_chart_here_either() {
     let house = House::with(|state| state.with_care_relationship(true)).await;
     let patient = patient_on(&house, "1001", 1, "WARD-A").await;

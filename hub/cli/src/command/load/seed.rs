@@ -184,8 +184,31 @@ pub(super) async fn fill(ground: &Ground, size: Size) -> anyhow::Result<Duration
             .execute(&mut connection)
             .await?;
     }
+    write_out(&mut connection).await?;
     connection.close().await?;
     Ok(began.elapsed())
+}
+
+/// Gigabytes that are not in their files yet would be written beside whatever comes next, for minutes: they are written now,
+/// where the role may say so.
+async fn write_out(connection: &mut PgConnection) -> anyhow::Result<()> {
+    match sqlx::raw_sql("checkpoint").execute(connection).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_not_allowed(&error) => {
+            eprintln!(
+                "this role may not ask for a checkpoint: Postgres is busy writing for some minutes yet"
+            );
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_not_allowed(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == "42501")
 }
 
 async fn fill_people(ground: Ground, size: Size) -> anyhow::Result<()> {

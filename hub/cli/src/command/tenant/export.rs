@@ -1,9 +1,11 @@
 //! All that one tenant has, as files: each table as NDJSON, the messages it received and the attachments of its reports, and a
-//! manifest that says what is there, with digests, and what is not.
+//! manifest that says what is there, with digests, and what is not. Columns that are sealed in the database are open here: who takes
+//! his data with him has no master key.
 //!
 //! Rows are of one moment: one read-only transaction sees them all, as the tenant, so that row-level security lets no other's row
 //! in. Messages are those that RAW holds when the rows were seen: none that a row speaks of is missing, unless it has aged out.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -15,7 +17,8 @@ use futures::TryStreamExt as _;
 use hub_core::backbone::reader::Reader;
 use hub_core::claim;
 use hub_core::subject::StreamName;
-use hub_core::translator::runner::read_raw;
+use hub_core::translator::stored::read_raw;
+use hub_core::vault::{Columns, Opener};
 use schemas::{ChannelId, TenantId};
 use serde::Serialize;
 use sqlx::{PgConnection, Row as _};
@@ -36,11 +39,14 @@ const SCHEMAS: [&str; 9] = [
     "integration",
 ];
 
+/// What a sealed column begins with, as it stands in a row.
+const SEALED: &str = "\"sealed:v1:";
+
 /// How long one record may take to come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tables that stay here, and why.
-const LEFT_OUT: [(&str, &str); 8] = [
+const LEFT_OUT: [(&str, &str); 9] = [
     (
         "users.refresh_tokens",
         "digests of tokens: worth nothing elsewhere",
@@ -58,6 +64,10 @@ const LEFT_OUT: [(&str, &str); 8] = [
         "messages on their way inside this hub",
     ),
     ("integration.lanes", "positions of this hub's processes"),
+    (
+        "integration.data_keys",
+        "wrapped keys: what they seal here is open in the export",
+    ),
 ];
 
 /// Columns that stay here.
@@ -215,12 +225,16 @@ pub(super) async fn export(
         attachments: Bodies::default(),
         left_out: Vec::new(),
     };
+    let opener = Columns::new(operator.backbone.vault().clone(), false)
+        .opener(tenant, &mut tx, None)
+        .await
+        .context("what is sealed in the database can't be opened")?;
     let mut attachments = BTreeSet::new();
     for (table, readable) in tables(&mut tx).await? {
         if let Some((_, why)) = LEFT_OUT.iter().find(|(name, _)| *name == table) {
             manifest.left_out.push(left(table, *why));
         } else if readable {
-            let written = rows(&mut tx, &table, folder, &mut attachments).await?;
+            let written = rows(&mut tx, &table, folder, &opener, &mut attachments).await?;
             manifest.tables.push(written);
         } else {
             manifest
@@ -272,6 +286,7 @@ async fn rows(
     conn: &mut PgConnection,
     table: &str,
     folder: &Path,
+    opener: &Opener,
     attachments: &mut BTreeSet<String>,
 ) -> anyhow::Result<Table> {
     let secrets: Vec<&str> = SECRETS
@@ -301,9 +316,9 @@ async fn rows(
         .bind(secrets)
         .fetch(conn);
     while let Some(row) = found.try_next().await? {
-        let text: &str = row.try_get(0)?;
-        digests_in(text, attachments);
-        lines.line(text)?;
+        let text = opened(opener, table, row.try_get(0)?)?;
+        digests_in(&text, attachments);
+        lines.line(&text)?;
     }
     let (rows, sha256) = lines.finish()?;
     Ok(Table {
@@ -314,9 +329,27 @@ async fn rows(
     })
 }
 
+/// A row with what is sealed in it open.
+fn opened<'r>(opener: &Opener, table: &str, row: &'r str) -> anyhow::Result<Cow<'r, str>> {
+    // most tables have none, and most rows are as they are
+    if !row.contains(SEALED) {
+        return Ok(Cow::Borrowed(row));
+    }
+    let mut value: serde_json::Value = serde_json::from_str(row)?;
+    Ok(
+        if worker_clinical::queries::open_exported(opener, table, &mut value)? {
+            Cow::Owned(value.to_string())
+        } else {
+            Cow::Borrowed(row)
+        },
+    )
+}
+
 /// Digests of attachments that a row speaks of, in whatever table: they stand in a member `sha256`.
 fn digests_in(row: &str, into: &mut BTreeSet<String>) {
-    for part in row.split("\"sha256\": \"").skip(1) {
+    for part in row.split("\"sha256\":").skip(1) {
+        // as Postgres writes it, and as it is written of what was sealed
+        let part = part.trim_start().strip_prefix('"').unwrap_or_default();
         if let Some(digest) = part.get(..64).filter(|text| {
             text.bytes()
                 .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))

@@ -51,6 +51,7 @@ fn good() -> Facts<'static> {
         flags: vec!["N"],
         critical: false,
         corrects_released: false,
+        rejected: None,
     }
 }
 

@@ -14,16 +14,12 @@ use super::super::{Found, Ground, Hints, Made, Scope, Stretch};
 use crate::page::Cursor;
 use crate::problem::Problem;
 use crate::reads::care::patients_of;
+pub(in super::super) use crate::views::of_care::result_id;
 use crate::views::of_care::{canonical, code, parted, value_from};
 
 /// Places in the first walk begin with this, those in the second with the other.
 const RESULTS: &str = "r:";
 const VITALS: &str = "v:";
-
-/// `018f….3`: a result has no id but its place in its report.
-pub(in super::super) fn result_id(report: Uuid, item: i16) -> String {
-    format!("{report}.{item}")
-}
 
 /// Newest first in each walk.
 pub(in super::super) async fn walk(

@@ -1,0 +1,87 @@
+use super::*;
+
+fn opener(keys: &[(i32, u8)]) -> Opener {
+    let key = |byte: u8| {
+        let key = UnboundKey::new(&AES_256_GCM, &[byte; 32]).unwrap();
+        Arc::new(LessSafeKey::new(key))
+    };
+    Opener {
+        tenant: TenantId::new("demo").unwrap(),
+        keys: keys
+            .iter()
+            .map(|(number, byte)| (*number, key(*byte)))
+            .collect(),
+    }
+}
+
+const HERE: Place<'static> = Place {
+    table: "clinical.x",
+    column: "body",
+    row: "1",
+};
+
+fn value(opener: &Opener, number: i32, place: Place<'_>) -> String {
+    let sealed = sealed(
+        &opener.keys[&number],
+        &place.belongs(&opener.tenant),
+        b"Better today.",
+    )
+    .unwrap();
+    format!("{FORM}{number}:{}", BASE64.encode(&sealed))
+}
+
+#[test]
+fn a_value_opens_at_its_place_under_its_key_and_nowhere_else() {
+    let all = opener(&[(1, 7), (2, 8)]);
+    for number in [1, 2] {
+        let value = value(&all, number, HERE);
+        assert!(is_sealed(&value) && !value.contains("Better"));
+        assert_eq!(key_of(&value), Some(number));
+        assert_eq!(&all.open(HERE, &value).unwrap()[..], b"Better today.");
+        for place in [
+            Place {
+                table: "clinical.y",
+                ..HERE
+            },
+            Place {
+                column: "title",
+                ..HERE
+            },
+            Place { row: "2", ..HERE },
+        ] {
+            assert!(all.open(place, &value).is_err(), "{place:?}");
+        }
+        let other = Opener {
+            tenant: TenantId::new("other").unwrap(),
+            keys: all.keys.clone(),
+        };
+        assert!(other.open(HERE, &value).is_err(), "another tenant's");
+        assert!(opener(&[(number, 9)]).open(HERE, &value).is_err());
+    }
+}
+
+/// A key that is missing may come back with a backup; what is damaged stays so.
+#[test]
+fn a_missing_key_waits_and_a_damaged_value_does_not() {
+    let all = opener(&[(1, 7)]);
+    let value = value(&all, 1, HERE);
+    let missing = opener(&[]).open(HERE, &value).unwrap_err();
+    assert!(crate::db::is_transient(&missing), "{missing}");
+    for damaged in [
+        format!("{value}x"),
+        value.replacen("1:", "x:", 1),
+        FORM.to_owned(),
+    ] {
+        let error = all.open(HERE, &damaged).unwrap_err();
+        assert!(!crate::db::is_transient(&error), "{damaged}: {error}");
+    }
+}
+
+#[test]
+fn only_the_form_is_sealed() {
+    for text in ["", "sealed", "sealed:v2:1:x", "{}"] {
+        assert!(!is_sealed(text), "{text}");
+        assert_eq!(key_of(text), None, "{text}");
+    }
+    assert_eq!(key_of("sealed:v1:12:abc"), Some(12));
+}

@@ -1,0 +1,272 @@
+//! What becomes of orders when their tube is rejected, and when they get another one (`lis.specimen.accession`).
+
+use std::collections::BTreeMap;
+
+use hub_core::mappings::Mappings;
+use hub_core::{Envelope, Refusal, Tx};
+use schemas::Body as _;
+use schemas::care::{OrderChanged, Specimen};
+use schemas::specimens::{AccessionSpecimen, SpecimenAccessioned};
+use serde_json::json;
+use time::Duration;
+use uuid::Uuid;
+
+use super::{SpecimenRow, keep, link, rejected};
+use crate::batch::Batch;
+use crate::orders::closing;
+use crate::tubes::{self, Carried};
+use crate::{audit, unmatched, verification};
+
+/// Orders of one command: a tube has a panel on it, not a year.
+const MOST: usize = 100;
+/// How soon somebody goes and collects again.
+const AGAIN: Duration = Duration::hours(1);
+/// How soon where an order is urgent.
+const AGAIN_URGENT: Duration = Duration::minutes(15);
+
+/// Takes the open orders off a tube. Those without another one wait for it, or are revoked; answers which.
+pub(super) async fn lose(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    slot: usize,
+    (number, subject): (&str, Uuid),
+    recollect: bool,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let off: Vec<Uuid> = sqlx::query_scalar(
+        "update clinical.order_tubes set state = 'off', settled_at = now(), rejected_at = now() \
+         where number = $1 and subject_key = $2 and state = 'open' returning order_id",
+    )
+    .bind(number)
+    .bind(subject)
+    .fetch_all(tx.conn())
+    .await?;
+    let at = batch.envelopes[slot].occurred_at;
+    let mut changed: Vec<(Uuid, String)> = sqlx::query_as(
+        "update clinical.orders as ordered set held = case when $2 then 'specimen_rejected' end, \
+         status = case when $2 then ordered.status else 'revoked' end, version = ordered.version + 1, \
+         fact_at = case when $2 then ordered.fact_at else greatest(ordered.fact_at, $3) end, updated_at = now() \
+         where ordered.id = any($1) and not exists (select from clinical.order_tubes as other \
+             where other.order_id = ordered.id and other.state = 'open') \
+         returning ordered.id, ordered.status",
+    )
+    .bind(&off)
+    .bind(recollect)
+    .bind(at)
+    .fetch_all(tx.conn())
+    .await?;
+    changed.sort_unstable();
+    let lost: Vec<Uuid> = changed.iter().map(|(id, _)| *id).collect();
+    tubes::settle(tx, &lost).await?;
+    for (order_id, status) in changed {
+        batch.say(slot, &OrderChanged { order_id, status });
+    }
+    Ok(lost)
+}
+
+/// Somebody must collect again: one open task a patient.
+pub(super) async fn ask_for_another(
+    tx: &mut Tx<'_>,
+    envelope: &Envelope,
+    subject: Uuid,
+    lost: &[Uuid],
+) -> Result<Uuid, sqlx::Error> {
+    let (urgent, visit_number): (bool, Option<String>) = sqlx::query_as(
+        "select coalesce(bool_or(priority in ('stat', 'asap', 'urgent', 'S', 'A')), false), max(visit_number) \
+         from clinical.orders where id = any($1)",
+    )
+    .bind(lost)
+    .fetch_one(tx.conn())
+    .await?;
+    let due_at = envelope.recorded_at + if urgent { AGAIN_URGENT } else { AGAIN };
+    let tenant = tx.tenant().clone();
+    sqlx::query_scalar(
+        "insert into clinical.tasks as task (tenant_id, id, kind, subject_key, visit_number, trigger, rank, due_at, \
+         source_event) values ($1, $2, 'recollection', $3, $4, 'specimen_rejected', $5, $6, $7) \
+         on conflict (subject_key, kind) where state = 'open' do update set times = task.times + 1, \
+         due_at = least(task.due_at, excluded.due_at), rank = greatest(task.rank, excluded.rank) returning task.id",
+    )
+    .bind(tenant.as_str())
+    .bind(schemas::event_id(envelope.id, u32::MAX))
+    .bind(subject)
+    .bind(visit_number)
+    .bind(i16::from(urgent))
+    .bind(due_at)
+    .bind(envelope.id)
+    .fetch_one(tx.conn())
+    .await
+}
+
+#[derive(sqlx::FromRow)]
+struct Ordered {
+    id: Uuid,
+    subject_key: Option<Uuid>,
+    status: String,
+    held: Option<String>,
+}
+
+/// The one patient of these orders, all of them open.
+fn whose(wanted: &[Uuid], found: &[Ordered]) -> Result<Uuid, Refusal> {
+    if wanted
+        .iter()
+        .any(|id| found.iter().all(|one| one.id != *id))
+    {
+        return Err(Refusal::new(
+            "clinical.order_unknown",
+            "no order has one of these ids",
+        ));
+    }
+    let subject = found.first().and_then(|one| one.subject_key);
+    let Some(subject) = subject.filter(|_| found.iter().all(|one| one.subject_key == subject))
+    else {
+        return Err(Refusal::new(
+            "clinical.specimen_patients",
+            "the orders of one tube are one patient's",
+        ));
+    };
+    let open = |one: &Ordered| matches!(one.status.as_str(), "active" | "on_hold" | "unknown");
+    if !found.iter().all(open) {
+        return Err(Refusal::new(
+            "clinical.order_closed",
+            "one of the orders is not open any more",
+        ));
+    }
+    Ok(subject)
+}
+
+/// A tube with this number is for these orders.
+pub(super) async fn accession(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    slot: usize,
+    maps: &Mappings,
+    command: &AccessionSpecimen,
+) -> Result<Result<(), Refusal>, sqlx::Error> {
+    let number = command.number.trim();
+    let mut wanted = command.orders.clone();
+    wanted.sort_unstable();
+    wanted.dedup();
+    if number.is_empty() || wanted.is_empty() || wanted.len() > MOST {
+        return Ok(Err(Refusal::new(
+            "clinical.specimen_incomplete",
+            format!("a specimen has a number and 1 to {MOST} orders"),
+        )));
+    }
+    let found: Vec<Ordered> = sqlx::query_as(
+        "select id, subject_key, status, held from clinical.orders where id = any($1) order by id for update",
+    )
+    .bind(&wanted)
+    .fetch_all(tx.conn())
+    .await?;
+    let subject = match whose(&wanted, &found) {
+        Ok(subject) => subject,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if !rejected::among(tx, &[(number, subject)]).await?.is_empty() {
+        return Ok(Err(rejected::again()));
+    }
+    let claimed = tubes::claim(tx, &BTreeMap::from([(number, subject)])).await?;
+    if !claimed.contains(number) {
+        return Ok(Err(Refusal::new(
+            "clinical.specimen_in_use",
+            "the specimen number carries open orders of another patient",
+        )));
+    }
+    let envelope = &batch.envelopes[slot];
+    let cause = envelope.id;
+    let tube = Specimen {
+        number: Some(number.to_owned()),
+        kind: command.kind.clone(),
+        body_site: command.body_site.clone(),
+        container: command.container.clone(),
+        role: Some("P".to_owned()),
+        ..Specimen::default()
+    };
+    let Some(row) = SpecimenRow::of(envelope, &tube, Some(subject)) else {
+        return Ok(Err(Refusal::new(
+            "clinical.specimen_incomplete",
+            "a specimen has a number",
+        )));
+    };
+    let key = row.key;
+    let stood: bool = sqlx::query_scalar(
+        "select exists (select from clinical.specimens where specimen_key = $1)",
+    )
+    .bind(key)
+    .fetch_one(tx.conn())
+    .await?;
+    keep(tx, vec![row]).await?;
+    let links: Vec<(Uuid, Uuid)> = wanted.iter().map(|order| (*order, key)).collect();
+    link(tx, &links).await?;
+    let (specimen_id, version): (Uuid, i32) =
+        sqlx::query_as("select id, version from clinical.specimens where specimen_key = $1")
+            .bind(key)
+            .fetch_one(tx.conn())
+            .await?;
+
+    let carried = Carried {
+        subject,
+        state: "open",
+    };
+    let rows = wanted.iter().map(|order| ((*order, number), carried));
+    tubes::carry(tx, &rows.collect()).await?;
+    let released: Vec<(Uuid, String)> = sqlx::query_as(
+        "update clinical.orders set held = null, version = version + 1, updated_at = now() \
+         where id = any($1) and held is not null returning id, status",
+    )
+    .bind(&wanted)
+    .fetch_all(tx.conn())
+    .await?;
+    tubes::settle(tx, &wanted).await?;
+    batch.say(
+        slot,
+        &SpecimenAccessioned {
+            specimen_id,
+            orders: wanted.clone(),
+        },
+    );
+    for (order_id, status) in released {
+        batch.say(slot, &OrderChanged { order_id, status });
+    }
+    if found.iter().any(|one| one.held.is_some()) {
+        nothing_left_to_collect(tx, subject, &command.actor, number).await?;
+    }
+    // what instruments said of it before
+    let opened = BTreeMap::from([(number, (subject, slot))]);
+    let matched = unmatched::release(tx, batch, maps, &opened).await?;
+    verification::ordered(tx, batch, &opened).await?;
+    closing::close(tx, batch, maps, &matched).await?;
+    batch.answer(
+        slot,
+        json!({ "specimen_id": specimen_id, "version": version, "created": !stood }),
+    );
+    audit::entry(
+        tx,
+        &command.actor,
+        AccessionSpecimen::NAME,
+        &format!("specimen:{specimen_id}"),
+        &[cause],
+        Some(json!({ "orders": wanted })),
+    )
+    .await?;
+    Ok(Ok(()))
+}
+
+/// The task to collect again is done when no order of the patient waits for another tube.
+async fn nothing_left_to_collect(
+    tx: &mut Tx<'_>,
+    subject: Uuid,
+    actor: &str,
+    number: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update clinical.tasks set state = 'done', done_at = now(), done_by = $2, outcome = 'another tube: ' || $3 \
+         where subject_key = $1 and kind = 'recollection' and state <> 'done' \
+         and not exists (select from clinical.orders where subject_key = $1 and held = 'specimen_rejected')",
+    )
+    .bind(subject)
+    .bind(actor)
+    .bind(number)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}

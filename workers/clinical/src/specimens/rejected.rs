@@ -1,0 +1,61 @@
+//! Tubes that the laboratory rejected: which they are, and that they carry no orders any more. What is measured of one all the same
+//! is filed, and nobody acts on it before a person has looked.
+
+use std::collections::HashSet;
+
+use hub_core::{Refusal, Tx};
+use uuid::Uuid;
+
+use crate::reports::Filing;
+
+/// Which of these tubes, by number and patient, were rejected.
+pub(crate) async fn among(
+    tx: &mut Tx<'_>,
+    tubes: &[(&str, Uuid)],
+) -> Result<HashSet<(String, Uuid)>, sqlx::Error> {
+    if tubes.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (numbers, subjects): (Vec<&str>, Vec<Uuid>) = tubes.iter().copied().unzip();
+    let rows: Vec<(String, Uuid)> = sqlx::query_as(
+        "select coalesce(specimen.number, specimen.filler_number), specimen.subject_key \
+         from clinical.specimens as specimen \
+         join unnest($1::text[], $2::uuid[]) as asked (number, subject_key) \
+         on coalesce(specimen.number, specimen.filler_number) = asked.number \
+         and specimen.subject_key = asked.subject_key where specimen.rejected_at is not null",
+    )
+    .bind(numbers)
+    .bind(subjects)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Marks the reports of a batch that are of rejected tubes.
+pub(crate) async fn mark(tx: &mut Tx<'_>, filings: &mut [Filing<'_>]) -> Result<(), sqlx::Error> {
+    let rejected = {
+        let tubes: Vec<(&str, Uuid)> = filings.iter().filter_map(tube).collect();
+        among(tx, &tubes).await?
+    };
+    if rejected.is_empty() {
+        return Ok(());
+    }
+    for filing in filings {
+        let is_of_one = tube(filing)
+            .is_some_and(|(number, subject)| rejected.contains(&(number.to_owned(), subject)));
+        filing.of_rejected = is_of_one;
+    }
+    Ok(())
+}
+
+fn tube<'f>(filing: &'f Filing<'_>) -> Option<(&'f str, Uuid)> {
+    Some((filing.specimen_number()?, filing.subject?))
+}
+
+/// A tube is named that was rejected, to put orders on it.
+pub(crate) fn again() -> Refusal {
+    Refusal::new(
+        "clinical.specimen_rejected_conflict",
+        "the laboratory rejected the specimen with this number: collect another, with a number of its own",
+    )
+}
