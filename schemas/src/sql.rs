@@ -145,6 +145,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "specimens",
         sql: include_str!("../sql/0027_specimens.sql"),
     },
+    Migration {
+        version: 28,
+        name: "looks_index",
+        sql: include_str!("../sql/0028_looks_index.sql"),
+    },
 ];
 
 #[cfg(test)]

@@ -81,6 +81,10 @@ impl Cluster {
         }
         // A database per test is cloned by the owner.
         script += &format!("alter role {OWNER_ROLE} createdb;\n");
+        // `hub load --seed` has what it filled written out before it measures.
+        script += &format!(
+            "select 'grant pg_checkpoint to {OWNER_ROLE}' where exists (select from pg_roles where rolname = 'pg_checkpoint') \\gexec\n"
+        );
         script += &format!(
             "select 'create database {name} owner {OWNER_ROLE} template template0 encoding ''UTF8'' locale ''C.UTF-8'''\n\
              where not exists (select from pg_database where datname = '{name}') \\gexec\n\

@@ -121,6 +121,28 @@ struct Following {
     topics: Option<String>,
 }
 
+/// One event of the stream (WHATWG HTML §9.2.6), its fields as members.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({
+    "id": "20714.3", "event": "orders",
+    "data": "{\"position\":\"20714.3\",\"topic\":\"orders\",\"type\":\"clinical.order.changed\",\"at\":\"2026-01-31T08:30:00Z\",\"id\":\"018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c\",\"resource\":\"/api/v1/orders/018f3c1e-7a5c-7c3e-9b1a-2f4d5e6a7b8c\"}"
+}))]
+#[expect(
+    dead_code,
+    reason = "says in the OpenAPI file what the frames of a session hold"
+)]
+struct StreamEvent {
+    /// Position after this event: what `Last-Event-ID` gives back. `end` has none of its own.
+    id: Option<String>,
+    /// A topic, `hello` or `end`.
+    event: String,
+    /// A change as `GET /api/v1/changes` has it; with `hello` the position of the beginning; with `end` a code.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+    /// Milliseconds after which to come back; with `hello`.
+    retry: Option<u32>,
+}
+
 /// Follow what changes
 ///
 /// Server-sent events (WHATWG HTML §9.2): `event` is the topic ({topics}), `data` a change as `GET /api/v1/changes` has it, `id` its
@@ -131,8 +153,7 @@ struct Following {
     params(Following, ("Last-Event-ID" = Option<String>, Header, description = "id of the last event that was seen")),
     security(("bearer" = ["changes:read"])),
     responses(
-        (status = 200, description = "without end", body = String, content_type = "text/event-stream",
-            example = "id: 20714.3\nevent: orders\ndata: {\"position\":\"20714.3\",\"topic\":\"orders\",\"type\":\"clinical.order.changed\"}\n\n"),
+        (status = 200, description = "without end; the schema is that of one event", body = StreamEvent, content_type = "text/event-stream"),
         (status = 403, description = "the permission is missing (`auth.permission`), of the topic too, or is held at some places and the \
             topic has none (`auth.scope`)"),
         (status = 410, description = "what changed since then is no longer kept (`changes.gone`)"),
