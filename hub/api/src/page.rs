@@ -41,6 +41,14 @@ impl<T> Page<T> {
             next_cursor: next.map(|key| encode(&key)),
         }
     }
+
+    /// The same page in another view.
+    pub(crate) fn map<U>(self, view: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(view).collect(),
+            next_cursor: self.next_cursor,
+        }
+    }
 }
 
 /// Items on a page when the caller does not say.

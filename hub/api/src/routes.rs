@@ -79,6 +79,7 @@ mod slots;
 mod specimens;
 mod stay_steps;
 pub(crate) mod stays;
+mod step;
 mod tasks;
 mod tenants;
 mod unmatched;

@@ -67,7 +67,7 @@ pub(crate) async fn results(
             Versions::All => queries::Versions::All,
         },
     };
-    let (rows, keys, next) = match scope {
+    let (mut rows, keys, next) = match scope {
         Scope::Person(keys) => {
             let subjects: Vec<Uuid> = keys.keys().copied().collect();
             let rows = queries::results_for_subjects(tx.conn(), &subjects, &wanted, page).await?;
@@ -87,18 +87,11 @@ pub(crate) async fn results(
         (filter.loinc.is_none() || row.loinc == filter.loinc)
             && filter.code.as_ref().is_none_or(|code| row.code == *code)
     };
-    let items = rows
-        .into_iter()
-        .filter(fits)
-        .map(|row| {
-            let patient = patient_of(&keys, row.subject_key);
-            LabResult::of(row, patient)
-        })
-        .collect();
-    Ok(Page {
-        items,
-        next_cursor: next,
-    })
+    rows.retain(fits);
+    Ok(Page::of(rows, next, |row| {
+        let patient = patient_of(&keys, row.subject_key);
+        LabResult::of(row, patient)
+    }))
 }
 
 /// Which orders; one of number, specimen and patient must be given.
@@ -147,7 +140,7 @@ pub(crate) async fn orders(
         (None, None, None) => return Err(unscoped("patient_identifier", "number or specimen")),
     };
     let next = next(limit, &rows, queries::OrderRow::cursor);
-    let (rows, keys) = match keys {
+    let (mut rows, keys) = match keys {
         Some(keys) => (rows, keys.clone()),
         None => {
             let keys = patients_of(tx, rows.iter().map(|row| row.subject_key)).await?;
@@ -165,19 +158,12 @@ pub(crate) async fn orders(
     };
     let shown: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut sent = sendings(tx, &shown).await?;
-    let items = rows
-        .into_iter()
-        .filter(fits)
-        .map(|row| {
-            let patient = patient_of(&keys, row.subject_key);
-            let sent = sent.remove(&row.id).unwrap_or_default();
-            Order::of(row, patient, sent)
-        })
-        .collect();
-    Ok(Page {
-        items,
-        next_cursor: next,
-    })
+    rows.retain(fits);
+    Ok(Page::of(rows, next, |row| {
+        let patient = patient_of(&keys, row.subject_key);
+        let sent = sent.remove(&row.id).unwrap_or_default();
+        Order::of(row, patient, sent)
+    }))
 }
 
 pub(crate) async fn order(
@@ -264,17 +250,10 @@ pub(crate) async fn encounters(
             (rows, keys)
         }
     };
-    let items = rows
-        .into_iter()
-        .map(|row| {
-            let patient = patient_of(&keys, Some(row.subject_key));
-            Encounter::of(row, patient)
-        })
-        .collect();
-    Ok(Page {
-        items,
-        next_cursor: next,
-    })
+    Ok(Page::of(rows, next, |row| {
+        let patient = patient_of(&keys, Some(row.subject_key));
+        Encounter::of(row, patient)
+    }))
 }
 
 /// Stays of the house, newest first.
@@ -286,10 +265,8 @@ pub(crate) async fn admissions(
 ) -> Result<Page<Encounter>, Problem> {
     let rows = queries::admissions(tx.conn(), filter, page_of(cursor, limit)?).await?;
     let next = next(limit, &rows, queries::EncounterRow::cursor);
-    Ok(Page {
-        items: with_patients(tx, rows).await?,
-        next_cursor: next,
-    })
+    let items = with_patients(tx, rows).await?;
+    Ok(Page::of(items, next, |item| item))
 }
 
 /// Encounters with their patients.
@@ -358,17 +335,10 @@ pub(crate) async fn reports(
             (rows, keys)
         }
     };
-    let items = rows
-        .into_iter()
-        .map(|row| {
-            let patient = patient_of(&keys, row.subject_key);
-            Report::of(row, patient)
-        })
-        .collect();
-    Ok(Page {
-        items,
-        next_cursor: next,
-    })
+    Ok(Page::of(rows, next, |row| {
+        let patient = patient_of(&keys, row.subject_key);
+        Report::of(row, patient)
+    }))
 }
 
 pub(crate) async fn report(
@@ -424,6 +394,7 @@ pub(crate) fn page_of(cursor: Option<&Cursor>, limit: Limit) -> Result<queries::
     })
 }
 
+/// The key of the page after these rows, where there may be one.
 pub(crate) fn next<R>(
     limit: Limit,
     rows: &[R],
@@ -431,5 +402,5 @@ pub(crate) fn next<R>(
 ) -> Option<String> {
     rows.last()
         .filter(|_| limit.is_full(rows.len()))
-        .map(|row| crate::page::encode(&cursor(row).to_string()))
+        .map(|row| cursor(row).to_string())
 }

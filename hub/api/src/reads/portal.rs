@@ -25,16 +25,10 @@ pub(crate) async fn own_results(
         ..queries::ResultFilter::default()
     };
     let subjects: Vec<Uuid> = keys.keys().copied().collect();
-    let rows = queries::results_for_subjects(tx.conn(), &subjects, &released, page).await?;
-    let next_cursor = next(limit, &rows, ResultRow::cursor);
-    Ok(Page {
-        items: rows
-            .into_iter()
-            .filter(is_reported)
-            .map(|row| OwnResult::of(row, patient))
-            .collect(),
-        next_cursor,
-    })
+    let mut rows = queries::results_for_subjects(tx.conn(), &subjects, &released, page).await?;
+    let next = next(limit, &rows, ResultRow::cursor);
+    rows.retain(is_reported);
+    Ok(Page::of(rows, next, |row| OwnResult::of(row, patient)))
 }
 
 /// HL7 table 0085: not the last word yet, or no word at all any more (deleted, of a wrong patient, not to be had).

@@ -1,20 +1,19 @@
-//! What a route is asked with, as its first argument: by whom and with which right, and about which thing in which version.
-//! Has no routes of its own.
+//! What a route is asked with, as its first argument: by whom and with which right. Has no routes of its own; a step of one thing is
+//! in `step.rs`.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::response::Response;
 use hub_core::Tx;
-use uuid::Uuid;
 
 use crate::auth::chart::Sight;
 use crate::auth::identity::Identity;
 use crate::auth::permission::{CanSomewhere, Permission};
 use crate::command::Sender;
-use crate::extract::Segment;
-use crate::if_match::IfMatch;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::trace::Trace;
+use crate::views::integration::Applied;
 
 /// Who asks and may, and what he needs for it.
 pub(super) struct Desk<P> {
@@ -55,21 +54,14 @@ impl<P: Permission> Desk<P> {
     pub(super) fn sender(&self) -> Sender<'_> {
         Sender::new(&self.state, self.who(), &self.trace)
     }
-}
 
-/// A step of one thing: who takes it, the thing that its path names, and the version that he saw.
-pub(super) struct Stepping<P> {
-    pub(super) desk: Desk<P>,
-    pub(super) id: Uuid,
-    pub(super) version: Option<i32>,
-}
-
-impl<P: Permission> FromRequestParts<ApiState> for Stepping<P> {
-    type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        let desk = Desk::<P>::from_request_parts(parts, state).await?;
-        let Segment(id) = Segment::<Uuid>::from_request_parts(parts, state).await?;
-        let IfMatch(version) = IfMatch::from_request_parts(parts, state).await?;
-        Ok(Self { desk, id, version })
+    /// Sends a command into its lane and answers with what came of it.
+    pub(super) async fn apply<B: schemas::Body>(
+        &self,
+        lane: String,
+        command: &B,
+    ) -> Result<Response, Problem> {
+        let written = self.sender().send(lane, command).await?;
+        Ok(written.respond(Applied::with))
     }
 }

@@ -1,12 +1,15 @@
 //! What happens to an appointment on its way: booked after it was held, confirmed, arrived, seen, or not.
 
+use std::collections::BTreeMap;
+
 use axum::response::Response;
 use schemas::scheduling::{AdvanceAppointment, AppointmentAction};
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{self, RefOr};
+use utoipa::{IntoResponses, ToSchema};
 
-use super::asking::Stepping;
 use super::desk::{answered, own};
+use super::step::{Stepping, refusals};
 use crate::auth::permission::{AppointmentsBook, Permission, QueuesCall};
 use crate::command::Accepted;
 use crate::extract::Body;
@@ -23,6 +26,29 @@ pub(crate) fn routes() -> Routes {
         .routes(routes!(finish))
         .routes(routes!(no_show))
         .routes(routes!(cancel))
+}
+
+/// What a step of an appointment may be refused with.
+struct StepRefusals;
+
+impl IntoResponses for StepRefusals {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        refusals(&[
+            (
+                "403",
+                "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)",
+            ),
+            ("404", "no appointment has this id (`appointments.unknown`)"),
+            (
+                "409",
+                "this is no step from its state (`appointments.state_conflict`)",
+            ),
+            (
+                "412",
+                "somebody changed it meanwhile (`appointments.stale`)",
+            ),
+        ])
+    }
 }
 
 /// Takes a step of an appointment at a schedule that is the caller's.
@@ -56,10 +82,8 @@ async fn take<P: Permission>(
     responses(
         (status = 200, description = "booked", body = AppointmentWritten),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
-        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or the hold is over (`appointments.hold_over_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
+        StepRefusals,
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or the hold is over (`appointments.hold_over_conflict`)")))]
 async fn book(stepping: Stepping<AppointmentsBook>) -> Result<Response, Problem> {
     take(stepping, AppointmentAction::Book, None).await
 }
@@ -73,10 +97,7 @@ async fn book(stepping: Stepping<AppointmentsBook>) -> Result<Response, Problem>
     responses(
         (status = 200, description = "confirmed", body = AppointmentWritten),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
-        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
+        StepRefusals))]
 async fn confirm(stepping: Stepping<AppointmentsBook>) -> Result<Response, Problem> {
     take(stepping, AppointmentAction::Confirm, None).await
 }
@@ -90,10 +111,8 @@ async fn confirm(stepping: Stepping<AppointmentsBook>) -> Result<Response, Probl
     responses(
         (status = 200, description = "arrived; `token` is his number", body = AppointmentWritten),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
-        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it is on another day (`appointments.day_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
+        StepRefusals,
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it is on another day (`appointments.day_conflict`)")))]
 async fn arrive(stepping: Stepping<AppointmentsBook>) -> Result<Response, Problem> {
     take(stepping, AppointmentAction::Arrive, None).await
 }
@@ -107,10 +126,7 @@ async fn arrive(stepping: Stepping<AppointmentsBook>) -> Result<Response, Proble
     responses(
         (status = 200, description = "in consultation", body = AppointmentWritten),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
-        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
+        StepRefusals))]
 async fn start(stepping: Stepping<QueuesCall>) -> Result<Response, Problem> {
     take(stepping, AppointmentAction::Start, None).await
 }
@@ -124,10 +140,7 @@ async fn start(stepping: Stepping<QueuesCall>) -> Result<Response, Problem> {
     responses(
         (status = 200, description = "done", body = AppointmentWritten),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
-        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
+        StepRefusals))]
 async fn finish(stepping: Stepping<QueuesCall>) -> Result<Response, Problem> {
     take(stepping, AppointmentAction::Finish, None).await
 }
@@ -141,10 +154,8 @@ async fn finish(stepping: Stepping<QueuesCall>) -> Result<Response, Problem> {
     responses(
         (status = 200, description = "not come", body = AppointmentWritten),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
-        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it has not begun yet (`appointments.early_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
+        StepRefusals,
+        (status = 409, description = "this is no step from its state (`appointments.state_conflict`), or it has not begun yet (`appointments.early_conflict`)")))]
 async fn no_show(stepping: Stepping<AppointmentsBook>) -> Result<Response, Problem> {
     take(stepping, AppointmentAction::NoShow, None).await
 }
@@ -167,10 +178,7 @@ struct CancelAppointment {
     responses(
         (status = 200, description = "cancelled", body = AppointmentWritten),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the schedule is not at your place (`auth.scope`)"),
-        (status = 404, description = "no appointment has this id (`appointments.unknown`)"),
-        (status = 409, description = "this is no step from its state (`appointments.state_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`appointments.stale`)")))]
+        StepRefusals))]
 async fn cancel(
     stepping: Stepping<AppointmentsBook>,
     Body(why): Body<CancelAppointment>,

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use worker_clinical::queries;
 
-use super::asking::Stepping;
-use super::visit_steps::{Told, take};
+use super::step::{StepTime, Stepping};
+use super::visit_steps::{StepRefusals, take};
 use crate::auth::permission::{
     CanSomewhere, EncountersRead, GatesBilling, GatesClinical, GatesPharmacy, GatesTpa,
     Permission as _,
@@ -87,21 +87,16 @@ struct Clearance {
 }
 
 impl Clearance {
-    fn step(self, gate: Gate) -> Result<Step, Problem> {
+    fn step(self, gate: Gate) -> Result<(StepTime, Step), Problem> {
         if self.despite.is_some() && gate != Gate::Clinical {
             return Err(Problem::invalid("despite", "is for the clinical gate only"));
         }
-        Ok(Step::ClearGate {
+        let step = Step::ClearGate {
             gate,
-            note: self
-                .note
-                .map(|note| super::text("note", note))
-                .transpose()?,
-            despite: self
-                .despite
-                .map(|despite| super::text("despite", despite))
-                .transpose()?,
-        })
+            note: super::optional("note", self.note)?,
+            despite: super::optional("despite", self.despite)?,
+        };
+        Ok((StepTime::new(self.at, self.late_reason), step))
     }
 }
 
@@ -114,18 +109,14 @@ impl Clearance {
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or orders are open: the detail links to each (`adt.gate_conflict`), or the gate is not open (`adt.gate_closed`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals,
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or orders are open: the detail links to each (`adt.gate_conflict`), or the gate is not open (`adt.gate_closed`)")))]
 async fn clinical(
     stepping: Stepping<GatesClinical>,
     Body(asked): Body<Clearance>,
 ) -> Result<Response, Problem> {
-    let told = Told::new(asked.at, asked.late_reason.clone());
-    let step = asked.step(Gate::Clinical)?;
-    take(stepping, told, step).await
+    let (time, step) = asked.step(Gate::Clinical)?;
+    take(stepping, time, step).await
 }
 
 /// Clear the gate of the pharmacy
@@ -137,18 +128,14 @@ async fn clinical(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals,
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)")))]
 async fn pharmacy(
     stepping: Stepping<GatesPharmacy>,
     Body(asked): Body<Clearance>,
 ) -> Result<Response, Problem> {
-    let told = Told::new(asked.at, asked.late_reason.clone());
-    let step = asked.step(Gate::Pharmacy)?;
-    take(stepping, told, step).await
+    let (time, step) = asked.step(Gate::Pharmacy)?;
+    take(stepping, time, step).await
 }
 
 /// Clear the gate of billing
@@ -160,18 +147,14 @@ async fn pharmacy(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals,
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)")))]
 async fn billing(
     stepping: Stepping<GatesBilling>,
     Body(asked): Body<Clearance>,
 ) -> Result<Response, Problem> {
-    let told = Told::new(asked.at, asked.late_reason.clone());
-    let step = asked.step(Gate::Billing)?;
-    take(stepping, told, step).await
+    let (time, step) = asked.step(Gate::Billing)?;
+    take(stepping, time, step).await
 }
 
 /// Clear the gate of the insurer
@@ -183,18 +166,14 @@ async fn billing(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals,
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or the gate is not open (`adt.gate_closed`)")))]
 async fn tpa(
     stepping: Stepping<GatesTpa>,
     Body(asked): Body<Clearance>,
 ) -> Result<Response, Problem> {
-    let told = Told::new(asked.at, asked.late_reason.clone());
-    let step = asked.step(Gate::Tpa)?;
-    take(stepping, told, step).await
+    let (time, step) = asked.step(Gate::Tpa)?;
+    take(stepping, time, step).await
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

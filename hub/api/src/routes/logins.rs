@@ -13,8 +13,9 @@ use uuid::Uuid;
 use worker_identity::queries;
 use worker_identity::users::is_username;
 
-use super::asking::{Desk, Stepping};
+use super::asking::Desk;
 use super::patients::no_patient;
+use super::step::Stepping;
 use super::users::one_time;
 use crate::auth::permission::{PatientsLogin, Permission as _};
 use crate::auth::{chart, sign_in};

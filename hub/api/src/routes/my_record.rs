@@ -7,7 +7,7 @@
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use hub_core::Tx;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use worker_identity::queries::own_record;
 use worker_scheduling::queries::AppointmentFilter;
@@ -46,9 +46,16 @@ async fn own(desk: &Desk<OwnRecordRead>, tx: &mut Tx<'_>) -> Result<Uuid, Proble
     own_record(tx.conn(), user).await?.ok_or_else(no_record)
 }
 
-/// All his identifiers, those of merged records included.
-async fn own_keys(tx: &mut Tx<'_>, patient: Uuid) -> Result<Keys, Problem> {
-    keys_of_patient(tx, patient).await?.ok_or_else(no_record)
+/// The same with all his identifiers, those of merged records included.
+async fn own_keys(desk: &Desk<OwnRecordRead>, tx: &mut Tx<'_>) -> Result<(Uuid, Keys), Problem> {
+    let patient = own(desk, tx).await?;
+    let keys = keys_of_patient(tx, patient).await?;
+    Ok((patient, keys.ok_or_else(no_record)?))
+}
+
+/// A list of his. His look is on record also where there is nothing in it: that was told of him.
+fn shown<T: Serialize>(patient: Uuid, page: Page<T>) -> Response {
+    (ShownOf::these([Some(patient)]), Json(page)).into_response()
 }
 
 /// Read my record
@@ -81,8 +88,7 @@ async fn results(
     Params(listing): Params<Listing>,
 ) -> Result<Response, Problem> {
     let mut tx = desk.tx().await?;
-    let patient = own(&desk, &mut tx).await?;
-    let keys = own_keys(&mut tx, patient).await?;
+    let (patient, keys) = own_keys(&desk, &mut tx).await?;
     let page = own_results(
         &mut tx,
         patient,
@@ -91,8 +97,7 @@ async fn results(
         listing.limit,
     )
     .await?;
-    // also where there is none: that was told of him
-    Ok((ShownOf::these([Some(patient)]), Json(page)).into_response())
+    Ok(shown(patient, page))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -124,8 +129,7 @@ async fn appointments(
     Params(mine): Params<Mine>,
 ) -> Result<Response, Problem> {
     let mut tx = desk.tx().await?;
-    let patient = own(&desk, &mut tx).await?;
-    let keys = own_keys(&mut tx, patient).await?;
+    let (patient, keys) = own_keys(&desk, &mut tx).await?;
     let filter = AppointmentFilter {
         subjects: Some(keys.keys().copied().collect()),
         from: mine.from.map(|moment| moment.0),
@@ -133,13 +137,8 @@ async fn appointments(
         ..AppointmentFilter::default()
     };
     let page = scheduling::appointments(&mut tx, filter, mine.cursor.as_ref(), mine.limit).await?;
-    let page = Page {
-        items: page
-            .items
-            .into_iter()
-            .map(|one| OwnAppointment::of(one, patient))
-            .collect(),
-        next_cursor: page.next_cursor,
-    };
-    Ok((ShownOf::these([Some(patient)]), Json(page)).into_response())
+    Ok(shown(
+        patient,
+        page.map(|one| OwnAppointment::of(one, patient)),
+    ))
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::asking::Stepping;
+use super::step::Stepping;
 use crate::auth::chart::{self, Sight};
 use crate::auth::permission::{Can, CanSomewhere, OrdersPlace, Permission as _};
 use crate::command::{Accepted, Placed, Sender};
@@ -335,8 +335,7 @@ async fn change(
         version,
         actor: desk.actor(),
     };
-    let written = desk.sender().send(aggregate, &command).await?;
-    Ok(written.respond(Applied::with))
+    desk.apply(aggregate, &command).await
 }
 
 /// Why it is cancelled.

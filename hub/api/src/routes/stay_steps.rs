@@ -6,8 +6,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::asking::Stepping;
-use super::visit_steps::{StepTime, Told, take};
+use super::step::{StepTime, Stepping};
+use super::visit_steps::{StepRefusals, take};
 use crate::auth::permission::StaysManage;
 use crate::command::Accepted;
 use crate::extract::Body;
@@ -136,11 +136,8 @@ struct Departure {
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals,
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`)")))]
 async fn reserve(
     stepping: Stepping<StaysManage>,
     Body(asked): Body<IntoBed>,
@@ -148,7 +145,7 @@ async fn reserve(
     let step = Step::Reserve {
         bed_id: asked.bed_id,
     };
-    take(stepping, Told::new(asked.at, asked.late_reason), step).await
+    take(stepping, StepTime::new(asked.at, asked.late_reason), step).await
 }
 
 /// Let a kept bed go
@@ -160,21 +157,12 @@ async fn reserve(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals))]
 async fn release(
     stepping: Stepping<StaysManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    take(
-        stepping,
-        Told::new(asked.at, asked.late_reason),
-        Step::Release,
-    )
-    .await
+    take(stepping, asked, Step::Release).await
 }
 
 /// Admit
@@ -186,11 +174,8 @@ async fn release(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`), or the patient is admitted (`adt.already_admitted`), or `at` is before what was said last (`adt.time_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals,
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`), or the patient is admitted (`adt.already_admitted`), or `at` is before what was said last (`adt.time_conflict`)")))]
 async fn admit(
     stepping: Stepping<StaysManage>,
     Body(asked): Body<IntoBed>,
@@ -198,7 +183,7 @@ async fn admit(
     let step = Step::Admit {
         bed_id: asked.bed_id,
     };
-    take(stepping, Told::new(asked.at, asked.late_reason), step).await
+    take(stepping, StepTime::new(asked.at, asked.late_reason), step).await
 }
 
 /// Transfer
@@ -210,20 +195,17 @@ async fn admit(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`), or `at` is before what was said last (`adt.time_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals,
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or somebody has the bed, or it is not ready (`adt.bed_conflict`), or `at` is before what was said last (`adt.time_conflict`)")))]
 async fn transfer(
     stepping: Stepping<StaysManage>,
     Body(asked): Body<Transfer>,
 ) -> Result<Response, Problem> {
     let step = Step::Transfer {
         bed_id: asked.bed_id,
-        reason: asked.reason.map(super::reason).transpose()?,
+        reason: super::optional("reason", asked.reason)?,
     };
-    take(stepping, Told::new(asked.at, asked.late_reason), step).await
+    take(stepping, StepTime::new(asked.at, asked.late_reason), step).await
 }
 
 /// Initiate a discharge
@@ -235,11 +217,7 @@ async fn transfer(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals))]
 async fn discharge(
     stepping: Stepping<StaysManage>,
     Body(asked): Body<Discharge>,
@@ -248,7 +226,7 @@ async fn discharge(
         disposition: asked.disposition,
         expected_at: asked.expected_at.and_then(Moment::text),
     };
-    take(stepping, Told::new(asked.at, asked.late_reason), step).await
+    take(stepping, StepTime::new(asked.at, asked.late_reason), step).await
 }
 
 /// Take a discharge back
@@ -260,11 +238,7 @@ async fn discharge(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals))]
 async fn cancel_discharge(
     stepping: Stepping<StaysManage>,
     Body(asked): Body<Because>,
@@ -272,7 +246,7 @@ async fn cancel_discharge(
     let step = Step::CancelDischarge {
         reason: super::reason(asked.reason)?,
     };
-    take(stepping, Told::new(asked.at, asked.late_reason), step).await
+    take(stepping, StepTime::new(asked.at, asked.late_reason), step).await
 }
 
 /// Say that a patient has left
@@ -284,9 +258,7 @@ async fn cancel_discharge(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
+        StepRefusals,
         (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or gates are open: `errors` has each with its link (`adt.gates_conflict`)"),
         (status = 422, description = "a death without its cause (`adt.cause_of_death`), it lies in the future (`adt.time_ahead`), or too far \
             back (`adt.time_late`)")))]
@@ -296,20 +268,11 @@ async fn leave(
 ) -> Result<Response, Problem> {
     let step = Step::Leave {
         disposition: asked.disposition,
-        cause_of_death: asked
-            .cause_of_death
-            .map(|text| super::text("cause_of_death", text))
-            .transpose()?,
-        form: asked
-            .form
-            .map(|text| super::text("form", text))
-            .transpose()?,
-        note: asked
-            .note
-            .map(|text| super::text("note", text))
-            .transpose()?,
+        cause_of_death: super::optional("cause_of_death", asked.cause_of_death)?,
+        form: super::optional("form", asked.form)?,
+        note: super::optional("note", asked.note)?,
     };
-    take(stepping, Told::new(asked.at, asked.late_reason), step).await
+    take(stepping, StepTime::new(asked.at, asked.late_reason), step).await
 }
 
 /// Close a stay
@@ -321,21 +284,13 @@ async fn leave(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or gates are open (`adt.gates_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals,
+        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`), or gates are open (`adt.gates_conflict`)")))]
 async fn close(
     stepping: Stepping<StaysManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    take(
-        stepping,
-        Told::new(asked.at, asked.late_reason),
-        Step::Close,
-    )
-    .await
+    take(stepping, asked, Step::Close).await
 }
 
 /// Cancel a visit or stay
@@ -347,11 +302,7 @@ async fn close(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals))]
 async fn cancel(
     stepping: Stepping<StaysManage>,
     Body(asked): Body<Because>,
@@ -359,5 +310,5 @@ async fn cancel(
     let step = Step::Cancel {
         reason: super::reason(asked.reason)?,
     };
-    take(stepping, Told::new(asked.at, asked.late_reason), step).await
+    take(stepping, StepTime::new(asked.at, asked.late_reason), step).await
 }

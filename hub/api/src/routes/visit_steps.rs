@@ -1,15 +1,17 @@
-//! Steps of a visit: called, with the doctor, done; or absent, and back in the queue. And how every step is taken.
+//! Steps of a visit: called, with the doctor, done; or absent, and back in the queue. And how every step of an encounter is taken.
+
+use std::collections::BTreeMap;
 
 use axum::response::Response;
 use schemas::stays::{MoveEncounter, Step};
-use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::IntoResponses;
+use utoipa::openapi::{self, RefOr};
+use uuid::Uuid;
 
-use super::asking::Stepping;
+use super::step::{StepTime, Stepping, refusals};
 use crate::auth::permission::{EncountersManage, Permission};
 use crate::command::Accepted;
 use crate::extract::Body;
-use crate::page::Moment;
 use crate::problem::Problem;
 use crate::reads::stays as reads;
 use crate::routing::{Routes, routes};
@@ -24,62 +26,63 @@ pub(crate) fn routes() -> Routes {
         .routes(routes!(requeue))
 }
 
-/// What is told of a step: when it happened, and why that is told late.
-pub(super) struct Told {
-    at: Option<Moment>,
-    late_reason: Option<String>,
-}
+/// What a step of an encounter may be refused with.
+pub(super) struct StepRefusals;
 
-impl Told {
-    pub(super) fn new(at: Option<Moment>, late_reason: Option<String>) -> Self {
-        Self { at, late_reason }
+impl IntoResponses for StepRefusals {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        refusals(&[
+            (
+                "403",
+                "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)",
+            ),
+            ("404", "no encounter has this id (`encounters.unknown`)"),
+            (
+                "409",
+                "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)",
+            ),
+            (
+                "412",
+                "somebody changed it meanwhile (`adt.encounter_stale`)",
+            ),
+            (
+                "422",
+                "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)",
+            ),
+        ])
     }
 }
 
 /// Takes a step of an encounter, once the caller has the chart open.
 pub(super) async fn take<P: Permission>(
     stepping: Stepping<P>,
-    told: Told,
+    time: StepTime,
     step: Step,
 ) -> Result<Response, Problem> {
-    let Stepping { desk, id, version } = stepping;
+    let (desk, id) = (&stepping.desk, stepping.id);
     let known = {
         let mut tx = desk.tx().await?;
         reads::open(&desk.state, &desk.trace, desk.who(), P::NAME, &mut tx, id).await?
     };
-    let command = MoveEncounter {
-        encounter_id: id,
-        step,
-        at: told.at.and_then(Moment::text),
-        late_reason: super::optional("late_reason", told.late_reason)?,
-        version,
-        family: known.keys.keys().copied().collect(),
-        actor: desk.actor(),
-    };
-    let sent = desk.sender().send(known.aggregate(), &command).await;
-    match sent {
-        Ok(written) => Ok(written.respond(Applied::with)),
+    let family: Vec<Uuid> = known.keys.keys().copied().collect();
+    let taken = stepping
+        .take(known.aggregate(), time, |told| MoveEncounter {
+            encounter_id: told.id,
+            step,
+            at: told.at,
+            late_reason: told.late_reason,
+            version: told.version,
+            family,
+            actor: told.actor,
+        })
+        .await;
+    match taken {
         Err(problem) if problem.code == "adt.gates_conflict" => {
             let mut tx = desk.tx().await?;
             Err(reads::with_gates(&mut tx, id, problem).await?)
         }
-        Err(problem) => Err(problem),
+        taken => taken,
     }
-}
-
-/// When it happened.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "at": "2026-01-31T08:30:00Z", "late_reason": "the network was down" }))]
-pub(super) struct StepTime {
-    /// Absent: now.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub(super) at: Option<Moment>,
-    /// Why it is told so late; needed where `at` lies more than a day back.
-    #[serde(default)]
-    #[schema(max_length = 500)]
-    pub(super) late_reason: Option<String>,
 }
 
 /// Call a token
@@ -91,16 +94,12 @@ pub(super) struct StepTime {
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals))]
 async fn call(
     stepping: Stepping<EncountersManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    take(stepping, Told::new(asked.at, asked.late_reason), Step::Call).await
+    take(stepping, asked, Step::Call).await
 }
 
 /// Begin a consultation
@@ -112,21 +111,12 @@ async fn call(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals))]
 async fn start(
     stepping: Stepping<EncountersManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    take(
-        stepping,
-        Told::new(asked.at, asked.late_reason),
-        Step::StartConsultation,
-    )
-    .await
+    take(stepping, asked, Step::StartConsultation).await
 }
 
 /// End a consultation
@@ -138,21 +128,12 @@ async fn start(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals))]
 async fn finish(
     stepping: Stepping<EncountersManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    take(
-        stepping,
-        Told::new(asked.at, asked.late_reason),
-        Step::Finish,
-    )
-    .await
+    take(stepping, asked, Step::Finish).await
 }
 
 /// Say that a patient did not come
@@ -164,21 +145,12 @@ async fn finish(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals))]
 async fn no_show(
     stepping: Stepping<EncountersManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    take(
-        stepping,
-        Told::new(asked.at, asked.late_reason),
-        Step::NoShow,
-    )
-    .await
+    take(stepping, asked, Step::NoShow).await
 }
 
 /// Put a token back
@@ -190,19 +162,10 @@ async fn no_show(
     responses(
         (status = 200, description = "done; the answer has stage and version", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "the permission is missing (`auth.permission`), or the patient is not yours (`auth.relationship`)"),
-        (status = 404, description = "no encounter has this id (`encounters.unknown`)"),
-        (status = 409, description = "not possible from where it stands; the detail names from, to and allowed (`adt.stage_conflict`)"),
-        (status = 412, description = "somebody changed it meanwhile (`adt.encounter_stale`)"),
-        (status = 422, description = "it lies in the future (`adt.time_ahead`), or too far back (`adt.time_late`)")))]
+        StepRefusals))]
 async fn requeue(
     stepping: Stepping<EncountersManage>,
     Body(asked): Body<StepTime>,
 ) -> Result<Response, Problem> {
-    take(
-        stepping,
-        Told::new(asked.at, asked.late_reason),
-        Step::Requeue,
-    )
-    .await
+    take(stepping, asked, Step::Requeue).await
 }

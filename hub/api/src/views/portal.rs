@@ -1,5 +1,6 @@
 //! Patients' log-ins, as a desk sees them, and what a patient sees of himself: nothing of how the house works with it (who verified,
-//! which instrument, notes of the desk), and nothing of others.
+//! which instrument, notes of the desk), and nothing of others. The lists of members are kept here, also where staff see the same: what
+//! is added for staff must not come to a patient by a type that they share.
 
 use schemas::care::{Code, Value};
 use schemas::patients::{Address, HumanName, Telecom};
