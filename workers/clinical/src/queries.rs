@@ -41,7 +41,9 @@ pub use chart::{
 };
 pub use codes::{CodeReleaseRow, CodeRow, CodeSearch, code_releases, codes};
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};
-pub use criticals::{CriticalFilter, CriticalRow, any_critical_due, criticals};
+pub use criticals::{
+    CriticalFilter, CriticalRow, any_critical_due, criticals, subjects_of_criticals,
+};
 pub use cursor::{Cursor, InvalidCursor, Page};
 pub use differences::{DifferenceRow, differences};
 pub use encounters::{
@@ -88,7 +90,8 @@ pub use unmatched::{
 };
 pub use verification::{
     CommentRow, VerificationFilter, VerificationRow, VerificationState, affected_by_control,
-    verification, verification_comments, verification_runs, verifications,
+    subjects_of_verifications, verification, verification_comments, verification_runs,
+    verifications,
 };
 pub use vitals::{
     UnmatchedVitalsFilter, UnmatchedVitalsRow, VitalFilter, VitalRow, current_vital, latest_vitals,

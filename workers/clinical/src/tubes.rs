@@ -128,6 +128,8 @@ pub(crate) struct Owner {
     pub(crate) open: Option<Uuid>,
     /// Patients of orders that were completed of late, or whose tube was rejected.
     done: HashSet<Uuid>,
+    /// The laboratory rejected it of late, as a tube of somebody's.
+    is_rejected: bool,
 }
 
 impl Owner {
@@ -138,6 +140,15 @@ impl Owner {
             let mut done = self.done.iter();
             done.next().copied().filter(|_| done.next().is_none())
         })
+    }
+
+    /// A result that names this patient does not agree with the tube: another's open orders are on it, or it was rejected as another's.
+    /// A rejected tube that carries a wrong name is the one that must not be believed.
+    pub(crate) fn is_not(&self, named: Uuid) -> bool {
+        match self.open {
+            Some(ordered) => ordered != named,
+            None => self.is_rejected && !self.done.contains(&named),
+        }
     }
 }
 
@@ -152,7 +163,7 @@ pub(crate) async fn owners(
         return Ok(owners);
     }
     let rows: Vec<(String, Uuid, String)> = sqlx::query_as(
-        "select distinct number, subject_key, case when rejected_at is null then state else 'done' end \
+        "select distinct number, subject_key, case when rejected_at is null then state else 'rejected' end \
          from clinical.order_tubes where number = any($1) \
          and (settled_at is null or settled_at > now() - interval '7 days')",
     )
@@ -165,6 +176,10 @@ pub(crate) async fn owners(
             "open" => owner.open = Some(subject),
             "done" => {
                 owner.done.insert(subject);
+            }
+            "rejected" => {
+                owner.done.insert(subject);
+                owner.is_rejected = true;
             }
             _ => {}
         }

@@ -293,6 +293,14 @@ pub(crate) async fn doubt(
     (number, subject): (&str, Uuid),
     why: &str,
 ) -> Result<(), sqlx::Error> {
+    // reports before their rows, as who decides about them locks them
+    sqlx::query(
+        "select from clinical.reports where specimen_number = $1 and subject_key = $2 order by id for update",
+    )
+    .bind(number)
+    .bind(subject)
+    .execute(tx.conn())
+    .await?;
     let from: Vec<&str> = State::ALL
         .into_iter()
         .filter(|from| transition(*from, Action::Doubt).is_some())

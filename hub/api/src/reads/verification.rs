@@ -9,7 +9,7 @@ use worker_clinical::queries::{self, UnmatchedFilter, VerificationFilter, Verifi
 use worker_integration::queries as integration;
 use worker_integration::queries::HeldSearch;
 
-use super::worklists::{key, moment, open_reports};
+use super::worklists::{key, listed, moment, open_reports};
 use crate::auth::chart::Sight;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
@@ -98,15 +98,29 @@ pub(crate) async fn one(
     }))
 }
 
-/// What decides the lane of a command about it: its patient, as for the messages about it.
-pub(crate) async fn aggregate(tx: &mut Tx<'_>, id: i64) -> Result<Option<String>, Problem> {
-    let row = queries::verification(tx.conn(), id).await?;
-    Ok(row.map(|row| {
-        row.result
-            .subject_key
-            .unwrap_or(row.result.report_id)
-            .to_string()
-    }))
+/// What decides the lane of a command about it: its patient, as for the messages about it. What the caller's list does not show him
+/// is refused.
+pub(crate) async fn aggregate(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    id: i64,
+) -> Result<Option<String>, Problem> {
+    let Some(row) = queries::verification(tx.conn(), id).await? else {
+        return Ok(None);
+    };
+    let subject = row.result.subject_key;
+    listed(tx, sight, vec![subject]).await?;
+    Ok(Some(subject.unwrap_or(row.result.report_id).to_string()))
+}
+
+/// Refuses to decide about items of which the caller's list shows one not.
+pub(crate) async fn all_listed(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    ids: &[i64],
+) -> Result<(), Problem> {
+    let subjects = queries::subjects_of_verifications(tx.conn(), ids).await?;
+    listed(tx, sight, subjects).await
 }
 
 impl Verification {

@@ -9,6 +9,7 @@ use worker_clinical::queries::{
 };
 
 use crate::auth::chart::Sight;
+use crate::auth::permission::no_relationship;
 use crate::page::{Cursor, Limit, Page};
 use crate::problem::Problem;
 use crate::reads::care::patients_of;
@@ -47,6 +48,34 @@ pub(super) async fn open_reports(
     let patient = |key: Option<Uuid>| key.and_then(|key| keys.get(&key).copied().flatten());
     let rows = closed.pass(rows, |row| patient(row.named_key));
     Ok(closed.pass(rows, |row| patient(row.subject_key)))
+}
+
+/// Refuses what is about a chart that is closed to the caller: his lists do not show it, so he decides nothing about it by its id.
+pub(super) async fn listed(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    subjects: Vec<Option<Uuid>>,
+) -> Result<(), Problem> {
+    let keys = patients_of(tx, subjects.iter().copied()).await?;
+    let closed = sight.closed_tubes(tx, &keys).await?;
+    let asked = subjects.len();
+    let shown = closed.pass(subjects, |subject| {
+        subject.and_then(|key| keys.get(&key).copied().flatten())
+    });
+    if shown.len() < asked {
+        return Err(no_relationship());
+    }
+    Ok(())
+}
+
+/// Refuses a critical value that the caller's list does not show him.
+pub(crate) async fn critical_listed(
+    tx: &mut Tx<'_>,
+    sight: &Sight<'_>,
+    id: i64,
+) -> Result<(), Problem> {
+    let subjects = queries::subjects_of_criticals(tx.conn(), &[id]).await?;
+    listed(tx, sight, subjects).await
 }
 
 pub(crate) async fn unmatched_report(

@@ -94,6 +94,7 @@ struct Call {
     responses(
         (status = 200, description = "the call is on record", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is closed to you (`auth.relationship`)"),
         (status = 404, description = "no critical value has this id (`clinical.critical_unknown`)"),
         (status = 409, description = "it was acknowledged before (`clinical.critical_closed`)")))]
 async fn acknowledge(
@@ -110,6 +111,11 @@ async fn acknowledge(
         comment: call.comment,
         actor: can.who.username.clone(),
     };
+    {
+        let sight = Sight::new(&state, &trace, &can.who, CriticalsAcknowledge::NAME);
+        let mut tx = state.read(&can.who.tenant).await?;
+        reads::critical_listed(&mut tx, &sight, id).await?;
+    }
     let written = Sender::new(&state, &can.who, &trace)
         .send(format!("critical/{id}"), &command)
         .await?;

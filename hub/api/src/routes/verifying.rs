@@ -9,8 +9,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::verification::no_item;
+use crate::auth::chart::Sight;
 use crate::auth::identity::Identity;
-use crate::auth::permission::{Can, ResultsVerify};
+use crate::auth::permission::{Can, Permission as _, ResultsVerify};
 use crate::command::{Accepted, Sender, Written};
 use crate::extract::{Body, Segment};
 use crate::problem::Problem;
@@ -77,8 +78,9 @@ impl Item {
 
     async fn send<B: schemas::Body>(&self, command: &B) -> Result<Written, Problem> {
         let aggregate = {
+            let sight = Sight::new(&self.state, &self.trace, &self.who, ResultsVerify::NAME);
             let mut tx = self.state.read(&self.who.tenant).await?;
-            reads::aggregate(&mut tx, self.id)
+            reads::aggregate(&mut tx, &sight, self.id)
                 .await?
                 .ok_or_else(no_item)?
         };
@@ -145,7 +147,8 @@ fn remark(comment: Option<String>) -> Result<Option<String>, Problem> {
     responses(
         (status = 200, description = "verified; the answer has the new state and revision", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
-        (status = 403, description = "who entered or edited it can't verify it (`clinical.verification_not_allowed`)"),
+        (status = 403, description = "who entered or edited it can't verify it (`clinical.verification_not_allowed`), or the chart is closed to you \
+            (`auth.relationship`)"),
         (status = 404, description = "no result to verify has this id (`clinical.verification_unknown`)"),
         (status = 409, description = "it has changed since (`clinical.verification_stale`), or is decided (`clinical.verification_not_open`)"),
         (status = 422, description = "its meaning or its patient is not known (`clinical.verification_held`), or a comment is missing (`clinical.verification_comment`)")))]
@@ -260,6 +263,7 @@ struct Many {
     responses(
         (status = 200, description = "`answer.items`: `id`, `outcome` (`applied` or `refused`), `state` and `revision`, or `code` and `detail`", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart of one is closed to you (`auth.relationship`)"),
         (status = 422, description = "no items, too many, or one twice (`clinical.verification_items`)")))]
 async fn verify_many(
     can: Can<ResultsVerify>,
@@ -281,6 +285,12 @@ async fn verify_many(
         item_by_item: true,
         actor: can.who.username.clone(),
     };
+    {
+        let ids: Vec<i64> = many.items.iter().map(|item| item.id).collect();
+        let sight = Sight::new(&state, &trace, &can.who, ResultsVerify::NAME);
+        let mut tx = state.read(&can.who.tenant).await?;
+        reads::all_listed(&mut tx, &sight, &ids).await?;
+    }
     let written = Sender::new(&state, &can.who, &trace)
         .send(format!("verification/{}", can.who.username), &command)
         .await?;

@@ -38,7 +38,7 @@ pub(crate) struct Verification {
     pub failed: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The instrument flagged it as not to be used: verified only with a comment.
+    /// The instrument flagged it as not to be used, or its specimen was rejected: verified only with a comment.
     pub blocked: bool,
     /// Another version or run of it was released before.
     pub corrects_released: bool,

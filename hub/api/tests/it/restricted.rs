@@ -169,6 +169,57 @@ async fn the_laboratory_sees_every_tube_and_opens_no_restricted_chart() {
     }
 }
 
+#[tokio::test]
+async fn nobody_decides_by_its_id_what_his_list_does_not_show_him() {
+    let ward = ward().await;
+    let house = &ward.house;
+    let waits = measured(house, "T-9", Some("1001"), vec![coded("GLU", "98")]);
+    house.event(&waits).await;
+    let (_, doctor) = ward.staff("ravi", "doctor").await;
+    let (_, lab) = ward.staff("lab", "lab_technician").await;
+    let list = house.get("/api/v1/worklists/criticals").await;
+    let high = list.items().iter().find(|item| item["value"] == "6.8");
+    let path = format!(
+        "/api/v1/worklists/criticals/{}/acknowledge",
+        high.unwrap()["id"]
+    );
+    let call = json!({ "told": "Sr. Mary", "read_back": "potassium 6.8" });
+    let refused = house.post_as(&doctor, &path, &call).await;
+    assert_eq!(refused.problem(403), "auth.relationship");
+    house.post_as(&lab, &path, &call).await.ok();
+
+    // a role of the hospital's own: it verifies, and does not see every tube
+    let role = json!({ "name": "Reviewer", "permissions": ["worklists:read", "results:verify"] });
+    house
+        .write_as(house.token(), "PUT", "/api/v1/roles/reviewer", &role)
+        .await
+        .ok();
+    let (_, reviewer) = ward.staff("asha", "reviewer").await;
+    let list = "/api/v1/worklists/verification";
+    assert!(house.get_as(&reviewer, list).await.items().is_empty());
+    let item = house.get(list).await.items()[0].clone();
+    let (id, revision) = (&item["id"], &item["revision"]);
+    let seen = json!({ "revision": revision, "comment": "agrees" });
+    for (path, body) in [
+        (format!("{list}/{id}/verify"), seen.clone()),
+        (format!("{list}/{id}/reject"), seen.clone()),
+        (format!("{list}/{id}/rerun"), seen),
+        (
+            format!("{list}/{id}/comment"),
+            json!({ "comment": "agrees" }),
+        ),
+        (
+            format!("{list}/verify"),
+            json!({ "items": [{ "id": id, "revision": revision }] }),
+        ),
+    ] {
+        let refused = house.post_as(&reviewer, &path, &body).await;
+        assert_eq!(refused.problem(403), "auth.relationship", "{path}");
+    }
+    let now = house.get(list).await.items()[0].clone();
+    assert_eq!(&now["revision"], revision);
+}
+
 /// Reports, codes and measurements that wait for a person.
 #[tokio::test]
 async fn what_waits_of_a_restricted_chart_is_seen_by_the_laboratory_only() {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::transition::OrderState;
 use crate::batch::Batch;
+use crate::specimens::rejected;
 use crate::{audit, body, tubes};
 
 /// Carries out every command of the batch.
@@ -30,7 +31,7 @@ async fn one(
 ) -> Result<(), sqlx::Error> {
     let id = command.order_id;
     let at = batch.envelopes[slot].occurred_at;
-    if !revoked(tx, id, at).await? {
+    let Some(subject) = revoked(tx, id, at).await? else {
         let known: bool =
             sqlx::query_scalar("select exists (select from clinical.orders where id = $1)")
                 .bind(id)
@@ -46,8 +47,11 @@ async fn one(
         };
         batch.refuse(slot, refusal);
         return Ok(());
-    }
+    };
     tubes::settle(tx, &[id]).await?;
+    if let Some(subject) = subject {
+        rejected::given_up(tx, subject, &command.actor).await?;
+    }
     let status = OrderState::Revoked.as_str();
     batch.say(
         slot,
@@ -71,16 +75,20 @@ async fn one(
     .await
 }
 
-/// A guarded update: of two who cancel, or of one who cancels and a result that completes, one has his way.
-async fn revoked(tx: &mut Tx<'_>, id: Uuid, at: OffsetDateTime) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(
+/// A guarded update: of two who cancel, or of one who cancels and a result that completes, one has his way. Whose the order is;
+/// `None`: it was not open.
+async fn revoked(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+    at: OffsetDateTime,
+) -> Result<Option<Option<Uuid>>, sqlx::Error> {
+    sqlx::query_scalar(
         "update clinical.orders set status = 'revoked', held = null, version = version + 1, \
          fact_at = greatest(fact_at, $2), updated_at = now() \
-         where id = $1 and status in ('active', 'on_hold', 'cancel_requested', 'unknown')",
+         where id = $1 and status in ('active', 'on_hold', 'cancel_requested', 'unknown') returning subject_key",
     )
     .bind(id)
     .bind(at)
-    .execute(tx.conn())
-    .await?;
-    Ok(done.rows_affected() > 0)
+    .fetch_optional(tx.conn())
+    .await
 }

@@ -83,6 +83,23 @@ pub async fn criticals(
     .await
 }
 
+/// Whose critical values these are; `None`: nobody's yet.
+///
+/// # Errors
+/// The database failed.
+pub async fn subjects_of_criticals(
+    conn: &mut PgConnection,
+    ids: &[i64],
+) -> Result<Vec<Option<Uuid>>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select report.subject_key from clinical.criticals as critical \
+         join clinical.reports as report on report.id = critical.report_id where critical.id = any($1)",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await
+}
+
 /// True when a critical value is due and not marked yet.
 ///
 /// # Errors

@@ -164,9 +164,12 @@ pub async fn specimens_found(
             .push(")");
     }
     if filter.awaited {
+        // an array, so that the few that wait are looked up: a join may be walked from the newest specimen down, and where fewer wait
+        // than the page holds, that is all of them
         query.push(
-            " and (specimen.number, specimen.subject_key) in (select carried.number, carried.subject_key \
-             from clinical.order_tubes as carried where carried.state = 'open')",
+            " and specimen.id = any(array(select tube.id from clinical.order_tubes as carried \
+             join clinical.specimens as tube on tube.number = carried.number and tube.subject_key = carried.subject_key \
+             where carried.state = 'open'))",
         );
     }
     query.push(match filter.state {

@@ -166,6 +166,20 @@ pub async fn verification(
         .await
 }
 
+/// Whose these are, each once for every one of them that there is; `None`: nobody's yet.
+///
+/// # Errors
+/// The database failed.
+pub async fn subjects_of_verifications(
+    conn: &mut PgConnection,
+    ids: &[i64],
+) -> Result<Vec<Option<Uuid>>, sqlx::Error> {
+    sqlx::query_scalar("select subject_key from clinical.verifications where id = any($1)")
+        .bind(ids)
+        .fetch_all(conn)
+        .await
+}
+
 /// All versions and runs of the same test on the same sample, itself among them, as they were measured.
 ///
 /// # Errors

@@ -46,9 +46,10 @@ pub(super) async fn settle(
 }
 
 fn agrees(named: Uuid, owner: Option<&Owner>) -> Result<Uuid, Reason> {
-    match owner.and_then(|owner| owner.open) {
-        Some(ordered) if ordered != named => Err(Reason::PatientMismatch),
-        _ => Ok(named),
+    if owner.is_some_and(|owner| owner.is_not(named)) {
+        Err(Reason::PatientMismatch)
+    } else {
+        Ok(named)
     }
 }
 

@@ -24,7 +24,14 @@ const AGAIN: Duration = Duration::hours(1);
 /// How soon where an order is urgent.
 const AGAIN_URGENT: Duration = Duration::minutes(15);
 
-/// Takes the open orders off a tube. Those without another one wait for it, or are revoked; answers which.
+/// What is true of a report, with its row of `clinical.report_releases`, of which something may be acted on already. One that is open,
+/// because results of it still wait or are corrected, has others out where each goes out by itself, or had them before.
+pub(super) const IS_OUT: &str = "(release.report_id is null or release.releases > 0 \
+    or exists (select from clinical.verifications as standing \
+        where standing.report_id = report.id and standing.state = 'released'))";
+
+/// Takes the open orders off a tube. Those without another one wait for it, or are revoked; answers which. To be collected again are
+/// also those that are completed by what was measured of it, where nobody may act on any of that.
 pub(super) async fn lose(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
@@ -32,7 +39,7 @@ pub(super) async fn lose(
     (number, subject): (&str, Uuid),
     recollect: bool,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    let off: Vec<Uuid> = sqlx::query_scalar(
+    let mut off: Vec<Uuid> = sqlx::query_scalar(
         "update clinical.order_tubes set state = 'off', settled_at = now(), rejected_at = now() \
          where number = $1 and subject_key = $2 and state = 'open' returning order_id",
     )
@@ -40,10 +47,14 @@ pub(super) async fn lose(
     .bind(subject)
     .fetch_all(tx.conn())
     .await?;
+    if recollect {
+        off.extend(done_in_vain(tx, number, subject).await?);
+    }
     let at = batch.envelopes[slot].occurred_at;
     let mut changed: Vec<(Uuid, String)> = sqlx::query_as(
         "update clinical.orders as ordered set held = case when $2 then 'specimen_rejected' end, \
-         status = case when $2 then ordered.status else 'revoked' end, version = ordered.version + 1, \
+         status = case when not $2 then 'revoked' when ordered.status = 'completed' then 'active' else ordered.status end, \
+         version = ordered.version + 1, \
          fact_at = case when $2 then ordered.fact_at else greatest(ordered.fact_at, $3) end, updated_at = now() \
          where ordered.id = any($1) and not exists (select from clinical.order_tubes as other \
              where other.order_id = ordered.id and other.state = 'open') \
@@ -61,6 +72,34 @@ pub(super) async fn lose(
         batch.say(slot, &OrderChanged { order_id, status });
     }
     Ok(lost)
+}
+
+/// Takes the orders off a tube that results of it completed, when none of these is out: results complete an order before anybody has
+/// verified them. Those whose other tube was measured, too, stay as they are, and so does what was completed longer ago than a number
+/// may be another tube's.
+async fn done_in_vain(
+    tx: &mut Tx<'_>,
+    number: &str,
+    subject: Uuid,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let query = format!(
+        "update clinical.order_tubes as carried set state = 'off', settled_at = now(), rejected_at = now() \
+         where carried.number = $1 and carried.subject_key = $2 and carried.state = 'done' \
+         and carried.settled_at > now() - interval '7 days' \
+         and not exists (select from clinical.order_tubes as other where other.order_id = carried.order_id \
+             and other.number <> carried.number and other.state = 'done') \
+         and exists (select from clinical.reports as report \
+             where report.specimen_number = $1 and report.subject_key = $2) \
+         and not exists (select from clinical.reports as report \
+             left join clinical.report_releases as release on release.report_id = report.id \
+             where report.specimen_number = $1 and report.subject_key = $2 and {IS_OUT}) \
+         returning carried.order_id"
+    );
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+        .bind(number)
+        .bind(subject)
+        .fetch_all(tx.conn())
+        .await
 }
 
 /// Somebody must collect again: one open task a patient.

@@ -52,6 +52,24 @@ fn tube<'f>(filing: &'f Filing<'_>) -> Option<(&'f str, Uuid)> {
     Some((filing.specimen_number()?, filing.subject?))
 }
 
+/// An order of the patient was cancelled: the task to collect again is done when none of the others waits for another tube.
+pub(crate) async fn given_up(
+    tx: &mut Tx<'_>,
+    subject: Uuid,
+    actor: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update clinical.tasks set state = 'done', done_at = now(), done_by = $2, outcome = 'the order was cancelled' \
+         where subject_key = $1 and kind = 'recollection' and state <> 'done' \
+         and not exists (select from clinical.orders where subject_key = $1 and held = 'specimen_rejected')",
+    )
+    .bind(subject)
+    .bind(actor)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// A tube is named that was rejected, to put orders on it.
 pub(crate) fn again() -> Refusal {
     Refusal::new(

@@ -40,6 +40,8 @@ pub(super) struct Item {
     pub(super) current: bool,
     state: String,
     blocked: bool,
+    /// The laboratory rejected its specimen: before it was measured, after, or since it was decided; whatever check its row names.
+    of_rejected: bool,
     decided_by: Option<String>,
     pub(super) rerun_by: Option<String>,
     pub(super) rerun_order: Option<Uuid>,
@@ -140,7 +142,10 @@ pub(super) async fn lock(tx: &mut Tx<'_>, ids: &[i64]) -> Result<HashMap<i64, It
         "select standing.id, standing.report_id, standing.channel, standing.code, standing.code_system, standing.sub_id, \
          result.value_kind, standing.loinc, standing.specimen_number, \
          standing.subject_key, standing.current, standing.state, standing.blocked, standing.decided_by, \
-         standing.rerun_by, standing.rerun_order, standing.makers, standing.revision, result.held \
+         standing.rerun_by, standing.rerun_order, standing.makers, standing.revision, result.held, \
+         exists (select from clinical.specimens as specimen \
+             where coalesce(specimen.number, specimen.filler_number) = standing.specimen_number \
+             and specimen.subject_key = standing.subject_key and specimen.rejected_at is not null) as of_rejected \
          from clinical.verifications as standing join clinical.results as result on result.report_id = standing.report_id \
          and result.item = standing.item and result.version = standing.version \
          where standing.id = any($1) order by standing.id for update of standing",
@@ -242,6 +247,12 @@ fn decided(item: &Item, command: &DecideResults, pack: &Autoverify) -> Result<St
             "who entered or edited a result can't verify it",
         ));
     }
+    if item.of_rejected && command.comment.is_none() {
+        return Err(Refusal::new(
+            "clinical.verification_comment",
+            "its specimen was rejected; say in the comment why the result is good all the same",
+        ));
+    }
     if item.blocked && command.comment.is_none() {
         return Err(Refusal::new(
             "clinical.verification_comment",
@@ -326,7 +337,9 @@ async fn decide(
     release::settle(tx, batch, &reports, pack.release).await?;
     let overridden: Vec<i64> = changed
         .iter()
-        .filter(|(item, _)| item.blocked && command.decision == Decision::Verify)
+        .filter(|(item, _)| {
+            (item.blocked || item.of_rejected) && command.decision == Decision::Verify
+        })
         .map(|(item, _)| item.id)
         .collect();
     audit::entry(

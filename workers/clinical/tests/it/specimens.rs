@@ -19,6 +19,8 @@ use super::placing::{answer, place, tube};
 use super::support::{Ward, at, key, minutes, order, patient, said};
 use super::verification::{FREE, glucose, lab, measured, pack, rows, states};
 
+mod doubted;
+
 const GLUCOSE: &str = "2345-7";
 
 async fn placed(ward: &Ward, number: &str) -> Uuid {

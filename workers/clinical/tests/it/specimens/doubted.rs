@@ -1,0 +1,188 @@
+//! Rejected tubes whose results, times or names say something else: what is still believed, and who is still told.
+
+use schemas::care::{Observation, OrderControl};
+use schemas::commands::CancelOrder;
+use schemas::specimens::SpecimenStep;
+use schemas::verification::Decision;
+use uuid::Uuid;
+
+use super::super::placing::{answer, place, tube};
+use super::super::support::{Ward, at, number, order, patient};
+use super::super::verification::{
+    FREE, decide, glucose, lab, measured, pack, rows, seen, states, verify,
+};
+use super::{GLUCOSE, kept, labelled, moved, placed, refused, rejected, stands};
+
+#[tokio::test]
+async fn what_went_out_by_itself_of_a_rejected_tube_is_counted_while_its_report_is_open() {
+    let ward = lab(pack(FREE, "")).await;
+    let results = vec![glucose("104"), number("XYZ", "5", "F")];
+    ward.apply_one(at(20, &measured(10, results))).await;
+    assert_eq!(
+        states(&ward).await,
+        ["104 released -", "5 needs_review meaning"]
+    );
+    let verdict = rejected(&ward, "T1", true).await;
+    assert_eq!(answer(&verdict)["reports_out"], 1);
+    assert_eq!(
+        states(&ward).await,
+        ["104 released -", "5 needs_review specimen"]
+    );
+}
+
+#[tokio::test]
+async fn an_order_that_is_done_by_what_nobody_may_act_on_is_collected_again_too() {
+    let ward = lab(pack(FREE, "")).await;
+    let order = placed(&ward, "T1").await;
+    ward.apply_one(at(20, &measured(10, vec![glucose("400")])))
+        .await;
+    assert_eq!(stands(&ward, order).await.status, "completed");
+    let verdict = rejected(&ward, "T1", true).await;
+    assert_eq!(answer(&verdict)["orders"], serde_json::json!([order]));
+    assert!(answer(&verdict)["task_id"].is_string());
+    assert_eq!(answer(&verdict)["reports_out"], 0);
+    let row = stands(&ward, order).await;
+    assert_eq!(
+        (row.status.as_str(), row.held.as_deref()),
+        ("active", Some("specimen_rejected"))
+    );
+    ward.apply_one(labelled(40, "T2", &[order])).await;
+    let mut result = measured(45, vec![glucose("104")]);
+    result.specimen = Some(tube("T2"));
+    ward.apply_one(at(50, &result)).await;
+    let row = stands(&ward, order).await;
+    assert_eq!((row.status.as_str(), row.held), ("completed", None));
+
+    // what is out has been acted on, and what is not to be collected again stays as it is
+    for (value, recollect, out) in [("104", true, 1), ("400", false, 0)] {
+        let ward = lab(pack(FREE, "")).await;
+        let order = placed(&ward, "T1").await;
+        ward.apply_one(at(20, &measured(10, vec![glucose(value)])))
+            .await;
+        let verdict = rejected(&ward, "T1", recollect).await;
+        assert_eq!(answer(&verdict)["orders"], serde_json::json!([]));
+        assert_eq!(answer(&verdict)["reports_out"], out);
+        assert_eq!(stands(&ward, order).await.status, "completed");
+    }
+}
+
+#[tokio::test]
+async fn a_result_of_a_rejected_tube_is_verified_with_a_reason_whatever_check_its_row_names() {
+    // not final when the tube is rejected
+    let ward = lab(pack(FREE, "")).await;
+    placed(&ward, "T1").await;
+    let result = Observation {
+        status: Some("P".into()),
+        ..glucose("104")
+    };
+    let mut preliminary = measured(10, vec![result]);
+    preliminary.status = Some("P".into());
+    ward.apply_one(at(20, &preliminary)).await;
+    rejected(&ward, "T1", true).await;
+    assert_eq!(states(&ward).await, ["104 received final"]);
+    let row = rows(&ward).await.remove(0);
+    let verdict = ward.apply_one(verify(&row)).await;
+    let (code, detail) = refused(&verdict);
+    assert_eq!(code, "clinical.verification_comment");
+    assert!(detail.contains("specimen was rejected"), "{detail}");
+    let why = Some("measured before it was shaken");
+    let with_reason = decide(vec![seen(&row)], Decision::Verify, why, "dr.rao");
+    ward.apply_one(with_reason).await;
+    assert_eq!(states(&ward).await, ["104 released final"]);
+
+    // refused by a person before the tube was, and looked at once more
+    let ward = lab(pack(FREE, "")).await;
+    ward.apply_one(at(20, &measured(10, vec![glucose("400")])))
+        .await;
+    assert_eq!(states(&ward).await, ["400 needs_review range"]);
+    let row = rows(&ward).await.remove(0);
+    let no = decide(
+        vec![seen(&row)],
+        Decision::Reject,
+        Some("not his"),
+        "dr.rao",
+    );
+    ward.apply_one(no).await;
+    rejected(&ward, "T1", true).await;
+    let row = rows(&ward).await.remove(0);
+    let reopen = decide(vec![seen(&row)], Decision::Reopen, Some("it is"), "dr.rao");
+    ward.apply_one(reopen).await;
+    let row = rows(&ward).await.remove(0);
+    assert_eq!(row.result.verification.as_deref(), Some("needs_review"));
+    assert!(!row.blocked);
+    let verdict = ward.apply_one(verify(&row)).await;
+    assert_eq!(refused(&verdict).0, "clinical.verification_comment");
+}
+
+#[tokio::test]
+async fn a_result_of_a_rejected_tube_that_names_somebody_else_goes_on_nobody_s_chart() {
+    let ward = Ward::new().await;
+    placed(&ward, "T1").await;
+    rejected(&ward, "T1", true).await;
+    let mut result = measured(35, vec![glucose("104")]);
+    result.subject = Some(patient("2"));
+    ward.apply_one(at(40, &result)).await;
+    assert_eq!(
+        ward.text("select reason from clinical.unmatched_reports")
+            .await,
+        "patient_mismatch"
+    );
+    let charted = "select count(*) from clinical.reports where subject_key is not null";
+    assert_eq!(ward.count(charted).await, 0);
+    // the number is the other's as soon as his order is on it
+    ward.apply_one(at(41, &place(patient("2"), GLUCOSE, "T1")))
+        .await;
+    let mut result = measured(45, vec![glucose("98")]);
+    result.subject = Some(patient("2"));
+    ward.apply_one(at(46, &result)).await;
+    assert_eq!(ward.count(charted).await, 1);
+}
+
+#[tokio::test]
+async fn a_tube_is_received_and_rejected_though_another_clock_says_that_it_is_not_collected_yet() {
+    let ward = Ward::new().await;
+    let mut reported = order(OrderControl::New, "P1");
+    reported.specimens = vec![tube("S1")];
+    reported.specimens[0].collected_at = Some("2026-03-01T17:30:00Z".into());
+    ward.apply_one(at(0, &reported)).await;
+    let specimen = kept(&ward, "S1").await.specimen;
+    assert_eq!(specimen.state, "collected");
+    let mut receive = moved(specimen.id, SpecimenStep::Receive);
+    receive.at = Some("2026-03-01T12:00:00Z".into());
+    let verdict = ward.apply_one(at(5, &receive)).await;
+    assert_eq!(refused(&verdict).0, "clinical.specimen_time");
+    receive.at = None;
+    let verdict = ward.apply_one(at(5, &receive)).await;
+    assert_eq!(answer(&verdict)["state"], "received");
+    let verdict = rejected(&ward, "S1", true).await;
+    assert_eq!(answer(&verdict)["state"], "rejected");
+}
+
+#[tokio::test]
+async fn nobody_collects_again_for_orders_that_were_cancelled() {
+    let ward = Ward::new().await;
+    let first = placed(&ward, "S1").await;
+    let second = ward
+        .apply_one(at(0, &place(patient("1"), "2951-2", "S1")))
+        .await;
+    let second: Uuid = answer(&second)["order_id"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    rejected(&ward, "S1", true).await;
+    let task =
+        "select state || coalesce(' ' || done_by || ': ' || outcome, '') from clinical.tasks";
+    for (order, after) in [
+        (first, "open"),
+        (second, "done nurse: the order was cancelled"),
+    ] {
+        let cancel = CancelOrder {
+            order_id: order,
+            reason: "not needed any more".into(),
+            actor: "nurse".into(),
+        };
+        ward.apply_one(at(35, &cancel)).await;
+        assert_eq!(ward.text(task).await, after);
+    }
+}
