@@ -25,6 +25,8 @@ const NARROW_FIRST: Duration = Duration::from_secs(12);
 const NARROW_LONGEST: Duration = Duration::from_secs(60);
 /// So many times what the whole machine could not work off is hopeless: it is not tried again before the longest time.
 const HOPELESS: f64 = 1.2;
+/// How late a stage was that has not worked for so long says nothing any more: it has nothing to do, or waits for what no core gives.
+const FORGOTTEN: Duration = Duration::from_secs(10);
 /// Nobody waits longer for a turn: who holds it may itself wait for a database that is away.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -131,8 +133,8 @@ struct Judge {
     /// Since when it is narrow, and what was stored until then.
     narrow_since: Option<Window>,
     window: Window,
-    /// How late each stage was when it last worked.
-    lags: BTreeMap<&'static str, Duration>,
+    /// How late each stage was when it last worked, and when that was.
+    lags: BTreeMap<&'static str, (Instant, Duration)>,
     /// How long it is narrow the next time.
     narrow_for: Duration,
     /// Since when it is watched whether the whole machine is enough, and how late it was then.
@@ -175,15 +177,14 @@ impl Judge {
 
     /// From the arrival to the effect: the translator's delay and the slowest worker's.
     fn lag(&self) -> Duration {
-        let of = |stage: &str| self.lags.get(stage).copied().unwrap_or_default();
+        let translator = self.lags.get("translator").map(|(_, lag)| *lag);
         let workers = self
             .lags
             .iter()
             .filter(|(stage, _)| **stage != "translator")
-            .map(|(_, lag)| *lag)
-            .max()
-            .unwrap_or_default();
-        of("translator") + workers
+            .map(|(_, (_, lag))| *lag)
+            .max();
+        translator.unwrap_or_default() + workers.unwrap_or_default()
     }
 
     /// A stage worked; the new state when it changes.
@@ -194,9 +195,16 @@ impl Judge {
         stage: &'static str,
         lag: Duration,
     ) -> Option<bool> {
-        self.lags.insert(stage, lag);
+        self.lags.insert(stage, (now, lag));
         if self.window.length(now) < WINDOW {
             return None;
+        }
+        let stages = self.lags.len();
+        self.lags
+            .retain(|_, (at, _)| now.saturating_duration_since(*at) < FORGOTTEN);
+        if self.lags.len() < stages {
+            // what was compared with counted it
+            self.watched = None;
         }
         let lag = self.lag();
         let arriving = stored > self.window.stored;
@@ -346,6 +354,18 @@ mod tests {
             "{:?}",
             machine.judge.lag()
         );
+    }
+
+    /// After a pause each worker has its last old message; one that has no other for an hour was hours late all that time.
+    #[test]
+    fn what_a_stage_that_rests_had_last_hides_no_overload() {
+        let mut machine = Machine::new();
+        let old = Duration::from_secs(3600);
+        machine.judge.worked(machine.now, 0, "scheduling", old);
+        machine.play(600.0, 1000.0, (3000.0, 2000.0));
+        assert!(machine.judge.lag() < LATE, "{:?}", machine.judge.lag());
+        machine.play(5.0, 4500.0, (3000.0, 2000.0));
+        assert!(machine.narrow);
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::care::{self, Listing};
 use crate::auth::chart::{self, Sight};
+use crate::auth::identity::Identity;
 use crate::auth::permission::{
     Can, CanSomewhere, EncountersRead, OrdersRead, PatientsMerge, PatientsRead, Permission,
     ResultsRead,
@@ -234,15 +235,39 @@ struct Merge {
     reason: String,
 }
 
+/// Whoever joins records or parts them decides whose chart is whose, and who has a log-in of one of them sees what they are together:
+/// so where a chart is restricted, it is for who can open it. What is not there the worker tells.
+async fn may_join(
+    state: &ApiState,
+    trace: &Trace,
+    who: &Identity,
+    people: &[Uuid],
+) -> Result<(), Problem> {
+    let mut tx = state.read(&who.tenant).await?;
+    for &id in people {
+        let Some(keys) = reads::keys_of_patient(&mut tx, id).await? else {
+            continue;
+        };
+        let mut records: Vec<Uuid> = keys.values().copied().flatten().collect();
+        records.push(id);
+        if worker_patient::queries::is_restricted(tx.conn(), &records).await? {
+            chart::open(state, trace, who, PatientsMerge::NAME, &mut tx, id, &keys).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Merge two records of one person
 ///
 /// The path names the record that stays. Both keep their identifiers; it can be taken back. Where both have a log-in of the patient's
-/// own, that of the record that stays survives; one alone goes along.
+/// own, that of the record that stays survives; one alone goes along. Where the chart of one of them is restricted, only who can open
+/// it merges it.
 #[utoipa::path(post, path = "/patients/{id}/merge", tag = "patients", params(("id" = Uuid, Path, description = "the record that stays")),
     request_body = Merge, security(("bearer" = ["patients:merge"])),
     responses(
         (status = 200, description = "merged", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or one of the charts is restricted and closed to you (`auth.relationship`)"),
         (status = 404, description = "one of the records is unknown"),
         (status = 409, description = "they are merged already, or one leads to the other"),
         (status = 422, description = "it is not possible; `code` says why")))]
@@ -259,6 +284,7 @@ async fn merge(
         reason: super::reason(merge.reason)?,
         actor: can.who.username.clone(),
     };
+    may_join(&state, &trace, &can.who, &[id, command.retired]).await?;
     let written = Sender::new(&state, &can.who, &trace)
         .send(id.to_string(), &command)
         .await?;
@@ -282,6 +308,7 @@ struct Unmerge {
     responses(
         (status = 200, description = "the record stands on its own again", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
+        (status = 403, description = "the permission is missing (`auth.permission`), or the chart is restricted and closed to you (`auth.relationship`)"),
         (status = 404, description = "no patient has this id"),
         (status = 409, description = "the record is not merged"),
         (status = 422, description = "it is not possible; `code` says why")))]
@@ -297,6 +324,7 @@ async fn unmerge(
         reason: super::reason(unmerge.reason)?,
         actor: can.who.username.clone(),
     };
+    may_join(&state, &trace, &can.who, &[id]).await?;
     let written = Sender::new(&state, &can.who, &trace)
         .send(id.to_string(), &command)
         .await?;

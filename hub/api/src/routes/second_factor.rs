@@ -190,12 +190,21 @@ struct AppCode {
         (status = 202, description = "accepted, no outcome yet; begin again", body = Accepted),
         (status = 401, description = "no token, or one that is not valid any more (`auth.token`)"),
         (status = 403, description = "the code does not fit (`auth.mfa`)"),
-        (status = 404, description = "none waits to be confirmed (`factors.unknown`)")))]
-async fn confirm(Own(account): Own, Body(given): Body<AppCode>) -> Result<Response, Problem> {
+        (status = 404, description = "none waits to be confirmed (`factors.unknown`)"),
+        (status = 429, description = "too many failures (`auth.throttled`)")))]
+async fn confirm(
+    Own(account): Own,
+    origin: Origin,
+    Body(given): Body<AppCode>,
+) -> Result<Response, Problem> {
     let factor = factor(&account, "pending").await?;
+    // the answer is ten proofs that it is he: whoever found a token must not come to them by trying all codes
+    let name = guessing(&account.who);
+    let attempt = origin.attempt(&account.state, &name, None)?;
     let secret = sign_in::open_secret(&account.state, &factor)?;
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let step = totp::step_of(&secret, &given.code, now, factor.last_step).ok_or_else(wrong_code)?;
+    account.state.throttle.succeeded(attempt);
     let codes = secrets::recovery_codes();
     let command = ConfirmFactor {
         factor_id: factor.id,

@@ -318,6 +318,35 @@ async fn a_patient_sees_his_appointments_and_nobody_elses() {
     assert!(one.get("note").is_none() && one.get("created_by").is_none());
 }
 
+/// A log-in goes along with its record: with a record of his own making, and a log-in for it, a clerk would come into any chart.
+#[tokio::test]
+async fn no_desk_comes_into_a_restricted_chart_by_a_merge_with_a_record_that_has_a_log_in() {
+    let house = House::new().await;
+    let desk = desk(&house).await;
+    let (made, closed) = (patient(&house, "1001").await, patient(&house, "1002").await);
+    let token = portal(&house, &desk, &made, "clerks.own").await;
+    let restrict = json!({ "restricted": true, "reason": "member of staff" });
+    let path = format!("/api/v1/patients/{closed}/restriction");
+    house.post(&path, &restrict).await.ok();
+    for (kept, retired) in [(&made, &closed), (&closed, &made)] {
+        let merge = json!({ "retired": retired, "reason": "registered twice" });
+        let path = format!("/api/v1/patients/{kept}/merge");
+        let refused = house.post_as(&desk, &path, &merge).await;
+        assert_eq!(refused.problem(403), "auth.relationship");
+    }
+    let record = house.get_as(&token, "/api/v1/me/record").await;
+    assert_eq!(record.ok()["patient_id"], made.as_str());
+    // who may restrict charts opens them; and what is merged with one nobody else parts from it
+    let merge = json!({ "retired": made, "reason": "registered twice" });
+    let path = format!("/api/v1/patients/{closed}/merge");
+    house.post(&path, &merge).await.ok();
+    let path = format!("/api/v1/patients/{made}/unmerge");
+    let why = json!({ "reason": "two people" });
+    let refused = house.post_as(&desk, &path, &why).await;
+    assert_eq!(refused.problem(403), "auth.relationship");
+    house.post(&path, &why).await.ok();
+}
+
 /// EM7
 #[tokio::test]
 async fn of_two_log_ins_one_survives_a_merge_which_is_not_refused() {

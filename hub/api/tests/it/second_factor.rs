@@ -182,6 +182,28 @@ async fn a_recovery_code_is_good_once_and_guesses_are_stopped() {
     assert_eq!(show(&house, guess).await.problem(429), "auth.throttled");
 }
 
+/// Who confirms is shown recovery codes, which are proofs: a token that was found is not enough to guess for them.
+#[tokio::test]
+async fn guesses_of_the_code_that_confirms_are_stopped() {
+    let house = House::new().await;
+    let (_, tokens) = house.staff("asha").await;
+    let token = tokens["access_token"].as_str().unwrap();
+    let begun = house
+        .post_as(token, "/api/v1/me/totp", &by_password())
+        .await;
+    let secret = from_base32(begun.ok()["secret"].as_str().unwrap());
+    let path = "/api/v1/me/totp/confirm";
+    let guess = json!({ "code": "abcdef" });
+    for _ in 0..5 {
+        let answer = house.post_as(token, path, &guess).await;
+        assert_eq!(answer.problem(403), "auth.mfa");
+    }
+    let right = json!({ "code": totp(&secret, step()) });
+    let answer = house.post_as(token, path, &right).await;
+    assert_eq!(answer.problem(429), "auth.throttled");
+    house.sign_in("asha", PASSWORD, None).await;
+}
+
 #[tokio::test]
 async fn a_second_factor_goes_with_a_code_of_it_or_by_an_administrator() {
     let house = House::new().await;

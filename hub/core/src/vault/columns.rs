@@ -101,8 +101,8 @@ struct Shared {
     vault: Vault,
     seals: bool,
     at_hand: RwLock<AtHand>,
-    /// Why a tenant's last one was not had: each cause is said once.
-    said: Mutex<HashMap<TenantId, VaultError>>,
+    /// Why a tenant's key with that number was not had: each cause is said once.
+    said: Mutex<HashMap<(TenantId, i32), VaultError>>,
 }
 
 /// Seals and opens columns; cheap to clone.
@@ -154,7 +154,7 @@ impl Columns {
             Some(stored) => stored,
             None => {
                 let first = self.made(tenant, 1).await;
-                insert(tenant, conn, &self.noted(tenant, first)?).await?;
+                insert(tenant, conn, &self.noted(tenant, 1, first)?).await?;
                 // somebody else's, if he was faster
                 newest_stored(tenant, conn)
                     .await?
@@ -162,7 +162,7 @@ impl Columns {
             }
         };
         let key = self.key(tenant, &stored).await;
-        Ok((stored.number, self.noted(tenant, key)?))
+        Ok((stored.number, self.noted(tenant, stored.number, key)?))
     }
 
     async fn made(&self, tenant: &TenantId, number: i32) -> Result<Stored, VaultError> {
@@ -231,7 +231,7 @@ impl Columns {
         let mut keys = HashMap::with_capacity(rows.len());
         for stored in rows.into_iter().map(Stored::of) {
             let key = self.key(tenant, &stored).await;
-            keys.insert(stored.number, self.noted(tenant, key)?);
+            keys.insert(stored.number, self.noted(tenant, stored.number, key)?);
         }
         Ok(Opener {
             tenant: tenant.clone(),
@@ -246,6 +246,11 @@ impl Columns {
     /// The database failed, or a key can't be had; nothing was changed then.
     pub async fn rotate(&self, tx: &mut Tx<'_>) -> Result<Option<i32>, sqlx::Error> {
         let tenant = tx.tenant().clone();
+        // of two rotations at once the second sees the key that the first made: a row's lock would not show it
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(format!("data_keys/{tenant}"))
+            .execute(tx.conn())
+            .await?;
         let rows: Vec<(i32, String, Vec<u8>)> = sqlx::query_as(
             "select number, master, wrapped from integration.data_keys where tenant_id = $1 order by number for update",
         )
@@ -313,15 +318,21 @@ impl Columns {
     }
 
     /// Says why a key was not had, each cause once, and hands on what waits.
-    fn noted<T>(&self, tenant: &TenantId, had: Result<T, VaultError>) -> Result<T, sqlx::Error> {
+    fn noted<T>(
+        &self,
+        tenant: &TenantId,
+        number: i32,
+        had: Result<T, VaultError>,
+    ) -> Result<T, sqlx::Error> {
         let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (tenant.clone(), number);
         match had {
             Ok(had) => {
-                said.remove(tenant);
+                said.remove(&key);
                 Ok(had)
             }
             Err(error) => {
-                let before = said.insert(tenant.clone(), error.clone());
+                let before = said.insert(key, error.clone());
                 if before.as_ref() != Some(&error) {
                     tracing::error!(%tenant, %error, "a key of columns can't be had: what needs it waits");
                 }

@@ -1,5 +1,7 @@
 //! Words of notes and documents in the database: sealed where columns are, and read by whoever may.
 
+use std::time::{Duration, Instant};
+
 use hub_core::vault::{Columns, LocalMaster, MasterKey, Vault};
 use hub_core::{Tx, Worker as _, db};
 use schemas::Body;
@@ -319,4 +321,30 @@ async fn after_a_rotation_old_and_new_are_read_also_under_a_new_master_key() {
     )
     .await;
     assert!(stored(&ward, old.entry_id).await.contains("sealed:v1:2:"));
+}
+
+#[tokio::test]
+async fn of_two_rotations_at_once_each_makes_a_key_of_its_own() {
+    let ward = Ward::new().await;
+    let columns = columns(&[1]);
+    apply(&ward, &columns, &draft("first")).await;
+    let (mut one, mut other) = (tx(&ward, &columns).await, tx(&ward, &columns).await);
+    assert_eq!(columns.rotate(&mut one).await.unwrap(), Some(2));
+    let ended = async {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let waiting = "select count(*) from pg_stat_activity \
+             where datname = current_database() and wait_event_type = 'Lock'";
+        while ward.count(waiting).await == 0 {
+            assert!(Instant::now() < deadline, "the second waits for the first");
+        }
+        one.commit().await.unwrap();
+    };
+    let (second, ()) = tokio::join!(columns.rotate(&mut other), ended);
+    assert_eq!(second.unwrap(), Some(3));
+    other.commit().await.unwrap();
+    assert_eq!(
+        ward.count("select count(*) from integration.data_keys")
+            .await,
+        3
+    );
 }

@@ -129,13 +129,29 @@ pub(super) async fn settle(
             _ => survivors.push(login),
         }
     }
-    for login in survivors {
-        if login.patient_id != login.person {
-            go_along(tx, cause, &login, why).await?;
-            changed = true;
-        }
+    let moving: Vec<Standing> = survivors
+        .into_iter()
+        .filter(|login| login.patient_id != login.person)
+        .collect();
+    if moving.len() > 1 {
+        leave(tx, &moving).await?;
+    }
+    for login in &moving {
+        go_along(tx, cause, login, why).await?;
+        changed = true;
     }
     Ok(changed)
+}
+
+/// One may go where another one still is, who goes elsewhere: all leave before the first arrives, for a moment that nobody sees, to
+/// places that are no patient's.
+async fn leave(tx: &mut Tx<'_>, moving: &[Standing]) -> Result<(), sqlx::Error> {
+    let users: Vec<Uuid> = moving.iter().map(|login| login.user_id).collect();
+    sqlx::query("update users.patient_logins set patient_id = user_id where user_id = any($1)")
+        .bind(users)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Log-ins that stand and belong to these people, or are counted there.

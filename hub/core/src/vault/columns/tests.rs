@@ -85,3 +85,17 @@ fn only_the_form_is_sealed() {
     }
     assert_eq!(key_of("sealed:v1:12:abc"), Some(12));
 }
+
+/// One key of a tenant may be lost to its master key while the newest opens: each look at both would say it anew.
+#[test]
+fn why_one_key_can_not_be_had_is_said_once_also_where_another_opens() {
+    let columns = Columns::default();
+    let tenant = TenantId::new("demo").unwrap();
+    let wrong = VaultError::WrongMaster("demo.1".to_owned());
+    assert!(columns.noted::<()>(&tenant, 1, Err(wrong.clone())).is_err());
+    columns.noted(&tenant, 2, Ok(())).unwrap();
+    let said = || columns.0.said.lock().unwrap().clone();
+    assert_eq!(said(), HashMap::from([((tenant.clone(), 1), wrong)]));
+    columns.noted(&tenant, 1, Ok(())).unwrap();
+    assert!(said().is_empty());
+}

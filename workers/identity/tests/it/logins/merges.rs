@@ -167,3 +167,60 @@ async fn a_log_in_that_is_made_before_the_merge_is_heard_of_is_counted_where_it_
     index.unmerged(survivor, retired).await;
     assert_eq!(index.standing().await, [(login, retired)]);
 }
+
+/// What was parted and what was merged are heard of late, and in any order: the place of the one is where the other is still counted.
+#[tokio::test]
+async fn one_log_in_goes_home_while_another_comes_to_the_place_that_it_leaves() {
+    for parted_first in [true, false] {
+        let index = Index::new().await;
+        let (survivor, restored, retired) = (
+            index.record().await,
+            index.record().await,
+            index.record().await,
+        );
+        let home = index.login(restored, "asha").await;
+        index.lead(restored, Some(survivor)).await;
+        index.merged(survivor, restored).await;
+        assert_eq!(index.standing().await, [(home, survivor)]);
+        let along = index.login(retired, "ravi").await;
+        index.lead(restored, None).await;
+        index.lead(retired, Some(survivor)).await;
+        if parted_first {
+            index.unmerged(survivor, restored).await;
+            index.merged(survivor, retired).await;
+        } else {
+            index.merged(survivor, retired).await;
+            index.unmerged(survivor, restored).await;
+        }
+        assert_eq!(
+            index.standing().await,
+            [(home, restored), (along, survivor)],
+            "parted first: {parted_first}"
+        );
+        assert_eq!(
+            (index.sees(home).await, index.sees(along).await),
+            (Some(restored), Some(survivor))
+        );
+        assert_eq!(
+            (index.sessions(home).await, index.sessions(along).await),
+            (1, 1)
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_log_ins_change_places() {
+    let index = Index::new().await;
+    let (one, other) = (index.record().await, index.record().await);
+    let (first, second) = (index.record().await, index.record().await);
+    let ones = index.login(first, "asha").await;
+    let others = index.login(second, "ravi").await;
+    index.lead(first, Some(one)).await;
+    index.lead(second, Some(other)).await;
+    index.merged(one, first).await;
+    index.merged(other, second).await;
+    index.lead(first, Some(other)).await;
+    index.lead(second, Some(one)).await;
+    index.merged(other, first).await;
+    assert_eq!(index.standing().await, [(ones, other), (others, one)]);
+}
