@@ -84,6 +84,7 @@ async fn place(
     let mut links = Vec::new();
     let mut rows = Vec::new();
     let mut placed = Vec::new();
+    let mut again = BTreeMap::new();
     for one in reported {
         let before = id_of
             .get(&one.key)
@@ -109,6 +110,10 @@ async fn place(
             OrderState::Completed.as_str().clone_into(&mut after.status);
         }
         on_tubes.note(one, &mut after, before.is_none());
+        if let Some((subject, number)) = on_tubes.in_place_of_rejected(one, before.as_ref(), &after)
+        {
+            again.insert(subject, (one.slot, Some(number)));
+        }
         id_of.insert(one.key, after.id);
         for specimen in &one.order.specimens {
             if let Some(row) = SpecimenRow::of(one.envelope, specimen, one.subject()) {
@@ -151,6 +156,7 @@ async fn place(
         .collect();
     tubes::settle(tx, &known).await?;
     on_tubes.carry(tx).await?;
+    specimens::collected_again(tx, batch, &again).await?;
     let opened = on_tubes.opened();
     let released = unmatched::release(tx, batch, maps, &opened).await?;
     verification::ordered(tx, batch, &opened).await?;

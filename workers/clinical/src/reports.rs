@@ -3,7 +3,7 @@
 //! New reports are the load and take two statements a batch (reports, results). Everything else, a repeat, a
 //! correction, a completion, is found by the first of them not writing a row, and takes the slow way of [`amend`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hub_core::Tx;
 use hub_core::mappings::Mappings;
@@ -77,7 +77,7 @@ pub(crate) async fn file(
     for filing in &mut filings {
         filing.ask_units(rules.maps);
     }
-    let awaited = matching::settle(tx, &mut filings).await?;
+    let mut awaited = matching::settle(tx, &mut filings).await?;
     rejected::mark(tx, &mut filings).await?;
     let maps = mappings_for(tx, &filings).await?;
     let mut new_unmatched = Vec::new();
@@ -89,7 +89,7 @@ pub(crate) async fn file(
     keep_specimens(tx, &filings).await?;
     unmatched::enter(tx, &new_unmatched).await?;
     criticals::raise(tx, batch, &suspects).await?;
-    complete_orders(tx, batch, &filings).await?;
+    awaited.extend(complete_orders(tx, batch, &filings).await?);
     closing::close(tx, batch, rules.maps, &awaited).await
 }
 
@@ -284,22 +284,28 @@ async fn keep_specimens(tx: &mut Tx<'_>, filings: &[Filing<'_>]) -> Result<(), s
     specimens::keep(tx, rows).await
 }
 
+/// Answers the numbers of tubes that orders were put on, in place of those that were rejected.
 async fn complete_orders(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
     filings: &[Filing<'_>],
-) -> Result<(), sqlx::Error> {
+) -> Result<BTreeMap<String, usize>, sqlx::Error> {
     let done: Vec<Done<'_>> = filings
         .iter()
         // of a tube that was rejected the order waits for another one
-        .filter(|filing| filing.is_final() && filing.unmatched.is_none() && !filing.of_rejected)
-        .map(|filing| Done {
-            slot: filing.slot,
-            placer: said(filing.report.placer_number.as_ref()),
-            filler: said(filing.report.filler_number.as_ref()),
-            code: filing.report.code.code.as_str(),
-            subject: filing.subject,
-            fact_at: filing.envelope.occurred_at,
+        .filter(|filing| filing.unmatched.is_none() && !filing.of_rejected)
+        .filter_map(|filing| {
+            let (is_final, tube) = (filing.is_final(), filing.specimen_number());
+            (is_final || tube.is_some()).then(|| Done {
+                slot: filing.slot,
+                placer: said(filing.report.placer_number.as_ref()),
+                filler: said(filing.report.filler_number.as_ref()),
+                code: filing.report.code.code.as_str(),
+                subject: filing.subject,
+                fact_at: filing.envelope.occurred_at,
+                tube,
+                is_final,
+            })
         })
         .collect();
     complete::by_results(tx, batch, &done).await

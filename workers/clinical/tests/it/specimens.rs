@@ -16,7 +16,7 @@ use worker_clinical::queries::{
 };
 
 use super::placing::{answer, place, tube};
-use super::support::{Ward, at, key, minutes, order, patient, said};
+use super::support::{Ward, at, key, minutes, number, order, patient, report, said};
 use super::verification::{FREE, glucose, lab, measured, pack, rows, states};
 
 const GLUCOSE: &str = "2345-7";
@@ -469,4 +469,105 @@ async fn an_order_may_change_until_its_specimen_is_collected_and_its_priority_af
         .apply_one(change(order, |command| command.priority = Patch::Clear))
         .await;
     assert_eq!(refused(&verdict).0, "clinical.order_closed");
+}
+
+/// A source system ordered it on tube S1, which was rejected.
+async fn waiting(ward: &Ward, placer: &str) -> Uuid {
+    let mut reported = order(OrderControl::New, placer);
+    reported.specimens = vec![tube("S1")];
+    ward.apply_one(at(0, &reported)).await;
+    let mut tx = ward.tx().await;
+    sqlx::query_scalar("select id from clinical.orders where placer_number = $1")
+        .bind(placer)
+        .fetch_one(tx.conn())
+        .await
+        .unwrap()
+}
+
+async fn recollection(ward: &Ward) -> String {
+    let task = "select concat_ws(' ', state, outcome, done_by) from clinical.tasks where kind = 'recollection'";
+    ward.text(task).await
+}
+
+async fn carried(ward: &Ward, number: &str) -> String {
+    let mut tx = ward.tx().await;
+    sqlx::query_scalar("select state from clinical.order_tubes where number = $1")
+        .bind(number)
+        .fetch_one(tx.conn())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn another_tube_that_an_order_message_names_ends_the_task_to_collect_it() {
+    let ward = Ward::new().await;
+    let orders = [waiting(&ward, "P1").await, waiting(&ward, "P2").await];
+    rejected(&ward, "S1", true).await;
+    assert_eq!(recollection(&ward).await, "open");
+    let named = |placer: &str, number: &str| {
+        let mut reported = order(OrderControl::New, placer);
+        reported.specimens = vec![tube(number)];
+        reported
+    };
+    // what was said before is no other tube
+    ward.apply_one(at(40, &named("P1", "S1"))).await;
+    assert_eq!(
+        stands(&ward, orders[0]).await.held.as_deref(),
+        Some("specimen_rejected")
+    );
+    assert_eq!(recollection(&ward).await, "open");
+
+    ward.apply_one(at(41, &named("P1", "S2"))).await;
+    assert_eq!(stands(&ward, orders[0]).await.held, None);
+    assert_eq!(recollection(&ward).await, "open", "one still waits");
+    let verdict = ward.apply_one(at(42, &named("P2", "S3"))).await;
+    assert_eq!(said(&verdict), ["clinical.order.changed"]);
+    assert_eq!(stands(&ward, orders[1]).await.held, None);
+    assert_eq!(carried(&ward, "S3").await, "open");
+    assert_eq!(
+        recollection(&ward).await,
+        "done another tube: S3 /channel/demo/his"
+    );
+}
+
+#[tokio::test]
+async fn another_tube_that_a_result_names_ends_the_task_to_collect_it() {
+    let result = |status: &str, number_of_tube: &str| {
+        let mut result = report(status, vec![number("GLU", "5", status)]);
+        result.placer_number = Some("P1".into());
+        result.filler_number = None;
+        result.specimen = Some(tube(number_of_tube));
+        result
+    };
+    let done = "done another tube: S2 /channel/demo/his";
+    for first in ["P", "F"] {
+        let ward = Ward::new().await;
+        let order = waiting(&ward, "P1").await;
+        rejected(&ward, "S1", true).await;
+        // measured of the rejected one: the order goes on waiting
+        ward.apply_one(at(40, &result("F", "S1"))).await;
+        assert_eq!(recollection(&ward).await, "open");
+        assert_eq!(
+            stands(&ward, order).await.held.as_deref(),
+            Some("specimen_rejected")
+        );
+
+        let mut second = result(first, "S2");
+        second.observed_at = Some("2026-03-01T12:50:00Z".into());
+        ward.apply_one(at(50, &second)).await;
+        assert_eq!(recollection(&ward).await, done, "{first}");
+        let row = stands(&ward, order).await;
+        assert_eq!(row.held, None);
+        if first == "P" {
+            assert_eq!(row.status, "active");
+            assert_eq!(carried(&ward, "S2").await, "open");
+            second.status = Some("F".into());
+            second.results[0].status = Some("F".into());
+            ward.apply_one(at(55, &second)).await;
+        }
+        assert_eq!(stands(&ward, order).await.status, "completed");
+        assert_eq!(carried(&ward, "S2").await, "done");
+        let tubes = "select count(*) from clinical.order_specimens";
+        assert_eq!(ward.count(tubes).await, 2, "both are its specimens");
+    }
 }
