@@ -19,6 +19,7 @@ use crate::criticals::{self, Suspects};
 use crate::orders::closing;
 use crate::orders::complete::{self, Done};
 use crate::packs::RulePacks;
+use crate::specimens::reported::{Rejection, reject};
 use crate::specimens::{self, SpecimenRow, rejected};
 use crate::unmatched::{self, Waiting};
 
@@ -78,6 +79,7 @@ pub(crate) async fn file(
         filing.ask_units(rules.maps);
     }
     let mut awaited = matching::settle(tx, &mut filings).await?;
+    reject_specimens(tx, batch, &filings).await?;
     rejected::mark(tx, &mut filings).await?;
     let maps = mappings_for(tx, &filings).await?;
     let mut new_unmatched = Vec::new();
@@ -272,6 +274,31 @@ fn say_held(batch: &mut Batch<'_>, filing: &Filing<'_>, report_id: uuid::Uuid, h
             },
         );
     }
+}
+
+/// Tubes of which these messages say that the laboratory can't use them, before what was measured of them is filed.
+async fn reject_specimens(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    filings: &[Filing<'_>],
+) -> Result<(), sqlx::Error> {
+    let (mut rows, mut rejections) = (Vec::new(), Vec::new());
+    for filing in filings {
+        let said = filing.report.specimen.as_ref();
+        let Some(specimen) = said.filter(|specimen| !specimen.rejected_for.is_empty()) else {
+            continue;
+        };
+        if let Some(row) = SpecimenRow::of(filing.envelope, specimen, filing.subject) {
+            rejections.push(Rejection {
+                slot: filing.slot,
+                key: row.key,
+                reasons: &specimen.rejected_for,
+            });
+            rows.push(row);
+        }
+    }
+    specimens::keep(tx, rows).await?;
+    reject(tx, batch, rejections).await
 }
 
 async fn keep_specimens(tx: &mut Tx<'_>, filings: &[Filing<'_>]) -> Result<(), sqlx::Error> {

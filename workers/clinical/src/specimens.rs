@@ -18,6 +18,7 @@ use crate::body;
 mod change;
 mod orders;
 pub(crate) mod rejected;
+pub(crate) mod reported;
 pub(crate) mod state;
 mod step;
 

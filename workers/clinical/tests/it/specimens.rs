@@ -2,7 +2,7 @@
 //! orders are here too: what may change hangs on the specimen.
 
 use hub_core::{Envelope, Verdict};
-use schemas::care::OrderControl;
+use schemas::care::{Code, OrderControl, Specimen};
 use schemas::commands::ChangeOrder;
 use schemas::sending::{OrderSent, SendingAnswer, SendingOccasion, SentOrder};
 use schemas::specimens::{AccessionSpecimen, MoveSpecimen, RejectReason, SpecimenStep};
@@ -16,7 +16,7 @@ use worker_clinical::queries::{
 };
 
 use super::placing::{answer, place, tube};
-use super::support::{Ward, at, key, minutes, number, order, patient, report, said};
+use super::support::{Ward, at, code, key, minutes, number, order, patient, report, said};
 use super::verification::{FREE, glucose, lab, measured, pack, rows, states};
 
 const GLUCOSE: &str = "2345-7";
@@ -570,4 +570,133 @@ async fn another_tube_that_a_result_names_ends_the_task_to_collect_it() {
         let tubes = "select count(*) from clinical.order_specimens";
         assert_eq!(ward.count(tubes).await, 2, "both are its specimens");
     }
+}
+
+/// A tube as a laboratory reports that it can't use it.
+fn unusable(number: &str, reason: &str, text: Option<&str>) -> Specimen {
+    Specimen {
+        rejected_for: vec![Code {
+            text: text.map(str::to_owned),
+            ..code(reason)
+        }],
+        ..tube(number)
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_that_an_order_message_reports_does_what_one_over_rest_does() {
+    let ward = Ward::new().await;
+    let order_id = waiting(&ward, "P1").await;
+    let mut reported = order(OrderControl::Status, "P1");
+    reported.specimens = vec![unusable("S1", "RH", Some("plasma red"))];
+    let verdict = ward.apply_one(at(30, &reported)).await;
+    assert_eq!(
+        said(&verdict),
+        ["clinical.order.changed", "lis.specimen.rejected"]
+    );
+    let specimen = kept(&ward, "S1").await.specimen;
+    assert_eq!(
+        (
+            specimen.state.as_str(),
+            specimen.reject_reason.as_deref(),
+            specimen.reject_text.as_deref(),
+            specimen.rejected_by.as_deref(),
+            specimen.rejected_at,
+        ),
+        (
+            "rejected",
+            Some("haemolysed"),
+            Some("plasma red"),
+            Some("/channel/demo/his"),
+            Some(minutes(30)),
+        )
+    );
+    let row = stands(&ward, order_id).await;
+    assert_eq!(row.status, "active");
+    assert_eq!(row.held.as_deref(), Some("specimen_rejected"));
+    assert_eq!(recollection(&ward).await, "open");
+    assert_eq!(carried(&ward, "S1").await, "off");
+
+    // the same again, and another reason for what was rejected
+    for reason in ["RH", "RB"] {
+        reported.specimens = vec![unusable("S1", reason, None)];
+        let verdict = ward.apply_one(at(31, &reported)).await;
+        assert!(matches!(verdict, Verdict::Unchanged), "{verdict:?}");
+    }
+    let trail = "select count(*) from audit.entries where action = 'lis.specimen.move' and actor = '/channel/demo/his'";
+    assert_eq!(ward.count(trail).await, 1);
+    let reason = kept(&ward, "S1").await.specimen.reject_reason;
+    assert_eq!(reason.as_deref(), Some("haemolysed"));
+
+    // one message takes the first away and brings the second
+    reported.specimens = vec![unusable("S1", "RH", None), tube("S2")];
+    ward.apply_one(at(32, &reported)).await;
+    assert_eq!(stands(&ward, order_id).await.held, None);
+    assert_eq!(
+        recollection(&ward).await,
+        "done another tube: S2 /channel/demo/his"
+    );
+}
+
+#[tokio::test]
+async fn a_laboratory_that_names_no_patient_rejects_the_tube_of_the_order() {
+    let ward = Ward::new().await;
+    let order_id = waiting(&ward, "P1").await;
+    let mut reported = order(OrderControl::Status, "P1");
+    reported.subject = None;
+    reported.specimens = vec![unusable("S1", "X9", Some("spilt"))];
+    ward.apply_one(at(30, &reported)).await;
+    let specimen = kept(&ward, "S1").await.specimen;
+    assert_eq!(specimen.reject_reason.as_deref(), Some("other"));
+    assert_eq!(specimen.reject_text.as_deref(), Some("X9 spilt"));
+    assert_eq!(
+        stands(&ward, order_id).await.held.as_deref(),
+        Some("specimen_rejected")
+    );
+    assert_eq!(recollection(&ward).await, "open");
+}
+
+#[tokio::test]
+async fn a_result_that_says_its_tube_was_rejected_is_filed_and_waits_for_a_person() {
+    // of a channel whose results need no verification; with a patient and without one
+    for named in [true, false] {
+        let ward = Ward::new().await;
+        let order_id = placed(&ward, "T1").await;
+        let mut result = measured(35, vec![glucose("104")]);
+        if !named {
+            result.subject = None;
+        }
+        result.specimen = Some(unusable("T1", "X9", Some("spilt")));
+        let verdict = ward.apply_one(at(40, &result)).await;
+        let names = said(&verdict);
+        assert!(names.contains(&"lis.specimen.rejected"), "{names:?}");
+        assert_eq!(ward.current().await, ["GLU=104 F"]);
+        assert_eq!(states(&ward).await, ["104 needs_review specimen"]);
+        let row = rows(&ward).await.remove(0);
+        assert!(row.blocked);
+        assert_eq!(
+            row.result.reason.as_deref(),
+            Some("the specimen was rejected: other (X9 spilt)")
+        );
+        let row = stands(&ward, order_id).await;
+        assert_eq!(row.status, "active");
+        assert_eq!(row.held.as_deref(), Some("specimen_rejected"));
+        assert_eq!(recollection(&ward).await, "open");
+    }
+}
+
+#[tokio::test]
+async fn what_was_measured_before_a_reported_rejection_and_is_not_out_yet_waits_again() {
+    let ward = lab(pack(&format!("{FREE}\nrelease = \"report\""), "")).await;
+    let results = vec![glucose("104"), number("XYZ", "5", "F")];
+    ward.apply_one(at(20, &measured(10, results))).await;
+    let mut reported = order(OrderControl::New, "P1");
+    reported.specimens = vec![unusable("T1", "RC", None)];
+    ward.apply_one(at(30, &reported)).await;
+    assert_eq!(
+        states(&ward).await,
+        ["104 needs_review specimen", "5 needs_review specimen"]
+    );
+    // ordered on a tube that can't be used: it is collected again
+    assert_eq!(recollection(&ward).await, "open");
 }
