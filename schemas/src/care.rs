@@ -130,6 +130,9 @@ pub struct Specimen {
     pub collected_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_at: Option<String>,
+    /// SPM-21, HL7 table 0490: the laboratory can't use it, and why; empty where it does not say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected_for: Vec<Code>,
 }
 
 /// What the order message asks for (HL7 table 0119, ORC-1).

@@ -87,6 +87,28 @@ impl RejectReason {
             Self::Other => "other",
         }
     }
+
+    /// The reason that a code of HL7 table 0490 stands for; `None` where the table has no such code.
+    #[must_use]
+    pub fn of_code(code: &str) -> Option<Self> {
+        Some(match code {
+            "EX" => Self::Expired,
+            "QS" => Self::QuantityNotSufficient,
+            "RA" => Self::PatientNumberMissing,
+            "RB" => Self::BrokenContainer,
+            "RC" => Self::Clotted,
+            "RD" => Self::CollectionDateMissing,
+            "RE" => Self::PatientNameMissing,
+            "RH" => Self::Haemolysed,
+            "RI" => Self::WrongIdentification,
+            "RM" => Self::WrongLabel,
+            "RN" => Self::Contaminated,
+            "RP" => Self::CollectorMissing,
+            "RR" => Self::WronglyStored,
+            "RS" => Self::NameMisspelt,
+            _ => return None,
+        })
+    }
 }
 
 /// `lis.specimen.accession`: a tube with this number is for these orders, all of one patient. Orders whose tube was rejected get
@@ -245,6 +267,20 @@ impl Body for SpecimenRejected {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_reason_has_one_code_but_for_what_only_words_say() {
+        const CODES: [&str; 14] = [
+            "EX", "QS", "RB", "RC", "RD", "RA", "RE", "RH", "RI", "RM", "RN", "RP", "RR", "RS",
+        ];
+        let read: Vec<RejectReason> = CODES
+            .into_iter()
+            .filter_map(RejectReason::of_code)
+            .collect();
+        assert_eq!(read, RejectReason::ALL[..14]);
+        assert_eq!(RejectReason::of_code("rh"), None);
+        assert_eq!(RejectReason::of_code(""), None);
+    }
 
     #[test]
     fn a_reason_is_stored_by_the_word_that_it_is_sent_by() {

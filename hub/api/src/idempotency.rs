@@ -38,7 +38,7 @@ use digests::{BodyDigest, digest_of_scope};
 use keeping::keep;
 
 pub(crate) use claim::{now, until};
-pub(crate) use digests::digest;
+pub(crate) use digests::{digest, keyed_digest};
 
 /// The header (draft-ietf-httpapi-idempotency-key-header).
 pub(crate) const KEY: &str = "idempotency-key";

@@ -199,6 +199,39 @@ async fn an_order_goes_on_with_another_tube_when_the_laboratory_rejects_the_firs
 }
 
 #[tokio::test]
+async fn a_result_whose_message_rejects_its_tube_is_held_back_and_another_is_to_be_collected() {
+    let asking = Asking::start().await;
+    let lab = &asking.lab;
+    let (patient, tube) = (lab.patient().await, unique("S"));
+    let glucose = json!({ "code": "2345-7", "system": "LN" });
+    let order = lab.place(&patient, glucose, &tube).await;
+    let said = format!("SPM|1|{tube}||SER");
+    // SPM-20 and SPM-21
+    let rejected = format!("{said}||||||||||||||||N|RH^Hemolysis^HL70490");
+    let message = nameless(&unique("C"), &tube).replace(&said, &rejected);
+    let mut peer = Mllp::connect(lab.hub.mllp("lab")).await;
+    peer.accepted(message).await;
+    let results = lab.rest.results(&patient, 1).await;
+    let result = &results[0];
+    assert_eq!(result["released"], false, "{result}");
+    assert_eq!(result["verification"]["failed"], "specimen", "{result}");
+    let list = format!("/api/v1/specimens?number={tube}");
+    let kept = lab.rest.items(&list).await.remove(0);
+    assert_eq!(kept["state"], "rejected", "{kept}");
+    assert_eq!(kept["rejection"]["reason"], "haemolysed", "{kept}");
+    let order = lab.order(&order).await;
+    assert_eq!(order["status"], "active", "{order}");
+    assert_eq!(order["held"], "specimen_rejected", "{order}");
+    let tasks = lab.rest.items("/api/v1/tasks").await;
+    assert!(
+        tasks.iter().any(|task| task["kind"] == "recollection"),
+        "{tasks:?}"
+    );
+    let answer = asking.ask(&[&tube]).await;
+    assert_eq!(answer[0]["tests"][0]["action"], "cancel", "{}", answer[0]);
+}
+
+#[tokio::test]
 async fn a_name_that_was_written_into_the_mapping_files_is_known_to_the_very_next_question() {
     let asking = Asking::start().await;
     let lab = &asking.lab;

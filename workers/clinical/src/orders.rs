@@ -11,6 +11,7 @@ use schemas::commands::PlaceOrder;
 use uuid::Uuid;
 
 use crate::batch::Batch;
+use crate::specimens::reported::{Rejection, reject};
 use crate::specimens::{self, SpecimenRow};
 use crate::{audit, body, tubes, unmatched, verification};
 
@@ -84,6 +85,8 @@ async fn place(
     let mut links = Vec::new();
     let mut rows = Vec::new();
     let mut placed = Vec::new();
+    let mut again = BTreeMap::new();
+    let mut rejections = Vec::new();
     for one in reported {
         let before = id_of
             .get(&one.key)
@@ -109,10 +112,25 @@ async fn place(
             OrderState::Completed.as_str().clone_into(&mut after.status);
         }
         on_tubes.note(one, &mut after, before.is_none());
+        if let Some((subject, number)) = on_tubes.in_place_of_rejected(one, before.as_ref(), &after)
+        {
+            again.insert(subject, (one.slot, Some(number)));
+        }
         id_of.insert(one.key, after.id);
         for specimen in &one.order.specimens {
-            if let Some(row) = SpecimenRow::of(one.envelope, specimen, one.subject()) {
+            let reasons = specimen.rejected_for.as_slice();
+            // a laboratory that answers by number alone means the tube of the order's patient
+            let of_order = after.subject_key.filter(|_| !reasons.is_empty());
+            let subject = one.subject().or(of_order);
+            if let Some(row) = SpecimenRow::of(one.envelope, specimen, subject) {
                 links.push((after.id, row.key));
+                if !reasons.is_empty() && one.placing.is_none() {
+                    rejections.push(Rejection {
+                        slot: one.slot,
+                        key: row.key,
+                        reasons,
+                    });
+                }
                 rows.push(row);
             }
         }
@@ -151,9 +169,12 @@ async fn place(
         .collect();
     tubes::settle(tx, &known).await?;
     on_tubes.carry(tx).await?;
+    specimens::collected_again(tx, batch, &again).await?;
     let opened = on_tubes.opened();
     let released = unmatched::release(tx, batch, maps, &opened).await?;
     verification::ordered(tx, batch, &opened).await?;
+    // what came of a tube until now is in doubt with it, and completes nothing
+    reject(tx, batch, rejections).await?;
     closing::close(tx, batch, maps, &released).await?;
     for (slot, placing, order) in placed {
         let cause = batch.envelopes[slot].id;

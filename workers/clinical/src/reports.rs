@@ -3,7 +3,7 @@
 //! New reports are the load and take two statements a batch (reports, results). Everything else, a repeat, a
 //! correction, a completion, is found by the first of them not writing a row, and takes the slow way of [`amend`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hub_core::Tx;
 use hub_core::mappings::Mappings;
@@ -19,6 +19,7 @@ use crate::criticals::{self, Suspects};
 use crate::orders::closing;
 use crate::orders::complete::{self, Done};
 use crate::packs::RulePacks;
+use crate::specimens::reported::{Rejection, reject};
 use crate::specimens::{self, SpecimenRow, rejected};
 use crate::unmatched::{self, Waiting};
 
@@ -77,7 +78,8 @@ pub(crate) async fn file(
     for filing in &mut filings {
         filing.ask_units(rules.maps);
     }
-    let awaited = matching::settle(tx, &mut filings).await?;
+    let mut awaited = matching::settle(tx, &mut filings).await?;
+    reject_specimens(tx, batch, &filings).await?;
     rejected::mark(tx, &mut filings).await?;
     let maps = mappings_for(tx, &filings).await?;
     let mut new_unmatched = Vec::new();
@@ -89,7 +91,7 @@ pub(crate) async fn file(
     keep_specimens(tx, &filings).await?;
     unmatched::enter(tx, &new_unmatched).await?;
     criticals::raise(tx, batch, &suspects).await?;
-    complete_orders(tx, batch, &filings).await?;
+    awaited.extend(complete_orders(tx, batch, &filings).await?);
     closing::close(tx, batch, rules.maps, &awaited).await
 }
 
@@ -274,6 +276,31 @@ fn say_held(batch: &mut Batch<'_>, filing: &Filing<'_>, report_id: uuid::Uuid, h
     }
 }
 
+/// Tubes of which these messages say that the laboratory can't use them, before what was measured of them is filed.
+async fn reject_specimens(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    filings: &[Filing<'_>],
+) -> Result<(), sqlx::Error> {
+    let (mut rows, mut rejections) = (Vec::new(), Vec::new());
+    for filing in filings {
+        let said = filing.report.specimen.as_ref();
+        let Some(specimen) = said.filter(|specimen| !specimen.rejected_for.is_empty()) else {
+            continue;
+        };
+        if let Some(row) = SpecimenRow::of(filing.envelope, specimen, filing.subject) {
+            rejections.push(Rejection {
+                slot: filing.slot,
+                key: row.key,
+                reasons: &specimen.rejected_for,
+            });
+            rows.push(row);
+        }
+    }
+    specimens::keep(tx, rows).await?;
+    reject(tx, batch, rejections).await
+}
+
 async fn keep_specimens(tx: &mut Tx<'_>, filings: &[Filing<'_>]) -> Result<(), sqlx::Error> {
     let mut rows = Vec::new();
     for filing in filings {
@@ -284,22 +311,28 @@ async fn keep_specimens(tx: &mut Tx<'_>, filings: &[Filing<'_>]) -> Result<(), s
     specimens::keep(tx, rows).await
 }
 
+/// Answers the numbers of tubes that orders were put on, in place of those that were rejected.
 async fn complete_orders(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
     filings: &[Filing<'_>],
-) -> Result<(), sqlx::Error> {
+) -> Result<BTreeMap<String, usize>, sqlx::Error> {
     let done: Vec<Done<'_>> = filings
         .iter()
         // of a tube that was rejected the order waits for another one
-        .filter(|filing| filing.is_final() && filing.unmatched.is_none() && !filing.of_rejected)
-        .map(|filing| Done {
-            slot: filing.slot,
-            placer: said(filing.report.placer_number.as_ref()),
-            filler: said(filing.report.filler_number.as_ref()),
-            code: filing.report.code.code.as_str(),
-            subject: filing.subject,
-            fact_at: filing.envelope.occurred_at,
+        .filter(|filing| filing.unmatched.is_none() && !filing.of_rejected)
+        .filter_map(|filing| {
+            let (is_final, tube) = (filing.is_final(), filing.specimen_number());
+            (is_final || tube.is_some()).then(|| Done {
+                slot: filing.slot,
+                placer: said(filing.report.placer_number.as_ref()),
+                filler: said(filing.report.filler_number.as_ref()),
+                code: filing.report.code.code.as_str(),
+                subject: filing.subject,
+                fact_at: filing.envelope.occurred_at,
+                tube,
+                is_final,
+            })
         })
         .collect();
     complete::by_results(tx, batch, &done).await

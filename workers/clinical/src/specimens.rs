@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hub_core::mappings::Mappings;
 use hub_core::{Envelope, Tx};
 use schemas::Body;
+use schemas::TenantId;
 use schemas::care::Specimen;
 use schemas::ids::care_key;
 use schemas::specimens::{AccessionSpecimen, ChangeSpecimen, MoveSpecimen};
@@ -17,8 +18,11 @@ use crate::body;
 mod change;
 mod orders;
 pub(crate) mod rejected;
+pub(crate) mod reported;
 pub(crate) mod state;
 mod step;
+
+pub(crate) use orders::{Brought, brought, collected_again};
 
 /// Carries out every `lis.specimen.accession`, `lis.specimen.move` and `lis.specimen.change` of the batch, in their order.
 pub(crate) async fn command(
@@ -61,8 +65,8 @@ pub(crate) struct SpecimenRow<'s> {
 }
 
 impl<'s> SpecimenRow<'s> {
-    /// `None` when it has no number to know it by. Analyzers count sample numbers from 1, so the patient is part
-    /// of its key. Times that cannot be read are left out: they are the sender's remark, not the result.
+    /// `None` when it has no number to know it by. Times that cannot be read are left out: they are the sender's remark, not the
+    /// result.
     pub(crate) fn of(
         envelope: &Envelope,
         specimen: &'s Specimen,
@@ -72,9 +76,8 @@ impl<'s> SpecimenRow<'s> {
             .into_iter()
             .flatten()
             .find(|number| !number.is_empty())?;
-        let subject_text = subject.map(|key| key.to_string()).unwrap_or_default();
         Some(Self {
-            key: care_key(&envelope.tenant, "specimen", &[number, &subject_text]),
+            key: key_of(&envelope.tenant, number, subject),
             specimen,
             subject,
             source_event: envelope.id,
@@ -84,6 +87,12 @@ impl<'s> SpecimenRow<'s> {
                 .unwrap_or_default(),
         })
     }
+}
+
+/// What a specimen is known by. Analyzers count sample numbers from 1, so the patient is part of it.
+fn key_of(tenant: &TenantId, number: &str, subject: Option<Uuid>) -> Uuid {
+    let subject = subject.map(|key| key.to_string()).unwrap_or_default();
+    care_key(tenant, "specimen", &[number, &subject])
 }
 
 /// Inserts or completes them: what is said replaces, what is not said stays, and a row that would not change is not

@@ -88,7 +88,26 @@ fn of_spm(scope: &Scope<'_>, spm: &Seg<'_>) -> Specimen {
         // A range: its first moment.
         collected_at: scope.moment_text("SPM-17", spm.field(17).component(1)),
         received_at: scope.moment_text("SPM-18", spm.field(18)),
+        rejected_for: rejected_for(scope, spm),
     }
+}
+
+/// SPM-21, each repetition. One that SPM-20 calls available is used all the same; and one that is not available may be used up, where
+/// no reason is named: neither was rejected (HL7 v2.5.1 §7.4.3.20, §7.4.3.21).
+fn rejected_for(scope: &Scope<'_>, spm: &Seg<'_>) -> Vec<Code> {
+    let reasons: Vec<Code> = spm
+        .peek(21)
+        .repetitions()
+        .filter_map(|reason| code(scope, "SPM-21", reason))
+        .collect();
+    let is_used = text(spm.peek(20).component(1)).is_some_and(|said| said == "Y");
+    if reasons.is_empty() || is_used {
+        return Vec::new();
+    }
+    for read in [20, 21] {
+        spm.field(read);
+    }
+    reasons
 }
 
 /// OBR-15: `code&text&system ^ additives ^ text ^ body site`.

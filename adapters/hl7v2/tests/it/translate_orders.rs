@@ -1,7 +1,7 @@
 //! Orders and specimens: whose numbers a group has, and which number is the tube's.
 
 use adapter_hl7v2::translate::{SpecimenSource, TranslatorSettings};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::translating::{bodies, events, message, translate, translate_with};
 
@@ -192,4 +192,54 @@ fn results_without_any_obr_are_one_report() {
         "PID|||1\nOBX|1|NM|WBC||1|K/uL\nOBX|2|NM|RBC||4|M/uL",
     ));
     assert_eq!(all[1].1["results"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_specimen_is_rejected_where_a_reason_stands_and_nothing_says_that_it_is_used_all_the_same() {
+    let table = [
+        (
+            "N|RB^Broken container^HL70490",
+            json!([{ "code": "RB", "text": "Broken container", "system": "HL70490" }]),
+        ),
+        ("|RH", json!([{ "code": "RH" }])),
+        (
+            "N|RH~X9^spilt^99LIS",
+            json!([{ "code": "RH" }, { "code": "X9", "text": "spilt", "system": "99LIS" }]),
+        ),
+        ("N|^spilt", json!([{ "code": "spilt", "text": "spilt" }])),
+        ("Y|RH", Value::Null),
+        ("N", Value::Null),
+        ("N|\"\"", Value::Null),
+        ("", Value::Null),
+    ];
+    for (said, expected) in table {
+        let spm = format!("SPM|1|T1||SER||||||||||||||||{said}");
+        for (kind, rest) in [
+            ("OML^O21", format!("PID|||1\nORC|SC|A\nOBR|1|A||GLU\n{spm}")),
+            ("OML^O33", format!("PID|||1\n{spm}\nORC|SC|A\nOBR|1|A||GLU")),
+            (
+                "ORU^R01",
+                format!("PID|||1\nORC|RE|A\nOBR|1|A||GLU\nOBX|1|NM|GLU||98\n{spm}"),
+            ),
+            (
+                "OUL^R22",
+                format!("PID|||1\n{spm}\nOBR|1|A||GLU\nORC|RE|A\nOBX|1|NM|GLU||98"),
+            ),
+        ] {
+            let text = message(kind, &rest).replace('\n', "\r");
+            let done = translate(text.as_bytes()).unwrap();
+            let event = bodies(&done).pop().unwrap().1;
+            let tube = if kind.starts_with("OML") {
+                &event["specimens"][0]
+            } else {
+                &event["specimen"]
+            };
+            assert_eq!(tube["number"], "T1", "{kind} {said}");
+            assert_eq!(tube["rejected_for"], expected, "{kind} {said}");
+            // what is said and not read is listed
+            let is_listed = done.unmapped.contains(&"SPM-21".to_owned());
+            let is_left = expected.is_null() && said.contains('|');
+            assert_eq!(is_listed, is_left, "{kind} {said}: {:?}", done.unmapped);
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! What stands in the bucket for a request and for its body. A body may hold a password: of it there stands nothing that tells,
-//! to who has not the secret of the installation, whether a guess is right.
+//! What stands in the bucket for a request, for its body and for its condition. A body may hold a password, a condition the number of a
+//! patient: of them there stands nothing that tells, to who has not the secret of the installation, whether a guess is right.
 
 use ring::digest::{Context, SHA256};
 use worker_identity::sealing::Sealer;
@@ -16,6 +16,18 @@ pub(crate) fn digest(parts: &[&[u8]]) -> String {
         context.update(part);
     }
     hex(context.finish().as_ref())
+}
+
+/// Lower-case hex HMAC-SHA-256 of parts that stay apart: names of entries of which a part may be guessed, as the number of a patient in
+/// a condition. Under another secret the entry has another name.
+pub(crate) fn keyed_digest(sealer: &Sealer, parts: &[&[u8]]) -> String {
+    let mut text = Vec::new();
+    for part in parts {
+        // lengths keep parts apart
+        text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        text.extend_from_slice(part);
+    }
+    hex(&sealer.digest("idempotency condition", &text))
 }
 
 pub(super) fn digest_of_scope(who: &Identity, route: &str, key: &str) -> String {
@@ -97,6 +109,21 @@ mod tests {
     fn parts_of_a_digest_do_not_run_into_each_other() {
         assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
         assert_eq!(digest(&[b"ab"]).len(), 64);
+    }
+
+    #[test]
+    fn a_name_that_could_be_guessed_is_of_its_parts_and_of_the_secret() {
+        let (sealer, changed) = (Sealer::new(&[1; 32]), Sealer::new(&[2; 32]));
+        let name = keyed_digest(&sealer, &[b"ab", b"c"]);
+        assert_eq!(name, keyed_digest(&sealer, &[b"ab", b"c"]));
+        assert_eq!(name.len(), 64);
+        for other in [
+            keyed_digest(&sealer, &[b"a", b"bc"]),
+            keyed_digest(&changed, &[b"ab", b"c"]),
+            digest(&[b"ab", b"c"]),
+        ] {
+            assert_ne!(name, other);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Final results complete the orders they answer, whichever of the two comes first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hub_core::Tx;
 use schemas::care::OrderChanged;
@@ -9,8 +9,10 @@ use uuid::Uuid;
 
 use super::transition::OrderState;
 use crate::batch::Batch;
+use crate::specimens::{self, Brought};
+use crate::tubes;
 
-/// A final report, by the numbers it shares with an order.
+/// A report, by the numbers it shares with an order.
 pub(crate) struct Done<'d> {
     pub(crate) slot: usize,
     pub(crate) placer: Option<&'d str>,
@@ -18,6 +20,10 @@ pub(crate) struct Done<'d> {
     pub(crate) code: &'d str,
     pub(crate) subject: Option<Uuid>,
     pub(crate) fact_at: OffsetDateTime,
+    /// The number on its tube.
+    pub(crate) tube: Option<&'d str>,
+    /// Others complete nothing: they may bring the tube that an order waits for.
+    pub(crate) is_final: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -27,26 +33,51 @@ struct OpenOrder {
     filler_number: Option<String>,
     code: String,
     subject_key: Option<Uuid>,
+    /// Its tube was rejected, and no other came so far.
+    waits: bool,
+}
+
+type ByNumber<'i, 'd> = HashMap<&'d str, Vec<&'i Done<'d>>>;
+
+impl OpenOrder {
+    /// The report of it among those with a number.
+    fn among<'i, 'd>(
+        &self,
+        index: &ByNumber<'i, 'd>,
+        number: Option<&String>,
+        is_final: bool,
+    ) -> Option<&'i Done<'d>> {
+        let reports = index.get(number?.as_str())?;
+        reports.iter().copied().find(|done| {
+            done.is_final == is_final
+                && done.code == self.code
+                && (done.subject == self.subject_key
+                    || done.subject.is_none()
+                    || self.subject_key.is_none())
+        })
+    }
 }
 
 /// Completes the open orders that share a number and the code with a final report, and do not name another
-/// patient. One index look-up a batch when there is none.
+/// patient. Those that waited for another tube are on the one of their report, final or not. One index look-up a batch when there is none.
+/// Answers the numbers that orders were put on, each with its message.
 pub(crate) async fn by_results(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
     reports: &[Done<'_>],
-) -> Result<(), sqlx::Error> {
+) -> Result<BTreeMap<String, usize>, sqlx::Error> {
     let mut placers: Vec<&str> = reports.iter().filter_map(|done| done.placer).collect();
     let mut fillers: Vec<&str> = reports.iter().filter_map(|done| done.filler).collect();
     if placers.is_empty() && fillers.is_empty() {
-        return Ok(());
+        return Ok(BTreeMap::new());
     }
     for numbers in [&mut placers, &mut fillers] {
         numbers.sort_unstable();
         numbers.dedup();
     }
     let open: Vec<OpenOrder> = sqlx::query_as(
-        "select id, placer_number, filler_number, code, subject_key from clinical.orders \
+        "select id, placer_number, filler_number, code, subject_key, \
+         coalesce(held = 'specimen_rejected', false) as waits from clinical.orders \
          where (placer_number = any($1) or filler_number = any($2)) \
          and status in ('active', 'on_hold', 'cancel_requested', 'unknown') order by id for update",
     )
@@ -55,10 +86,10 @@ pub(crate) async fn by_results(
     .fetch_all(tx.conn())
     .await?;
     if open.is_empty() {
-        return Ok(());
+        return Ok(BTreeMap::new());
     }
-    let mut by_placer: HashMap<&str, Vec<&Done<'_>>> = HashMap::new();
-    let mut by_filler: HashMap<&str, Vec<&Done<'_>>> = HashMap::new();
+    let mut by_placer: ByNumber<'_, '_> = HashMap::new();
+    let mut by_filler: ByNumber<'_, '_> = HashMap::new();
     for done in reports {
         if let Some(number) = done.placer {
             by_placer.entry(number).or_default().push(done);
@@ -67,31 +98,19 @@ pub(crate) async fn by_results(
             by_filler.entry(number).or_default().push(done);
         }
     }
-    let (mut ids, mut facts) = (Vec::new(), Vec::new());
+    let (mut ids, mut facts, mut brought) = (Vec::new(), Vec::new(), Vec::new());
     for order in &open {
-        let numbered = |index: &HashMap<&str, Vec<&Done<'_>>>, number: &Option<String>| {
-            number
-                .as_deref()
-                .and_then(|number| index.get(number))
-                .and_then(|reports| {
-                    reports
-                        .iter()
-                        .find(|done| {
-                            done.code == order.code
-                                && (done.subject == order.subject_key
-                                    || done.subject.is_none()
-                                    || order.subject_key.is_none())
-                        })
-                        .map(|done| (done.slot, done.fact_at))
-                })
+        let report = |is_final| {
+            order
+                .among(&by_placer, order.placer_number.as_ref(), is_final)
+                .or_else(|| order.among(&by_filler, order.filler_number.as_ref(), is_final))
         };
-        if let Some((slot, fact_at)) = numbered(&by_placer, &order.placer_number)
-            .or_else(|| numbered(&by_filler, &order.filler_number))
-        {
+        let answer = report(true);
+        if let Some(done) = answer {
             ids.push(order.id);
-            facts.push(fact_at);
+            facts.push(done.fact_at);
             batch.say(
-                slot,
+                done.slot,
                 &OrderChanged {
                     order_id: order.id,
                     status: OrderState::Completed.as_str().to_owned(),
@@ -99,20 +118,32 @@ pub(crate) async fn by_results(
             );
             batch.changes.orders += 1;
         }
+        if order.waits
+            && let Some(subject) = order.subject_key
+            && let Some(done) = answer.or_else(|| report(false))
+        {
+            brought.push(Brought {
+                slot: done.slot,
+                order: order.id,
+                subject,
+                number: done.tube,
+                is_final: done.is_final,
+            });
+        }
     }
-    if ids.is_empty() {
-        return Ok(());
+    if !ids.is_empty() {
+        sqlx::query(
+            "update clinical.orders as orders set status = 'completed', held = null, version = version + 1, \
+             fact_at = greatest(orders.fact_at, done.fact_at), updated_at = now() \
+             from unnest($1::uuid[], $2::timestamptz[]) as done (id, fact_at) where orders.id = done.id",
+        )
+        .bind(&ids)
+        .bind(facts)
+        .execute(tx.conn())
+        .await?;
+        tubes::settle(tx, &ids).await?;
     }
-    sqlx::query(
-        "update clinical.orders as orders set status = 'completed', held = null, version = version + 1, \
-         fact_at = greatest(orders.fact_at, done.fact_at), updated_at = now() \
-         from unnest($1::uuid[], $2::timestamptz[]) as done (id, fact_at) where orders.id = done.id",
-    )
-    .bind(&ids)
-    .bind(facts)
-    .execute(tx.conn())
-    .await?;
-    crate::tubes::settle(tx, &ids).await
+    specimens::brought(tx, batch, &brought).await
 }
 
 /// A new order, by what its report would share with it.

@@ -166,6 +166,23 @@ impl<'r> Tubes<'r> {
         }
     }
 
+    /// The patient and the number of the tube that a message names for an order that waited for another one.
+    pub(super) fn in_place_of_rejected(
+        &self,
+        one: &'r Reported<'_>,
+        before: Option<&Order>,
+        after: &Order,
+    ) -> Option<(Uuid, &'r str)> {
+        let waited = before.is_some_and(|order| order.held.as_deref() == Some(REJECTED));
+        if !waited || after.held.is_some() || after.state() == OrderState::Revoked {
+            return None;
+        }
+        let subject = after.subject_key?;
+        let number = tubes::numbers(&one.order.specimens)
+            .find(|number| !self.is_rejected(number, Some(subject)))?;
+        Some((subject, number))
+    }
+
     /// Numbers that this batch put open orders on, whose they are, and the message that did it.
     pub(super) fn opened(&self) -> BTreeMap<&'r str, (Uuid, usize)> {
         self.rows

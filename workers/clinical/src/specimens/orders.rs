@@ -1,4 +1,5 @@
-//! What becomes of orders when their tube is rejected, and when they get another one (`lis.specimen.accession`).
+//! What becomes of orders when their tube is rejected, and when they get another one: by `lis.specimen.accession`, or by a message of a
+//! source system that names it for an order.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use serde_json::json;
 use time::Duration;
 use uuid::Uuid;
 
-use super::{SpecimenRow, keep, link, rejected};
+use super::{SpecimenRow, keep, key_of, link, rejected};
 use crate::batch::Batch;
 use crate::orders::closing;
 use crate::tubes::{self, Carried};
@@ -248,13 +249,7 @@ pub(super) async fn accession(
     };
     let rows = wanted.iter().map(|order| ((*order, number), carried));
     tubes::carry(tx, &rows.collect()).await?;
-    let released: Vec<(Uuid, String)> = sqlx::query_as(
-        "update clinical.orders set held = null, version = version + 1, updated_at = now() \
-         where id = any($1) and held is not null returning id, status",
-    )
-    .bind(&wanted)
-    .fetch_all(tx.conn())
-    .await?;
+    let released = release(tx, &wanted).await?;
     tubes::settle(tx, &wanted).await?;
     batch.say(
         slot,
@@ -267,7 +262,7 @@ pub(super) async fn accession(
         batch.say(slot, &OrderChanged { order_id, status });
     }
     if found.iter().any(|one| one.held.is_some()) {
-        nothing_left_to_collect(tx, subject, &command.actor, number).await?;
+        nothing_left_to_collect(tx, subject, &command.actor, Some(number)).await?;
     }
     // what instruments said of it before
     let opened = BTreeMap::from([(number, (subject, slot))]);
@@ -290,15 +285,108 @@ pub(super) async fn accession(
     Ok(Ok(()))
 }
 
+/// Offers orders to instruments again that were held; answers them with their status.
+async fn release(tx: &mut Tx<'_>, orders: &[Uuid]) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    sqlx::query_as(
+        "update clinical.orders set held = null, version = version + 1, updated_at = now() \
+         where id = any($1) and held is not null returning id, status",
+    )
+    .bind(orders)
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// A result of an order that waited for another tube.
+pub(crate) struct Brought<'t> {
+    /// The message that brought it.
+    pub(crate) slot: usize,
+    pub(crate) order: Uuid,
+    pub(crate) subject: Uuid,
+    /// On the tube, if it says so.
+    pub(crate) number: Option<&'t str>,
+    /// It completed the order.
+    pub(crate) is_final: bool,
+}
+
+/// Puts orders on the tubes that their results name, in place of those that were rejected, and ends the tasks to collect them. Answers the
+/// numbers that carry open orders now, each with its message.
+pub(crate) async fn brought(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    all: &[Brought<'_>],
+) -> Result<BTreeMap<String, usize>, sqlx::Error> {
+    let mut opened = BTreeMap::new();
+    if all.is_empty() {
+        return Ok(opened);
+    }
+    let tenant = tx.tenant().clone();
+    let mut wanted: BTreeMap<&str, Uuid> = BTreeMap::new();
+    for one in all {
+        if let Some(number) = one.number {
+            wanted.entry(number).or_insert(one.subject);
+        }
+    }
+    let claimed = tubes::claim(tx, &wanted).await?;
+    let mut rows = BTreeMap::new();
+    let mut links = Vec::new();
+    let mut again: BTreeMap<Uuid, (usize, Option<&str>)> = BTreeMap::new();
+    let mut waiting = Vec::new();
+    for one in all {
+        let number = one
+            .number
+            .filter(|number| claimed.contains(*number) && wanted.get(number) == Some(&one.subject));
+        if let Some(number) = number {
+            let state = if one.is_final { "done" } else { "open" };
+            let subject = one.subject;
+            rows.insert((one.order, number), Carried { subject, state });
+            links.push((one.order, key_of(&tenant, number, Some(subject))));
+        }
+        match (number, one.is_final) {
+            (Some(number), false) => {
+                waiting.push(one.order);
+                opened.insert(number.to_owned(), one.slot);
+            }
+            (_, true) => {}
+            (None, false) => continue,
+        }
+        again.insert(one.subject, (one.slot, number));
+    }
+    tubes::carry(tx, &rows).await?;
+    link(tx, &links).await?;
+    for (order_id, status) in release(tx, &waiting).await? {
+        if let Some(one) = all.iter().find(|one| one.order == order_id) {
+            batch.say(one.slot, &OrderChanged { order_id, status });
+            batch.changes.orders += 1;
+        }
+    }
+    collected_again(tx, batch, &again).await?;
+    Ok(opened)
+}
+
+/// Ends the tasks to collect again of patients who got another tube, by its number, or whose result came without one; each with the
+/// message that says so.
+pub(crate) async fn collected_again(
+    tx: &mut Tx<'_>,
+    batch: &Batch<'_>,
+    subjects: &BTreeMap<Uuid, (usize, Option<&str>)>,
+) -> Result<(), sqlx::Error> {
+    for (subject, (slot, number)) in subjects {
+        let source = &batch.envelopes[*slot].source;
+        nothing_left_to_collect(tx, *subject, source, *number).await?;
+    }
+    Ok(())
+}
+
 /// The task to collect again is done when no order of the patient waits for another tube.
 async fn nothing_left_to_collect(
     tx: &mut Tx<'_>,
     subject: Uuid,
     actor: &str,
-    number: &str,
+    number: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update clinical.tasks set state = 'done', done_at = now(), done_by = $2, outcome = 'another tube: ' || $3 \
+        "update clinical.tasks set state = 'done', done_at = now(), done_by = $2, \
+         outcome = coalesce('another tube: ' || $3, 'the result came') \
          where subject_key = $1 and kind = 'recollection' and state <> 'done' \
          and not exists (select from clinical.orders where subject_key = $1 and held = 'specimen_rejected')",
     )

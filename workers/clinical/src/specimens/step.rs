@@ -1,4 +1,4 @@
-//! Steps of specimens: `lis.specimen.move`.
+//! Steps of specimens: `lis.specimen.move`, and the rejections that source systems report.
 
 use hub_core::{Refusal, Tx};
 use schemas::specimens::{
@@ -22,6 +22,7 @@ const APART: Duration = Duration::minutes(5);
 /// A specimen as it stands, locked.
 #[derive(Debug, sqlx::FromRow)]
 struct Tube {
+    id: Uuid,
     label: Option<String>,
     subject_key: Option<Uuid>,
     collected_at: Option<OffsetDateTime>,
@@ -30,8 +31,8 @@ struct Tube {
     version: i32,
 }
 
-/// What a command came to: the rest of its answer, or refused without a trace.
-type Outcome = Result<Result<serde_json::Value, Refusal>, sqlx::Error>;
+/// The rest of the answer to a step.
+type Outcome = Result<serde_json::Value, sqlx::Error>;
 
 /// Takes one step.
 pub(super) async fn take(
@@ -82,7 +83,7 @@ pub(super) async fn take(
             "`at` lies before the step that it follows",
         )));
     }
-    let outcome = match &command.step {
+    let mut answer = match &command.step {
         SpecimenStep::Collect { collector } => {
             let by = collector.as_deref().unwrap_or(&command.actor);
             collected(tx, batch, slot, command.specimen_id, at, by).await?
@@ -101,12 +102,14 @@ pub(super) async fn take(
                     .filter(|text| !text.is_empty()),
                 recollect: *recollect,
             };
-            rejected(tx, batch, slot, command, &tube, at, &why).await?
+            if why.reason == RejectReason::Other && why.text.is_none() {
+                return Ok(Err(Refusal::new(
+                    "clinical.specimen_reason",
+                    "the reason `other` needs a text that says it",
+                )));
+            }
+            rejected(tx, batch, slot, &tube, (at, command.actor.as_str()), &why).await?
         }
-    };
-    let mut answer = match outcome {
-        Ok(answer) => answer,
-        Err(refusal) => return Ok(Err(refusal)),
     };
     answer["specimen_id"] = json!(command.specimen_id);
     answer["state"] = json!(to.as_str());
@@ -145,7 +148,7 @@ async fn locked(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Tube>, sqlx::Error> 
     let numbers = label.as_deref().into_iter().collect();
     tubes::lock(tx, &numbers).await?;
     sqlx::query_as(
-        "select coalesce(number, filler_number) as label, subject_key, collected_at, received_at, rejected_at, version \
+        "select id, coalesce(number, filler_number) as label, subject_key, collected_at, received_at, rejected_at, version \
          from clinical.specimens where id = $1 for update",
     )
     .bind(id)
@@ -177,7 +180,7 @@ async fn collected(
             at: rfc3339(at),
         },
     );
-    Ok(Ok(json!({})))
+    Ok(json!({}))
 }
 
 async fn received(
@@ -203,14 +206,53 @@ async fn received(
             at: rfc3339(at),
         },
     );
-    Ok(Ok(json!({})))
+    Ok(json!({}))
 }
 
 /// Why a specimen is rejected, and what becomes of its orders.
-struct Why<'w> {
-    reason: RejectReason,
-    text: Option<&'w str>,
-    recollect: bool,
+pub(super) struct Why<'w> {
+    pub(super) reason: RejectReason,
+    /// `RejectReason::Other` needs it.
+    pub(super) text: Option<&'w str>,
+    pub(super) recollect: bool,
+}
+
+/// A source system says that its laboratory rejected it. What was rejected before stays as it was said then.
+pub(super) async fn reported(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    slot: usize,
+    id: Uuid,
+    why: &Why<'_>,
+) -> Result<(), sqlx::Error> {
+    let Some(tube) = locked(tx, id).await? else {
+        return Ok(());
+    };
+    let from = State::of(tube.collected_at, tube.received_at, tube.rejected_at);
+    let Ok(to) = state::next(from, Move::Reject) else {
+        return Ok(());
+    };
+    let envelope = &batch.envelopes[slot];
+    let (at, source, cause) = (envelope.occurred_at, envelope.source.clone(), envelope.id);
+    let mut detail = rejected(tx, batch, slot, &tube, (at, source.as_str()), why).await?;
+    detail["specimen_id"] = json!(id);
+    detail["from"] = json!(from.as_str());
+    detail["state"] = json!(to.as_str());
+    detail["version"] = json!(tube.version + 1);
+    detail["step"] = json!(SpecimenStep::Reject {
+        reason: why.reason,
+        text: why.text.map(str::to_owned),
+        recollect: why.recollect,
+    });
+    audit::entry(
+        tx,
+        &source,
+        <MoveSpecimen as schemas::Body>::NAME,
+        &format!("specimen:{id}"),
+        &[cause],
+        Some(detail),
+    )
+    .await
 }
 
 /// Its orders lose it: they wait for another one, or are revoked. What was measured of it and is not out yet waits for a person.
@@ -218,24 +260,17 @@ async fn rejected(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
     slot: usize,
-    command: &MoveSpecimen,
     tube: &Tube,
-    at: OffsetDateTime,
+    (at, by): (OffsetDateTime, &str),
     why: &Why<'_>,
 ) -> Outcome {
-    if why.reason == RejectReason::Other && why.text.is_none() {
-        return Ok(Err(Refusal::new(
-            "clinical.specimen_reason",
-            "the reason `other` needs a text that says it",
-        )));
-    }
     sqlx::query(
         "update clinical.specimens set rejected_at = $2, rejected_by = $3, reject_reason = $4, reject_text = $5, \
          recollect = $6, version = version + 1, updated_at = now() where id = $1",
     )
-    .bind(command.specimen_id)
+    .bind(tube.id)
     .bind(at)
-    .bind(&command.actor)
+    .bind(by)
     .bind(why.reason.as_str())
     .bind(why.text)
     .bind(why.recollect)
@@ -257,7 +292,7 @@ async fn rejected(
     batch.say(
         slot,
         &SpecimenRejected {
-            specimen_id: command.specimen_id,
+            specimen_id: tube.id,
             reason: why.reason,
             recollect: why.recollect,
             orders: lost.clone(),
@@ -268,7 +303,7 @@ async fn rejected(
     if let Some(task) = task_id {
         answer["task_id"] = json!(task);
     }
-    Ok(Ok(answer))
+    Ok(answer)
 }
 
 /// Reports of it of which something may be acted on already: nobody takes that back but a correction.

@@ -2,7 +2,7 @@
 //! orders are here too: what may change hangs on the specimen.
 
 use hub_core::{Envelope, Verdict};
-use schemas::care::OrderControl;
+use schemas::care::{Code, OrderControl, Specimen};
 use schemas::commands::ChangeOrder;
 use schemas::sending::{OrderSent, SendingAnswer, SendingOccasion, SentOrder};
 use schemas::specimens::{AccessionSpecimen, MoveSpecimen, RejectReason, SpecimenStep};
@@ -16,7 +16,7 @@ use worker_clinical::queries::{
 };
 
 use super::placing::{answer, place, tube};
-use super::support::{Ward, at, key, minutes, order, patient, said};
+use super::support::{Ward, at, code, key, minutes, number, order, patient, report, said};
 use super::verification::{FREE, glucose, lab, measured, pack, rows, states};
 
 mod doubted;
@@ -471,4 +471,234 @@ async fn an_order_may_change_until_its_specimen_is_collected_and_its_priority_af
         .apply_one(change(order, |command| command.priority = Patch::Clear))
         .await;
     assert_eq!(refused(&verdict).0, "clinical.order_closed");
+}
+
+/// A source system ordered it on tube S1, which was rejected.
+async fn waiting(ward: &Ward, placer: &str) -> Uuid {
+    let mut reported = order(OrderControl::New, placer);
+    reported.specimens = vec![tube("S1")];
+    ward.apply_one(at(0, &reported)).await;
+    let mut tx = ward.tx().await;
+    sqlx::query_scalar("select id from clinical.orders where placer_number = $1")
+        .bind(placer)
+        .fetch_one(tx.conn())
+        .await
+        .unwrap()
+}
+
+async fn recollection(ward: &Ward) -> String {
+    let task = "select concat_ws(' ', state, outcome, done_by) from clinical.tasks where kind = 'recollection'";
+    ward.text(task).await
+}
+
+async fn carried(ward: &Ward, number: &str) -> String {
+    let mut tx = ward.tx().await;
+    sqlx::query_scalar("select state from clinical.order_tubes where number = $1")
+        .bind(number)
+        .fetch_one(tx.conn())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn another_tube_that_an_order_message_names_ends_the_task_to_collect_it() {
+    let ward = Ward::new().await;
+    let orders = [waiting(&ward, "P1").await, waiting(&ward, "P2").await];
+    rejected(&ward, "S1", true).await;
+    assert_eq!(recollection(&ward).await, "open");
+    let named = |placer: &str, number: &str| {
+        let mut reported = order(OrderControl::New, placer);
+        reported.specimens = vec![tube(number)];
+        reported
+    };
+    // what was said before is no other tube
+    ward.apply_one(at(40, &named("P1", "S1"))).await;
+    assert_eq!(
+        stands(&ward, orders[0]).await.held.as_deref(),
+        Some("specimen_rejected")
+    );
+    assert_eq!(recollection(&ward).await, "open");
+
+    ward.apply_one(at(41, &named("P1", "S2"))).await;
+    assert_eq!(stands(&ward, orders[0]).await.held, None);
+    assert_eq!(recollection(&ward).await, "open", "one still waits");
+    let verdict = ward.apply_one(at(42, &named("P2", "S3"))).await;
+    assert_eq!(said(&verdict), ["clinical.order.changed"]);
+    assert_eq!(stands(&ward, orders[1]).await.held, None);
+    assert_eq!(carried(&ward, "S3").await, "open");
+    assert_eq!(
+        recollection(&ward).await,
+        "done another tube: S3 /channel/demo/his"
+    );
+}
+
+#[tokio::test]
+async fn another_tube_that_a_result_names_ends_the_task_to_collect_it() {
+    let result = |status: &str, number_of_tube: &str| {
+        let mut result = report(status, vec![number("GLU", "5", status)]);
+        result.placer_number = Some("P1".into());
+        result.filler_number = None;
+        result.specimen = Some(tube(number_of_tube));
+        result
+    };
+    let done = "done another tube: S2 /channel/demo/his";
+    for first in ["P", "F"] {
+        let ward = Ward::new().await;
+        let order = waiting(&ward, "P1").await;
+        rejected(&ward, "S1", true).await;
+        // measured of the rejected one: the order goes on waiting
+        ward.apply_one(at(40, &result("F", "S1"))).await;
+        assert_eq!(recollection(&ward).await, "open");
+        assert_eq!(
+            stands(&ward, order).await.held.as_deref(),
+            Some("specimen_rejected")
+        );
+
+        let mut second = result(first, "S2");
+        second.observed_at = Some("2026-03-01T12:50:00Z".into());
+        ward.apply_one(at(50, &second)).await;
+        assert_eq!(recollection(&ward).await, done, "{first}");
+        let row = stands(&ward, order).await;
+        assert_eq!(row.held, None);
+        if first == "P" {
+            assert_eq!(row.status, "active");
+            assert_eq!(carried(&ward, "S2").await, "open");
+            second.status = Some("F".into());
+            second.results[0].status = Some("F".into());
+            ward.apply_one(at(55, &second)).await;
+        }
+        assert_eq!(stands(&ward, order).await.status, "completed");
+        assert_eq!(carried(&ward, "S2").await, "done");
+        let tubes = "select count(*) from clinical.order_specimens";
+        assert_eq!(ward.count(tubes).await, 2, "both are its specimens");
+    }
+}
+
+/// A tube as a laboratory reports that it can't use it.
+fn unusable(number: &str, reason: &str, text: Option<&str>) -> Specimen {
+    Specimen {
+        rejected_for: vec![Code {
+            text: text.map(str::to_owned),
+            ..code(reason)
+        }],
+        ..tube(number)
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_that_an_order_message_reports_does_what_one_over_rest_does() {
+    let ward = Ward::new().await;
+    let order_id = waiting(&ward, "P1").await;
+    let mut reported = order(OrderControl::Status, "P1");
+    reported.specimens = vec![unusable("S1", "RH", Some("plasma red"))];
+    let verdict = ward.apply_one(at(30, &reported)).await;
+    assert_eq!(
+        said(&verdict),
+        ["clinical.order.changed", "lis.specimen.rejected"]
+    );
+    let specimen = kept(&ward, "S1").await.specimen;
+    assert_eq!(
+        (
+            specimen.state.as_str(),
+            specimen.reject_reason.as_deref(),
+            specimen.reject_text.as_deref(),
+            specimen.rejected_by.as_deref(),
+            specimen.rejected_at,
+        ),
+        (
+            "rejected",
+            Some("haemolysed"),
+            Some("plasma red"),
+            Some("/channel/demo/his"),
+            Some(minutes(30)),
+        )
+    );
+    let row = stands(&ward, order_id).await;
+    assert_eq!(row.status, "active");
+    assert_eq!(row.held.as_deref(), Some("specimen_rejected"));
+    assert_eq!(recollection(&ward).await, "open");
+    assert_eq!(carried(&ward, "S1").await, "off");
+
+    // the same again, and another reason for what was rejected
+    for reason in ["RH", "RB"] {
+        reported.specimens = vec![unusable("S1", reason, None)];
+        let verdict = ward.apply_one(at(31, &reported)).await;
+        assert!(matches!(verdict, Verdict::Unchanged), "{verdict:?}");
+    }
+    let trail = "select count(*) from audit.entries where action = 'lis.specimen.move' and actor = '/channel/demo/his'";
+    assert_eq!(ward.count(trail).await, 1);
+    let reason = kept(&ward, "S1").await.specimen.reject_reason;
+    assert_eq!(reason.as_deref(), Some("haemolysed"));
+
+    // one message takes the first away and brings the second
+    reported.specimens = vec![unusable("S1", "RH", None), tube("S2")];
+    ward.apply_one(at(32, &reported)).await;
+    assert_eq!(stands(&ward, order_id).await.held, None);
+    assert_eq!(
+        recollection(&ward).await,
+        "done another tube: S2 /channel/demo/his"
+    );
+}
+
+#[tokio::test]
+async fn a_laboratory_that_names_no_patient_rejects_the_tube_of_the_order() {
+    let ward = Ward::new().await;
+    let order_id = waiting(&ward, "P1").await;
+    let mut reported = order(OrderControl::Status, "P1");
+    reported.subject = None;
+    reported.specimens = vec![unusable("S1", "X9", Some("spilt"))];
+    ward.apply_one(at(30, &reported)).await;
+    let specimen = kept(&ward, "S1").await.specimen;
+    assert_eq!(specimen.reject_reason.as_deref(), Some("other"));
+    assert_eq!(specimen.reject_text.as_deref(), Some("X9 spilt"));
+    assert_eq!(
+        stands(&ward, order_id).await.held.as_deref(),
+        Some("specimen_rejected")
+    );
+    assert_eq!(recollection(&ward).await, "open");
+}
+
+#[tokio::test]
+async fn a_result_that_says_its_tube_was_rejected_is_filed_and_waits_for_a_person() {
+    // of a channel whose results need no verification; with a patient and without one
+    for named in [true, false] {
+        let ward = Ward::new().await;
+        let order_id = placed(&ward, "T1").await;
+        let mut result = measured(35, vec![glucose("104")]);
+        if !named {
+            result.subject = None;
+        }
+        result.specimen = Some(unusable("T1", "X9", Some("spilt")));
+        let verdict = ward.apply_one(at(40, &result)).await;
+        let names = said(&verdict);
+        assert!(names.contains(&"lis.specimen.rejected"), "{names:?}");
+        assert_eq!(ward.current().await, ["GLU=104 F"]);
+        assert_eq!(states(&ward).await, ["104 needs_review specimen"]);
+        let row = rows(&ward).await.remove(0);
+        assert!(row.blocked);
+        assert_eq!(
+            row.result.reason.as_deref(),
+            Some("the specimen was rejected: other (X9 spilt)")
+        );
+        let row = stands(&ward, order_id).await;
+        assert_eq!(row.status, "active");
+        assert_eq!(row.held.as_deref(), Some("specimen_rejected"));
+        assert_eq!(recollection(&ward).await, "open");
+    }
+}
+
+#[tokio::test]
+async fn what_was_measured_before_a_reported_rejection_and_is_not_out_yet_waits_again() {
+    let ward = lab(pack(&format!("{FREE}\nrelease = \"report\""), "")).await;
+    let results = vec![glucose("104"), number("XYZ", "5", "F")];
+    ward.apply_one(at(20, &measured(10, results))).await;
+    let mut reported = order(OrderControl::New, "P1");
+    reported.specimens = vec![unusable("T1", "RC", None)];
+    ward.apply_one(at(30, &reported)).await;
+    assert_eq!(
+        states(&ward).await,
+        ["104 needs_review specimen", "5 needs_review specimen"]
+    );
+    // ordered on a tube that can't be used: it is collected again
+    assert_eq!(recollection(&ward).await, "open");
 }

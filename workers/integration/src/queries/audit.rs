@@ -34,6 +34,8 @@ pub struct AuditSearch {
     pub touched: Option<Uuid>,
     /// All records of one person: who saw his data, and who changed his record.
     pub patients: Option<Vec<Uuid>>,
+    /// Only these entries.
+    pub ids: Option<Vec<i64>>,
     pub recorded_from: Option<OffsetDateTime>,
     pub recorded_to: Option<OffsetDateTime>,
     /// Keyset: below this id.
@@ -76,6 +78,9 @@ pub async fn audit(
             .push(" union all select o.id from audit.entries o where o.object = any(")
             .push_bind(objects)
             .push("))");
+    }
+    if let Some(ids) = &search.ids {
+        query.push(" and e.id = any(").push_bind(ids).push(")");
     }
     if let Some(from) = search.recorded_from {
         query.push(" and e.recorded_at >= ").push_bind(from);

@@ -41,10 +41,19 @@ pub(crate) async fn way(
     asked: &mut Asked,
 ) -> Result<Way, Problem> {
     let plain = |criterion: &&Criterion| criterion.modifier.is_none();
-    if let Some(ids) = asked.of("_id").find(plain) {
-        return Ok(Way::Ids(ids.values.clone()));
-    }
+    let ids = asked
+        .of("_id")
+        .find(plain)
+        .map(|criterion| criterion.values.clone());
     let mut hints = hints(asked);
+    if let Some(ids) = ids {
+        // whom an entry of the trail is about, and who did it, only the trail can tell
+        if wired.kind == Kind::AuditEvent {
+            hints.entries = Some(ids.iter().filter_map(|id| id.parse().ok()).collect());
+            return of_trail(ground, asked, hints).await;
+        }
+        return Ok(Way::Ids(ids));
+    }
     match wired.kind {
         Kind::Patient => return of_patients(ground, asked, hints).await,
         Kind::Slot => return of_slots(asked, hints),

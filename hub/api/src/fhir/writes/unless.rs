@@ -5,7 +5,8 @@
 //! by word, one is told to ask again (409 with `Retry-After`), and finds then what the other made. Where a worker's constraint
 //! refuses what somebody made without such a condition, or under other words for it, the search is made again, and what it
 //! finds is the answer. And a command that is on disk and has no outcome keeps its condition claimed until it has one, for as
-//! long as the bucket keeps an entry: a day.
+//! long as the bucket keeps an entry: a day. The name of its entry is a digest that is keyed with `[api] token_secret`: a condition
+//! holds numbers of patients, and they are not many. So a claim holds among processes that have the same secret, and ends with it.
 //!
 //! So two can be made of one condition only where no constraint tells them apart (conditions, drafts of prescriptions, documents,
 //! appointments of one patient in several slots), and only if the other one was written without the condition or in other
@@ -19,12 +20,13 @@ use uuid::Uuid;
 use worker_integration::queries;
 
 use super::{Desk, Made};
+use crate::backbone::Noted;
 use crate::fhir::asked::Asked;
 use crate::fhir::call::Call;
 use crate::fhir::include::Visit;
 use crate::fhir::search::{first_two, ground};
 use crate::fhir::table::Wired;
-use crate::idempotency::{self, digest, now};
+use crate::idempotency::{self, digest, keyed_digest, now};
 use crate::problem::Problem;
 
 /// The header, and `ifNoneExist` of an entry.
@@ -78,7 +80,16 @@ impl Unless {
 
     /// Creates it, unless one that fits stands.
     pub(super) async fn create(&self, desk: &Desk<'_>, json: &Value) -> Result<Made, Problem> {
-        let claim = Claim::take(desk, self.key(desk)).await?;
+        let names = self.names();
+        let parts: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+        let tenant = &desk.who.tenant;
+        // the name that a claim of the day before an update has
+        let before = format!("{tenant}.unless-{}", digest(&parts));
+        if held(desk, desk.state.backbone.noted(&before).await?.as_ref()).await? {
+            return Err(in_flight());
+        }
+        let keyed = keyed_digest(&desk.state.answers, &parts);
+        let claim = Claim::take(desk, format!("{tenant}.unless-{keyed}")).await?;
         let made = self.claimed(desk, json).await;
         claim.end(desk, &made).await;
         made
@@ -120,15 +131,15 @@ impl Unless {
         }
     }
 
-    /// The same for the same conditions in whatever order.
-    fn key(&self, desk: &Desk<'_>) -> String {
+    /// What its name is made of: the same for the same conditions in whatever order.
+    fn names(&self) -> Vec<&str> {
         let mut pairs: Vec<&(String, String)> = self.pairs.iter().collect();
         pairs.sort_unstable();
-        let mut parts = vec![self.wired.kind.as_str().as_bytes()];
+        let mut names = vec![self.wired.kind.as_str()];
         for (name, value) in pairs {
-            parts.extend([name.as_bytes(), value.as_bytes()]);
+            names.extend([name.as_str(), value.as_str()]);
         }
-        format!("{}.unless-{}", desk.who.tenant, digest(&parts))
+        names
     }
 }
 
@@ -161,16 +172,7 @@ impl Claim {
     async fn take(desk: &Desk<'_>, key: String) -> Result<Self, Problem> {
         let noted = desk.state.backbone.noted(&key).await?;
         let seen = noted.as_ref().map_or(0, |noted| noted.revision);
-        let entry = noted.and_then(|noted| serde_json::from_slice::<Entry>(&noted.value).ok());
-        let held = match entry {
-            None | Some(Entry::Free) => false,
-            Some(Entry::Running { until }) => until > now(),
-            Some(Entry::Asked { command }) => {
-                let mut tx = desk.tx().await?;
-                queries::applied(tx.conn(), &[command]).await?.is_empty()
-            }
-        };
-        if held {
+        if held(desk, noted.as_ref()).await? {
             return Err(in_flight());
         }
         let until = idempotency::until(&desk.state.limits);
@@ -193,6 +195,19 @@ impl Claim {
             tracing::warn!(code = %problem.code, "the claim of a conditional create was not let go and runs out");
         }
     }
+}
+
+/// Somebody creates under this entry, or it is on disk how it is to be made.
+async fn held(desk: &Desk<'_>, noted: Option<&Noted>) -> Result<bool, Problem> {
+    let entry = noted.and_then(|noted| serde_json::from_slice::<Entry>(&noted.value).ok());
+    Ok(match entry {
+        None | Some(Entry::Free) => false,
+        Some(Entry::Running { until }) => until > now(),
+        Some(Entry::Asked { command }) => {
+            let mut tx = desk.tx().await?;
+            queries::applied(tx.conn(), &[command]).await?.is_empty()
+        }
+    })
 }
 
 async fn note(

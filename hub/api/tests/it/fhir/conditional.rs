@@ -207,3 +207,64 @@ async fn a_command_without_an_outcome_keeps_its_condition() {
     );
     assert_eq!(sent(&house), before - 1);
 }
+
+/// The entry of these conditions as who has not the secret could work it out.
+fn guessed(house: &House, parts: &[&str]) -> String {
+    use std::fmt::Write as _;
+
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    let mut name = format!("{}.unless-", house.tenant);
+    for byte in context.finish().as_ref() {
+        write!(name, "{byte:02x}").unwrap();
+    }
+    name
+}
+
+#[tokio::test]
+async fn the_entry_of_a_condition_does_not_tell_whose_number_it_asks_for() {
+    let house = House::new().await;
+    let number = format!("{HOSP}|2001");
+    let search = format!("identifier={number}");
+    let made = unless(&house, &person("Sharma", "2001"), &search).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.json);
+    let mut names: Vec<String> = {
+        let notes = house.backbone.notes.lock().unwrap();
+        notes.keys().cloned().collect()
+    };
+    names.retain(|name| name.contains(".unless-"));
+    assert_eq!(names.len(), 1, "{names:?}");
+    let parts = ["Patient", "identifier", number.as_str()];
+    assert_ne!(names[0], guessed(&house, &parts));
+    assert!(!names[0].contains("2001"));
+}
+
+#[tokio::test]
+async fn a_claim_of_before_an_update_holds() {
+    let house = House::new().await;
+    let number = format!("{HOSP}|2001");
+    let name = guessed(&house, &["Patient", "identifier", number.as_str()]);
+    let entry = json!({ "state": "running", "until": i64::MAX });
+    let entry = hub_api::Noted {
+        value: entry.to_string().into(),
+        revision: 1,
+    };
+    let notes = &house.backbone.notes;
+    notes.lock().unwrap().insert(name.clone(), entry);
+    let search = format!("identifier={number}");
+    let before = sent(&house);
+    let waits = unless(&house, &person("Sharma", "2001"), &search).await;
+    assert_eq!(outcome(&waits, 409), "fhir.create_in_flight");
+    assert_eq!(sent(&house), before);
+    // it let go
+    let entry = hub_api::Noted {
+        value: json!({ "state": "free" }).to_string().into(),
+        revision: 2,
+    };
+    notes.lock().unwrap().insert(name, entry);
+    let made = unless(&house, &person("Sharma", "2001"), &search).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.json);
+}

@@ -273,6 +273,39 @@ async fn the_trail_is_asked_for_a_patient_and_for_who_did_it() {
         let said = matches(&found)[0].to_string();
         assert!(said.contains(&patient) && !said.contains(&other), "{said}");
     }
+    let found = house
+        .get(&format!(
+            "{base}patient={patient}&agent=Practitioner/{asha}"
+        ))
+        .await;
+    let entry = matches(&found)[0]["id"].as_str().unwrap().to_owned();
+    // together with its id each of them still has to hold
+    for (query, fits) in [
+        (format!("_id={entry}"), true),
+        (format!("_id={entry}&patient={patient}"), true),
+        (
+            format!("_id=1,{entry},x&patient=Patient/{patient}&_summary=count"),
+            true,
+        ),
+        (format!("_id={entry}&agent=Practitioner/{asha}"), true),
+        (
+            format!("_id={entry}&patient={patient}&agent:identifier=asha&_sort=-date"),
+            true,
+        ),
+        (format!("_id={entry}&patient={other}"), false),
+        (format!("_id={entry}&agent:identifier=admin"), false),
+        (
+            format!("_id={entry}&patient={patient}&agent:identifier=admin"),
+            false,
+        ),
+        (format!("_id={entry}&patient={patient}&date=lt2020"), false),
+        (format!("_id={entry}&_id=1&patient={patient}"), false),
+        (format!("_id=%2B{entry}&patient={patient}"), false),
+        (format!("_id=x&patient={patient}"), false),
+    ] {
+        let found = house.get(&format!("{base}{query}")).await;
+        assert_eq!(resource(&found)["total"], u64::from(fits), "{query}");
+    }
     let all = house.get(&format!("{base}patient={patient}")).await;
     let all = actors(&all);
     assert!(all.contains(&"asha".to_owned()) && all.contains(&"admin".to_owned()));
