@@ -112,9 +112,8 @@ async fn place(
             OrderState::Completed.as_str().clone_into(&mut after.status);
         }
         on_tubes.note(one, &mut after, before.is_none());
-        if let Some((subject, number)) = on_tubes.in_place_of_rejected(one, before.as_ref(), &after)
-        {
-            again.insert(subject, (one.slot, Some(number)));
+        if let Some((subject, ended)) = on_tubes.no_longer_awaited(one, before.as_ref(), &after) {
+            again.insert(subject, (one.slot, ended));
         }
         id_of.insert(one.key, after.id);
         for specimen in &one.order.specimens {

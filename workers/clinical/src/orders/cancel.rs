@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::transition::OrderState;
 use crate::batch::Batch;
-use crate::specimens::rejected;
+use crate::specimens::rejected::{self, Ended};
 use crate::{audit, body, tubes};
 
 /// Carries out every command of the batch.
@@ -50,7 +50,7 @@ async fn one(
     };
     tubes::settle(tx, &[id]).await?;
     if let Some(subject) = subject {
-        rejected::given_up(tx, subject, &command.actor).await?;
+        rejected::no_longer_awaited(tx, subject, &command.actor, Ended::Cancelled).await?;
     }
     let status = OrderState::Revoked.as_str();
     batch.say(

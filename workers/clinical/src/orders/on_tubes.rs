@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::reported::Reported;
 use super::stored::Order;
 use super::transition::OrderState;
-use crate::specimens::rejected;
+use crate::specimens::rejected::{self, Ended};
 use crate::tubes::{self, Carried};
 
 /// Why an order that is open is not offered to instruments (`clinical.orders.held`).
@@ -166,21 +166,25 @@ impl<'r> Tubes<'r> {
         }
     }
 
-    /// The patient and the number of the tube that a message names for an order that waited for another one.
-    pub(super) fn in_place_of_rejected(
+    /// The patient of an order that waited for another tube and does no more, and why: the message names the tube, or closes the order.
+    pub(super) fn no_longer_awaited(
         &self,
         one: &'r Reported<'_>,
         before: Option<&Order>,
         after: &Order,
-    ) -> Option<(Uuid, &'r str)> {
+    ) -> Option<(Uuid, Ended<'r>)> {
         let waited = before.is_some_and(|order| order.held.as_deref() == Some(REJECTED));
-        if !waited || after.held.is_some() || after.state() == OrderState::Revoked {
+        if !waited || after.held.is_some() {
             return None;
         }
         let subject = after.subject_key?;
-        let number = tubes::numbers(&one.order.specimens)
-            .find(|number| !self.is_rejected(number, Some(subject)))?;
-        Some((subject, number))
+        let mut numbers = tubes::numbers(&one.order.specimens)
+            .filter(|number| !self.is_rejected(number, Some(subject)));
+        let ended = match after.state() {
+            OrderState::Revoked | OrderState::EnteredInError => Ended::Cancelled,
+            _ => numbers.next().map_or(Ended::Closed, Ended::Tube),
+        };
+        Some((subject, ended))
     }
 
     /// Numbers that this batch put open orders on, whose they are, and the message that did it.

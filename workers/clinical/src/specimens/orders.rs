@@ -12,7 +12,8 @@ use serde_json::json;
 use time::Duration;
 use uuid::Uuid;
 
-use super::{SpecimenRow, keep, key_of, link, rejected};
+use super::rejected::{self, Ended};
+use super::{SpecimenRow, keep, key_of, link};
 use crate::batch::Batch;
 use crate::orders::closing;
 use crate::tubes::{self, Carried};
@@ -262,7 +263,7 @@ pub(super) async fn accession(
         batch.say(slot, &OrderChanged { order_id, status });
     }
     if found.iter().any(|one| one.held.is_some()) {
-        nothing_left_to_collect(tx, subject, &command.actor, Some(number)).await?;
+        rejected::no_longer_awaited(tx, subject, &command.actor, Ended::Tube(number)).await?;
     }
     // what instruments said of it before
     let opened = BTreeMap::from([(number, (subject, slot))]);
@@ -329,7 +330,7 @@ pub(crate) async fn brought(
     let claimed = tubes::claim(tx, &wanted).await?;
     let mut rows = BTreeMap::new();
     let mut links = Vec::new();
-    let mut again: BTreeMap<Uuid, (usize, Option<&str>)> = BTreeMap::new();
+    let mut again: BTreeMap<Uuid, (usize, Ended<'_>)> = BTreeMap::new();
     let mut waiting = Vec::new();
     for one in all {
         let number = one
@@ -349,7 +350,10 @@ pub(crate) async fn brought(
             (_, true) => {}
             (None, false) => continue,
         }
-        again.insert(one.subject, (one.slot, number));
+        again.insert(
+            one.subject,
+            (one.slot, number.map_or(Ended::Result, Ended::Tube)),
+        );
     }
     tubes::carry(tx, &rows).await?;
     link(tx, &links).await?;
@@ -363,37 +367,15 @@ pub(crate) async fn brought(
     Ok(opened)
 }
 
-/// Ends the tasks to collect again of patients who got another tube, by its number, or whose result came without one; each with the
-/// message that says so.
+/// Ends the tasks to collect again of patients whose orders wait no longer; each with the message that says so.
 pub(crate) async fn collected_again(
     tx: &mut Tx<'_>,
     batch: &Batch<'_>,
-    subjects: &BTreeMap<Uuid, (usize, Option<&str>)>,
+    subjects: &BTreeMap<Uuid, (usize, Ended<'_>)>,
 ) -> Result<(), sqlx::Error> {
-    for (subject, (slot, number)) in subjects {
+    for (subject, (slot, ended)) in subjects {
         let source = &batch.envelopes[*slot].source;
-        nothing_left_to_collect(tx, *subject, source, *number).await?;
+        rejected::no_longer_awaited(tx, *subject, source, *ended).await?;
     }
-    Ok(())
-}
-
-/// The task to collect again is done when no order of the patient waits for another tube.
-async fn nothing_left_to_collect(
-    tx: &mut Tx<'_>,
-    subject: Uuid,
-    actor: &str,
-    number: Option<&str>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "update clinical.tasks set state = 'done', done_at = now(), done_by = $2, \
-         outcome = coalesce('another tube: ' || $3, 'the result came') \
-         where subject_key = $1 and kind = 'recollection' and state <> 'done' \
-         and not exists (select from clinical.orders where subject_key = $1 and held = 'specimen_rejected')",
-    )
-    .bind(subject)
-    .bind(actor)
-    .bind(number)
-    .execute(tx.conn())
-    .await?;
     Ok(())
 }

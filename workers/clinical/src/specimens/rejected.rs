@@ -52,19 +52,44 @@ fn tube<'f>(filing: &'f Filing<'_>) -> Option<(&'f str, Uuid)> {
     Some((filing.specimen_number()?, filing.subject?))
 }
 
-/// An order of the patient was cancelled: the task to collect again is done when none of the others waits for another tube.
-pub(crate) async fn given_up(
+/// Why an order waits for another tube no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended<'n> {
+    /// It is on the tube with this number.
+    Tube(&'n str),
+    /// Its result came, and names no tube.
+    Result,
+    Cancelled,
+    /// A source system says that it is over.
+    Closed,
+}
+
+impl Ended<'_> {
+    fn words(self) -> String {
+        match self {
+            Self::Tube(number) => format!("another tube: {number}"),
+            Self::Result => "the result came".to_owned(),
+            Self::Cancelled => "the order was cancelled".to_owned(),
+            Self::Closed => "the order is closed".to_owned(),
+        }
+    }
+}
+
+/// An order of the patient waits no longer: the task to collect again is done when none of the others waits for another tube.
+pub(crate) async fn no_longer_awaited(
     tx: &mut Tx<'_>,
     subject: Uuid,
     actor: &str,
+    ended: Ended<'_>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update clinical.tasks set state = 'done', done_at = now(), done_by = $2, outcome = 'the order was cancelled' \
+        "update clinical.tasks set state = 'done', done_at = now(), done_by = $2, outcome = $3 \
          where subject_key = $1 and kind = 'recollection' and state <> 'done' \
          and not exists (select from clinical.orders where subject_key = $1 and held = 'specimen_rejected')",
     )
     .bind(subject)
     .bind(actor)
+    .bind(ended.words())
     .execute(tx.conn())
     .await?;
     Ok(())

@@ -186,3 +186,26 @@ async fn nobody_collects_again_for_orders_that_were_cancelled() {
         assert_eq!(ward.text(task).await, after);
     }
 }
+
+#[tokio::test]
+async fn nobody_collects_again_for_orders_that_a_source_system_cancelled() {
+    let ward = Ward::new().await;
+    for placer in ["P1", "P2"] {
+        let mut reported = order(OrderControl::New, placer);
+        reported.specimens = vec![tube("S1")];
+        ward.apply_one(at(0, &reported)).await;
+    }
+    rejected(&ward, "S1", true).await;
+    let task =
+        "select state || coalesce(' ' || done_by || ': ' || outcome, '') from clinical.tasks";
+    for (placer, after) in [
+        ("P1", "open"),
+        ("P2", "done /channel/demo/his: the order was cancelled"),
+    ] {
+        let mut cancelled = order(OrderControl::Status, placer);
+        cancelled.status = Some("CA".into());
+        cancelled.specimens = vec![tube("S1")];
+        ward.apply_one(at(35, &cancelled)).await;
+        assert_eq!(ward.text(task).await, after);
+    }
+}
