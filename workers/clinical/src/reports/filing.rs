@@ -102,6 +102,12 @@ impl<'a> Filing<'a> {
         key::specimen_number(&self.report)
     }
 
+    /// The filler's number for its specimen.
+    pub(crate) fn filler_s_tube(&self) -> Option<&str> {
+        let specimen = self.report.specimen.as_ref()?;
+        specimen.filler_number.as_deref()
+    }
+
     /// Notes which results have a known code and an unknown unit. What waits for its patient says only that, and who maps it later
     /// must not look for a code that is mapped.
     pub(crate) fn ask_units(&mut self, maps: &Mappings) {

@@ -8,7 +8,7 @@
 //! - OBR-7 missing: the first OBX-14 stands for it.
 //! - No number, no specimen and no time: nothing to recognise it by, so each event is a report of its own.
 //! - A correction whose time was corrected too does not find its key; [`Identity::thread`] then leads to the
-//!   newest report of the same patient, number and code.
+//!   newest report of the same patient, number and code, but never to that of another tube.
 
 use schemas::ids::care_key;
 use schemas::{IdentifierKey, TenantId};

@@ -7,7 +7,7 @@ use schemas::verification::Decision;
 use uuid::Uuid;
 
 use super::super::placing::{answer, place, tube};
-use super::super::support::{Ward, at, number, order, patient};
+use super::super::support::{Ward, at, number, order, patient, report};
 use super::super::verification::{
     FREE, decide, glucose, lab, measured, pack, rows, seen, states, verify,
 };
@@ -208,4 +208,39 @@ async fn nobody_collects_again_for_orders_that_a_source_system_cancelled() {
         ward.apply_one(at(35, &cancelled)).await;
         assert_eq!(ward.text(task).await, after);
     }
+}
+
+#[tokio::test]
+async fn a_corrected_result_of_the_second_tube_is_a_report_of_its_own() {
+    let ward = Ward::new().await;
+    let mut reported = order(OrderControl::New, "P1");
+    reported.specimens = vec![tube("S1")];
+    ward.apply_one(at(0, &reported)).await;
+    let result = |status: &str, value: &str, number_of_tube: Option<&str>, minute: u8| {
+        let mut result = report(status, vec![number("GLU", value, status)]);
+        result.placer_number = Some("P1".into());
+        result.filler_number = None;
+        result.observed_at = Some(format!("2026-03-01T12:{minute:02}:00Z"));
+        result.specimen = number_of_tube.map(tube);
+        result
+    };
+    ward.apply_one(at(20, &result("F", "400", Some("S1"), 10)))
+        .await;
+    rejected(&ward, "S1", true).await;
+    ward.apply_one(at(50, &result("C", "104", Some("S2"), 45)))
+        .await;
+    assert_eq!(ward.reports().await.len(), 2);
+    assert!(states(&ward).await.is_empty(), "nothing of S2 waits");
+    let mut current = ward.current().await;
+    current.sort_unstable();
+    assert_eq!(current, ["GLU=104 C", "GLU=400 F"]);
+
+    // of its own tube, and of one that it does not name, it is found by its number as before
+    ward.apply_one(at(51, &result("C", "105", Some("S2"), 46)))
+        .await;
+    ward.apply_one(at(52, &result("C", "106", None, 47))).await;
+    assert_eq!(ward.reports().await.len(), 2);
+    let mut current = ward.current().await;
+    current.sort_unstable();
+    assert_eq!(current, ["GLU=106 C", "GLU=400 F"]);
 }
