@@ -78,7 +78,7 @@ async fn place(
         orders.insert(order.id, order);
     }
     let new = answered_before(tx, reported, &id_of).await?;
-    let mut on_tubes = Tubes::claim(tx, reported, &id_of).await?;
+    let mut tubes_here = Tubes::claim(tx, reported, &id_of).await?;
 
     let mut changed = HashSet::new();
     let mut created_here = HashSet::new();
@@ -87,6 +87,7 @@ async fn place(
     let mut placed = Vec::new();
     let mut again = BTreeMap::new();
     let mut rejections = Vec::new();
+    let mut wanting = Vec::new();
     for one in reported {
         let before = id_of
             .get(&one.key)
@@ -95,7 +96,7 @@ async fn place(
             .or_else(|| open_in_this_batch(one, &orders, &created_here))
             .cloned();
         if one.placing.is_some() {
-            match on_tubes.answer_to(one, before.as_ref()) {
+            match tubes_here.answer_to(one, before.as_ref()) {
                 Answer::Place => {}
                 Answer::Stands(order) => {
                     batch.answer(one.slot, answer(order, false));
@@ -111,8 +112,8 @@ async fn place(
         if before.is_none() && new.contains(&one.slot) && after.state().is_open() {
             OrderState::Completed.as_str().clone_into(&mut after.status);
         }
-        on_tubes.note(one, &mut after, before.is_none());
-        if let Some((subject, ended)) = on_tubes.no_longer_awaited(one, before.as_ref(), &after) {
+        tubes_here.note(one, &mut after, before.is_none());
+        if let Some((subject, ended)) = tubes_here.no_longer_awaited(one, before.as_ref(), &after) {
             again.insert(subject, (one.slot, ended));
         }
         id_of.insert(one.key, after.id);
@@ -140,6 +141,9 @@ async fn place(
         let created = before.is_none();
         if created {
             created_here.insert(after.id);
+            if on_tubes::waits_for_another(&after) {
+                wanting.push((one.slot, after.id));
+            }
         }
         after.version = before.map_or(1, |before| before.version + 1);
         changed.insert(after.id);
@@ -167,9 +171,10 @@ async fn place(
         .map(|order| order.id)
         .collect();
     tubes::settle(tx, &known).await?;
-    on_tubes.carry(tx).await?;
+    tubes_here.carry(tx).await?;
     specimens::collected_again(tx, batch, &again).await?;
-    let opened = on_tubes.opened();
+    ask_for_others(tx, batch, &orders, &wanting).await?;
+    let opened = tubes_here.opened();
     let released = unmatched::release(tx, batch, maps, &opened).await?;
     verification::ordered(tx, batch, &opened).await?;
     // what came of a tube until now is in doubt with it, and completes nothing
@@ -186,6 +191,30 @@ async fn place(
             None,
         )
         .await?;
+    }
+    Ok(())
+}
+
+/// New orders on tubes that were rejected before they came: somebody collects others, as where the order was first.
+async fn ask_for_others(
+    tx: &mut Tx<'_>,
+    batch: &Batch<'_>,
+    orders: &BTreeMap<Uuid, Order>,
+    wanting: &[(usize, Uuid)],
+) -> Result<(), sqlx::Error> {
+    let mut by_patient: BTreeMap<Uuid, (usize, Vec<Uuid>)> = BTreeMap::new();
+    for (slot, id) in wanting {
+        // one that the same batch took back waits for nothing
+        let order = orders
+            .get(id)
+            .filter(|one| on_tubes::waits_for_another(one));
+        if let Some(subject) = order.and_then(|one| one.subject_key) {
+            let (_, ids) = by_patient.entry(subject).or_insert((*slot, Vec::new()));
+            ids.push(*id);
+        }
+    }
+    for (subject, (slot, ids)) in by_patient {
+        specimens::ask_for_another(tx, &batch.envelopes[slot], subject, &ids).await?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(crate) mod reported;
 pub(crate) mod state;
 mod step;
 
-pub(crate) use orders::{Brought, brought, collected_again};
+pub(crate) use orders::{Brought, ask_for_another, brought, collected_again};
 
 /// Carries out every `lis.specimen.accession`, `lis.specimen.move` and `lis.specimen.change` of the batch, in their order.
 pub(crate) async fn command(

@@ -16,6 +16,11 @@ const IN_USE: &str = "specimen_in_use";
 /// The same: the laboratory rejected its tube, and another is to be collected.
 const REJECTED: &str = "specimen_rejected";
 
+/// Its tube was rejected, and no other came so far.
+pub(super) fn waits_for_another(order: &Order) -> bool {
+    order.held.as_deref() == Some(REJECTED)
+}
+
 /// What a command comes to.
 pub(super) enum Answer<'o> {
     Place,
@@ -173,8 +178,7 @@ impl<'r> Tubes<'r> {
         before: Option<&Order>,
         after: &Order,
     ) -> Option<(Uuid, Ended<'r>)> {
-        let waited = before.is_some_and(|order| order.held.as_deref() == Some(REJECTED));
-        if !waited || after.held.is_some() {
+        if !before.is_some_and(waits_for_another) || after.held.is_some() {
             return None;
         }
         let subject = after.subject_key?;

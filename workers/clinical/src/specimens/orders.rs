@@ -105,7 +105,7 @@ async fn done_in_vain(
 }
 
 /// Somebody must collect again: one open task a patient.
-pub(super) async fn ask_for_another(
+pub(crate) async fn ask_for_another(
     tx: &mut Tx<'_>,
     envelope: &Envelope,
     subject: Uuid,

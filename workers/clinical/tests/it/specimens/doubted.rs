@@ -244,3 +244,31 @@ async fn a_corrected_result_of_the_second_tube_is_a_report_of_its_own() {
     current.sort_unstable();
     assert_eq!(current, ["GLU=106 C", "GLU=400 F"]);
 }
+
+#[tokio::test]
+async fn a_new_order_on_a_tube_that_was_rejected_before_asks_for_another() {
+    let ward = Ward::new().await;
+    placed(&ward, "S1").await;
+    rejected(&ward, "S1", false).await;
+    let tasks =
+        "select count(*) from clinical.tasks where kind = 'recollection' and state = 'open'";
+    assert_eq!(ward.count(tasks).await, 0, "nobody was to collect again");
+    let mut reported = order(OrderControl::New, "P7");
+    reported.specimens = vec![tube("S1")];
+    reported.priority = Some("S".into());
+    // placed and taken back in one batch: nobody goes
+    let mut gone = order(OrderControl::New, "P8");
+    gone.specimens = vec![tube("S1")];
+    let mut back = order(OrderControl::Cancelled, "P8");
+    back.specimens = vec![tube("S1")];
+    ward.apply(&[at(40, &gone), at(41, &back)]).await;
+    assert_eq!(ward.count(tasks).await, 0);
+    ward.apply_one(at(42, &reported)).await;
+    assert_eq!(ward.count(tasks).await, 1);
+    let rank = "select count(*) from clinical.tasks where rank = 1";
+    assert_eq!(ward.count(rank).await, 1, "it is urgent");
+    // a repeat asks for no more
+    ward.apply_one(at(43, &reported)).await;
+    let times = "select times::bigint from clinical.tasks";
+    assert_eq!(ward.count(times).await, 1);
+}
