@@ -154,7 +154,7 @@ pub(crate) struct Placed<'p> {
     pub(crate) code: &'p str,
 }
 
-/// Places of the orders whose final report is already on file.
+/// Places of the orders whose final report is already on file. What was measured of a rejected tube is nobody's answer.
 pub(crate) async fn answered(
     tx: &mut Tx<'_>,
     orders: &[Placed<'_>],
@@ -169,7 +169,10 @@ pub(crate) async fn answered(
          where exists (select from clinical.reports as report \
          where report.subject_key = placed.subject_key and report.code = placed.code \
          and (report.placer_number = placed.placer_number or report.filler_number = placed.filler_number) \
-         and report.status in ('F', 'C'))",
+         and report.status in ('F', 'C') \
+         and not exists (select from clinical.specimens as tube \
+             where coalesce(tube.number, tube.filler_number) = report.specimen_number \
+             and tube.subject_key = report.subject_key and tube.rejected_at is not null))",
     )
     .bind(places)
     .bind(orders.iter().map(|order| order.subject).collect::<Vec<_>>())

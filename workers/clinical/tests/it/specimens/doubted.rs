@@ -272,3 +272,23 @@ async fn a_new_order_on_a_tube_that_was_rejected_before_asks_for_another() {
     let times = "select times::bigint from clinical.tasks";
     assert_eq!(ward.count(times).await, 1);
 }
+
+#[tokio::test]
+async fn a_report_of_a_rejected_tube_is_no_later_order_s_answer() {
+    for (is_rejected, status) in [(false, "completed"), (true, "active")] {
+        let ward = Ward::new().await;
+        placed(&ward, "S1").await;
+        let mut result = report("F", vec![number("GLU", "400", "F")]);
+        result.placer_number = Some("P1".into());
+        result.specimen = Some(tube("S1"));
+        ward.apply_one(at(20, &result)).await;
+        if is_rejected {
+            rejected(&ward, "S1", true).await;
+        }
+        let mut reported = order(OrderControl::New, "P1");
+        reported.specimens = vec![tube("S2")];
+        ward.apply_one(at(40, &reported)).await;
+        let stands = "select status from clinical.orders where placer_number = 'P1'";
+        assert_eq!(ward.text(stands).await, status);
+    }
+}
