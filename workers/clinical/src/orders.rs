@@ -11,7 +11,7 @@ use schemas::commands::PlaceOrder;
 use uuid::Uuid;
 
 use crate::batch::Batch;
-use crate::specimens::reported::{Rejection, reject};
+use crate::specimens::reported::{Rejection, catch_up, reject};
 use crate::specimens::{self, SpecimenRow};
 use crate::{audit, body, tubes, unmatched, verification};
 
@@ -178,6 +178,7 @@ async fn place(
     let released = unmatched::release(tx, batch, maps, &opened).await?;
     verification::ordered(tx, batch, &opened).await?;
     // what came of a tube until now is in doubt with it, and completes nothing
+    catch_up(tx, batch, &tubes_here.rejected_before(&opened)).await?;
     reject(tx, batch, rejections).await?;
     closing::close(tx, batch, maps, &released).await?;
     for (slot, placing, order) in placed {

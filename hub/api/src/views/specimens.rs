@@ -34,10 +34,14 @@ pub(crate) struct SpecimenRecord {
 
 impl SpecimenRecord {
     pub(crate) fn of(row: KeptSpecimen, patient_id: Option<Uuid>) -> Self {
+        let mut next_steps = queries::specimen_steps(&row.specimen.state);
+        if row.specimen.subject_key.is_none() {
+            next_steps.retain(|step| *step != "reject");
+        }
         Self {
             patient_id,
             orders: row.orders,
-            next_steps: queries::specimen_steps(&row.specimen.state),
+            next_steps,
             created_at: row.created_at,
             updated_at: row.updated_at,
             specimen: Specimen::of(row.specimen),

@@ -36,6 +36,8 @@ pub(super) struct Tubes<'r> {
     claimed: HashSet<String>,
     /// Tubes that the laboratory rejected: orders on them need another one.
     rejected: HashSet<(String, Uuid)>,
+    /// The same of late, of tubes that were nobody's then.
+    rejected_as_nobody_s: HashSet<String>,
     /// Numbers that orders meant by commands are on already.
     before: HashMap<Uuid, HashSet<String>>,
     rows: BTreeMap<(Uuid, &'r str), Carried>,
@@ -65,9 +67,11 @@ impl<'r> Tubes<'r> {
                 named.push((number, subject));
             }
         }
+        let numbers: Vec<&str> = holders.keys().copied().collect();
         Ok(Self {
             claimed: tubes::claim(tx, &holders).await?,
             rejected: rejected::among(tx, &named).await?,
+            rejected_as_nobody_s: rejected::as_nobody_s(tx, &numbers).await?,
             before: tubes::of_orders(tx, &asked).await?,
             holders,
             rows: BTreeMap::new(),
@@ -107,7 +111,9 @@ impl<'r> Tubes<'r> {
         }
         let subject = one.subject();
         let mut numbers = tubes::numbers(&one.order.specimens);
-        if numbers.any(|number| self.is_rejected(number, subject)) {
+        if numbers.any(|number| {
+            self.is_rejected(number, subject) || self.rejected_as_nobody_s.contains(number)
+        }) {
             return Answer::Refuse(rejected::again());
         }
         let mut numbers = tubes::numbers(&one.order.specimens);
@@ -199,6 +205,18 @@ impl<'r> Tubes<'r> {
             .filter_map(|((_, number), row)| {
                 Some((*number, (row.subject, *self.slots.get(number)?)))
             })
+            .collect()
+    }
+
+    /// Those among them that were rejected when they were nobody's.
+    pub(super) fn rejected_before(
+        &self,
+        opened: &BTreeMap<&'r str, (Uuid, usize)>,
+    ) -> BTreeMap<&'r str, (Uuid, usize)> {
+        opened
+            .iter()
+            .filter(|(number, _)| self.rejected_as_nobody_s.contains(**number))
+            .map(|(number, whose)| (*number, *whose))
             .collect()
     }
 

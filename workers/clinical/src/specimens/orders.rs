@@ -202,7 +202,9 @@ pub(super) async fn accession(
         Ok(subject) => subject,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if !rejected::among(tx, &[(number, subject)]).await?.is_empty() {
+    if !rejected::among(tx, &[(number, subject)]).await?.is_empty()
+        || !rejected::as_nobody_s(tx, &[number]).await?.is_empty()
+    {
         return Ok(Err(rejected::again()));
     }
     let claimed = tubes::claim(tx, &BTreeMap::from([(number, subject)])).await?;

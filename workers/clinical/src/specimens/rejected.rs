@@ -31,6 +31,25 @@ pub(crate) async fn among(
     Ok(rows.into_iter().collect())
 }
 
+/// Which of these numbers were rejected of late on tubes that no order and no patient was known of.
+pub(crate) async fn as_nobody_s(
+    tx: &mut Tx<'_>,
+    numbers: &[&str],
+) -> Result<HashSet<String>, sqlx::Error> {
+    if numbers.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<String> = sqlx::query_scalar(
+        "select coalesce(number, filler_number) from clinical.specimens \
+         where coalesce(number, filler_number) = any($1) and subject_key is null \
+         and rejected_at > now() - interval '7 days'",
+    )
+    .bind(numbers)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(found.into_iter().collect())
+}
+
 /// Marks the reports of a batch that are of rejected tubes.
 pub(crate) async fn mark(tx: &mut Tx<'_>, filings: &mut [Filing<'_>]) -> Result<(), sqlx::Error> {
     let rejected = {

@@ -1,11 +1,14 @@
 //! Rejections that source systems report (SPM-21, HL7 table 0490): the same as those over REST, and another one is always asked for,
 //! because the table has no word for orders that are given up.
 
+use std::collections::BTreeMap;
+
 use hub_core::Tx;
 use schemas::care::Code;
 use schemas::specimens::RejectReason;
 use uuid::Uuid;
 
+use super::key_of;
 use super::step::{self, Why};
 use crate::batch::Batch;
 
@@ -30,12 +33,7 @@ pub(crate) async fn reject(
         let Some((reason, text)) = why(one.reasons) else {
             continue;
         };
-        let id: Option<Uuid> =
-            sqlx::query_scalar("select id from clinical.specimens where specimen_key = $1")
-                .bind(one.key)
-                .fetch_optional(tx.conn())
-                .await?;
-        let Some(id) = id else {
+        let Some(id) = of_key(tx, one.key).await? else {
             continue;
         };
         let why = Why {
@@ -46,6 +44,58 @@ pub(crate) async fn reject(
         step::reported(tx, batch, one.slot, id, &why).await?;
     }
     Ok(())
+}
+
+/// Orders came for numbers whose tubes were rejected before anybody knew whose they are (`rejected::as_nobody_s`): they are rejected as
+/// their patients', each by the message that ordered, and the word is used up, since the next tube with the number is another one.
+pub(crate) async fn catch_up(
+    tx: &mut Tx<'_>,
+    batch: &mut Batch<'_>,
+    ordered: &BTreeMap<&str, (Uuid, usize)>,
+) -> Result<(), sqlx::Error> {
+    if ordered.is_empty() {
+        return Ok(());
+    }
+    let said: Vec<(String, String, Option<String>)> = sqlx::query_as(
+        "with said as ( \
+             select id, coalesce(number, filler_number) as label, reject_reason, reject_text from clinical.specimens \
+             where coalesce(number, filler_number) = any($1) and subject_key is null \
+             and rejected_at > now() - interval '7 days' order by id for update), \
+         used_up as ( \
+             update clinical.specimens as specimen set rejected_at = null, rejected_by = null, reject_reason = null, \
+             reject_text = null, recollect = null, version = specimen.version + 1, updated_at = now() \
+             from said where specimen.id = said.id) \
+         select label, reject_reason, reject_text from said order by label",
+    )
+    .bind(ordered.keys().copied().collect::<Vec<_>>())
+    .fetch_all(tx.conn())
+    .await?;
+    let tenant = tx.tenant().clone();
+    for (label, reason, text) in said {
+        let Some(&(subject, slot)) = ordered.get(label.as_str()) else {
+            continue;
+        };
+        let id = of_key(tx, key_of(&tenant, &label, Some(subject))).await?;
+        let reason = RejectReason::ALL
+            .into_iter()
+            .find(|one| one.as_str() == reason);
+        if let (Some(id), Some(reason)) = (id, reason) {
+            let why = Why {
+                reason,
+                text: text.as_deref(),
+                recollect: true,
+            };
+            step::reported(tx, batch, slot, id, &why).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn of_key(tx: &mut Tx<'_>, key: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar("select id from clinical.specimens where specimen_key = $1")
+        .bind(key)
+        .fetch_optional(tx.conn())
+        .await
 }
 
 /// The first reason that the table has, else `Other`; and in words what it does not say.

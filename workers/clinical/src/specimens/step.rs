@@ -19,6 +19,9 @@ use crate::{tubes, verification};
 /// Clocks of ward and laboratory may differ by so much.
 const APART: Duration = Duration::minutes(5);
 
+/// So long a number that was rejected as nobody's means the same tube (`rejected::as_nobody_s`).
+const KEPT_FOR: Duration = Duration::days(7);
+
 /// A specimen as it stands, locked.
 #[derive(Debug, sqlx::FromRow)]
 struct Tube {
@@ -94,6 +97,13 @@ pub(super) async fn take(
             text,
             recollect,
         } => {
+            if tube.subject_key.is_none() {
+                return Ok(Err(Refusal::new(
+                    "clinical.specimen_nobody",
+                    "nobody knows whose this specimen is, and no order is on it: order on its number first, then reject the \
+                     specimen that has the patient",
+                )));
+            }
             let why = Why {
                 reason: *reason,
                 text: text
@@ -217,7 +227,8 @@ pub(super) struct Why<'w> {
     pub(super) recollect: bool,
 }
 
-/// A source system says that its laboratory rejected it. What was rejected before stays as it was said then.
+/// A source system says that its laboratory rejected it. What was rejected before stays as it was said then. That of a tube without a
+/// patient is kept for the order that comes for its number ([`super::reported::catch_up`]).
 pub(super) async fn reported(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
@@ -229,8 +240,10 @@ pub(super) async fn reported(
         return Ok(());
     };
     let from = State::of(tube.collected_at, tube.received_at, tube.rejected_at);
-    let Ok(to) = state::next(from, Move::Reject) else {
-        return Ok(());
+    let to = match state::next(from, Move::Reject) {
+        Ok(to) => to,
+        Err(_) if is_another(&tube, batch.envelopes[slot].occurred_at) => State::Rejected,
+        Err(_) => return Ok(()),
     };
     let envelope = &batch.envelopes[slot];
     let (at, source, cause) = (envelope.occurred_at, envelope.source.clone(), envelope.id);
@@ -253,6 +266,14 @@ pub(super) async fn reported(
         Some(detail),
     )
     .await
+}
+
+/// Numbers are used again: of one that is nobody's, what was said longer ago is of another tube.
+fn is_another(tube: &Tube, at: OffsetDateTime) -> bool {
+    tube.subject_key.is_none()
+        && tube
+            .rejected_at
+            .is_some_and(|before| at - before > KEPT_FOR)
 }
 
 /// Its orders lose it: they wait for another one, or are revoked. What was measured of it and is not out yet waits for a person.

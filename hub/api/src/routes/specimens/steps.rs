@@ -138,7 +138,8 @@ struct Rejecting {
         (status = 200, description = "done; the answer has state, version, the orders that lost it, and the task to collect again", body = Applied),
         (status = 202, description = "accepted, no outcome yet; Location tells where to ask", body = Accepted),
         StepRefusals,
-        (status = 422, description = "the reason `other` needs a text (`clinical.specimen_reason`), it lies in the future \
+        (status = 422, description = "nobody knows whose it is (`clinical.specimen_nobody`), the reason `other` needs a text \
+            (`clinical.specimen_reason`), it lies in the future \
             (`clinical.time_ahead`), too far back (`clinical.time_late`), or before the step that it follows (`clinical.specimen_time`)")))]
 async fn reject(
     stepping: Stepping<SpecimensReceive>,

@@ -4,6 +4,7 @@ use schemas::care::{Observation, OrderControl};
 use schemas::commands::CancelOrder;
 use schemas::specimens::SpecimenStep;
 use schemas::verification::Decision;
+use test_support::event;
 use uuid::Uuid;
 
 use super::super::placing::{answer, place, tube};
@@ -11,7 +12,10 @@ use super::super::support::{Ward, at, number, order, patient, report};
 use super::super::verification::{
     FREE, decide, glucose, lab, measured, pack, rows, seen, states, verify,
 };
-use super::{GLUCOSE, kept, labelled, moved, placed, refused, rejected, stands};
+use super::{
+    GLUCOSE, carried, kept, labelled, moved, placed, recollection, refused, rejected, stands,
+    unusable,
+};
 
 #[tokio::test]
 async fn what_went_out_by_itself_of_a_rejected_tube_is_counted_while_its_report_is_open() {
@@ -291,4 +295,54 @@ async fn a_report_of_a_rejected_tube_is_no_later_order_s_answer() {
         let stands = "select status from clinical.orders where placer_number = 'P1'";
         assert_eq!(ward.text(stands).await, status);
     }
+}
+
+#[tokio::test]
+async fn a_rejection_of_a_tube_that_nobody_ordered_on_waits_for_the_order() {
+    // a result without a patient says it
+    let ward = Ward::new().await;
+    let mut result = measured(35, vec![glucose("104")]);
+    result.subject = None;
+    result.specimen = Some(unusable("T1", "RH", Some("plasma red")));
+    ward.apply_one(event(&result)).await;
+    let specimen = kept(&ward, "T1").await.specimen;
+    assert_eq!(
+        (specimen.state.as_str(), specimen.subject_key),
+        ("rejected", None)
+    );
+    // over REST another tube is asked for
+    let refusal = ward
+        .apply_one(event(&place(patient("1"), GLUCOSE, "T1")))
+        .await;
+    assert_eq!(refused(&refusal).0, "clinical.specimen_rejected_conflict");
+
+    let mut reported = order(OrderControl::New, "P1");
+    reported.specimens = vec![tube("T1")];
+    ward.apply_one(event(&reported)).await;
+    assert_eq!(
+        ward.text("select held from clinical.orders").await,
+        "specimen_rejected"
+    );
+    assert_eq!(recollection(&ward).await, "open");
+    assert_eq!(carried(&ward, "T1").await, "off");
+    assert_eq!(states(&ward).await, ["104 needs_review specimen"]);
+    let reason = "select reject_reason || ' ' || reject_text from clinical.specimens where subject_key is not null";
+    assert_eq!(ward.text(reason).await, "haemolysed plasma red");
+
+    // another patient's tube with the number is another tube
+    let other = ward
+        .apply_one(event(&place(patient("2"), GLUCOSE, "T1")))
+        .await;
+    assert!(answer(&other)["order_id"].is_string());
+}
+
+#[tokio::test]
+async fn a_tube_that_is_nobody_s_is_not_rejected_by_hand() {
+    let ward = Ward::new().await;
+    let mut result = measured(35, vec![glucose("104")]);
+    result.subject = None;
+    ward.apply_one(at(40, &result)).await;
+    let verdict = rejected(&ward, "T1", true).await;
+    assert_eq!(refused(&verdict).0, "clinical.specimen_nobody");
+    assert_eq!(kept(&ward, "T1").await.specimen.state, "accessioned");
 }
