@@ -57,7 +57,8 @@ struct Raised {
     due_at: OffsetDateTime,
 }
 
-/// Opens an item for every current final number of these reports that is beyond its limits and has none yet.
+/// Opens an item for every current final number of these reports that is beyond its limits and has none yet. What was measured of a
+/// rejected tube is nothing to call about as it stands: it waits for verification, and who verifies it all the same opens the item.
 pub(crate) async fn raise(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
@@ -87,6 +88,12 @@ pub(crate) async fn raise(
              where result.report_id = any($2) and result.superseded_at is null and result.value_kind = 'quantity' \
              and coalesce(result.ucum_value, result.value_text) ~ '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)$' \
              and coalesce(result.status, report.status, 'F') not in ('P', 'R', 'S', 'I', 'O', 'N', 'M', 'X', 'D', 'W') \
+             and (not exists (select from clinical.specimens as tube \
+                     where coalesce(tube.number, tube.filler_number) = report.specimen_number \
+                     and tube.subject_key = report.subject_key and tube.rejected_at is not null) \
+                 or exists (select from clinical.verifications as standing where standing.report_id = result.report_id \
+                     and standing.item = result.item and standing.version = result.version \
+                     and standing.state in ('verified', 'released'))) \
          ) as measured on measured.loinc = limits.loinc and measured.ucum = limits.ucum \
          cross join lateral (select case \
              when measured.number < limits.low::numeric \

@@ -169,7 +169,14 @@ pub(crate) fn by_itself(facts: &Facts<'_>, pack: &Autoverify) -> Result<(), Fail
     if let Some((reason, text)) = facts.rejected {
         return Err(Failure {
             check: Check::Specimen,
-            reason: of_rejected(reason, text),
+            reason: if facts.critical {
+                format!(
+                    "{}; at or beyond a critical limit",
+                    of_rejected(reason, text)
+                )
+            } else {
+                of_rejected(reason, text)
+            },
             blocked: true,
         });
     }

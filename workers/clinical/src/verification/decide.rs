@@ -13,6 +13,7 @@ use super::pack::{Autoverify, Release};
 use super::state::{Action, State, transition};
 use super::{release, rerun};
 use crate::batch::Batch;
+use crate::criticals::{self, Suspects};
 use crate::packs::RulePacks;
 use crate::{audit, body};
 
@@ -79,7 +80,7 @@ pub(crate) async fn command(
 ) -> Result<(), sqlx::Error> {
     for slot in batch.named(DecideResults::NAME) {
         match body::decode::<DecideResults>(&batch.envelopes[slot]).and_then(checked) {
-            Ok(command) => decide(tx, batch, slot, &command, &packs.autoverify).await?,
+            Ok(command) => decide(tx, batch, slot, &command, packs).await?,
             Err(refusal) => batch.refuse(slot, refusal),
         }
     }
@@ -270,8 +271,9 @@ async fn decide(
     batch: &mut Batch<'_>,
     slot: usize,
     command: &DecideResults,
-    pack: &Autoverify,
+    packs: &RulePacks,
 ) -> Result<(), sqlx::Error> {
+    let pack = &packs.autoverify;
     let ids: Vec<i64> = command
         .items
         .iter()
@@ -335,6 +337,14 @@ async fn decide(
     let to_lock: Vec<Uuid> = reports.keys().copied().collect();
     release::lock(tx, &to_lock).await?;
     release::settle(tx, batch, &reports, pack.release).await?;
+    if command.decision == Decision::Verify {
+        // nobody was called about them while their tube was all that was known of them
+        let mut suspects = Suspects::new(&packs.critical);
+        for (item, _) in changed.iter().filter(|(item, _)| item.of_rejected) {
+            suspects.add(item.report_id, slot);
+        }
+        criticals::raise(tx, batch, &suspects).await?;
+    }
     let overridden: Vec<i64> = changed
         .iter()
         .filter(|(item, _)| {

@@ -1,14 +1,15 @@
 //! Rejected tubes whose results, times or names say something else: what is still believed, and who is still told.
 
-use schemas::care::{Observation, OrderControl};
+use schemas::care::{Mapped, Observation, OrderControl};
 use schemas::commands::CancelOrder;
 use schemas::specimens::SpecimenStep;
 use schemas::verification::Decision;
 use test_support::event;
 use uuid::Uuid;
+use worker_clinical::ClinicalWorker;
 
 use super::super::placing::{answer, place, tube};
-use super::super::support::{Ward, at, number, order, patient, report};
+use super::super::support::{Ward, at, number, order, patient, report, said};
 use super::super::verification::{
     FREE, decide, glucose, lab, measured, pack, rows, seen, states, verify,
 };
@@ -345,4 +346,41 @@ async fn a_tube_that_is_nobody_s_is_not_rejected_by_hand() {
     let verdict = rejected(&ward, "T1", true).await;
     assert_eq!(refused(&verdict).0, "clinical.specimen_nobody");
     assert_eq!(kept(&ward, "T1").await.specimen.state, "accessioned");
+}
+
+#[tokio::test]
+async fn a_critical_value_of_a_rejected_tube_is_called_when_somebody_verifies_it() {
+    // with the limits that come with the program
+    let ward = Ward {
+        worker: ClinicalWorker::default(),
+        ..Ward::new().await
+    };
+    placed(&ward, "T1").await;
+    rejected(&ward, "T1", true).await;
+    let potassium = Observation {
+        unit: Some("mmol/L".into()),
+        mapped: Some(Mapped {
+            loinc: "2823-3".into(),
+            display: None,
+            ucum: Some("mmol/L".into()),
+            factor: None,
+        }),
+        ..number("K", "7.9", "F")
+    };
+    let verdict = ward.apply_one(at(40, &measured(35, vec![potassium]))).await;
+    assert_eq!(said(&verdict), ["clinical.report.filed"]);
+    let calls = "select count(*) from clinical.criticals";
+    assert_eq!(ward.count(calls).await, 0);
+    let row = rows(&ward).await.remove(0);
+    let reason = row.result.reason.as_deref().unwrap();
+    assert!(reason.contains("haemolysed"), "{reason}");
+    assert!(reason.contains("critical"), "{reason}");
+
+    let why = Some("the plasma is clear");
+    let verdict = ward
+        .apply_one(decide(vec![seen(&row)], Decision::Verify, why, "dr.rao"))
+        .await;
+    let names = said(&verdict);
+    assert!(names.contains(&"clinical.critical.raised"), "{names:?}");
+    assert_eq!(ward.count(calls).await, 1);
 }
