@@ -221,7 +221,7 @@ impl Worker for ClinicalWorker {
             to_verify,
         };
         reports::file(tx, &mut batch, &rules).await?;
-        reports::by_hand::amend(tx, &mut batch, &packs.critical).await?;
+        reports::by_hand::amend(tx, &mut batch, &packs).await?;
         unmatched::command(tx, &mut batch, &maps).await?;
         vitals::apply(tx, &mut batch).await?;
         alarms::apply(tx, &mut batch).await?;

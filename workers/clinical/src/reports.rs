@@ -231,7 +231,7 @@ fn say_amended(batch: &mut Batch<'_>, filing: &Filing<'_>, answer: &Amended, rul
         batch.unchanged(filing.slot);
         return;
     }
-    let to_verify = must_be_verified(filing, rules);
+    let to_verify = answer.of_rejected || must_be_verified(filing, rules);
     if to_verify {
         batch.touch(answer.report_id, filing.slot);
     }

@@ -35,6 +35,8 @@ pub(crate) struct Amended {
     pub(crate) status: Option<String>,
     /// Indexes of results that wait for a person.
     pub(crate) held: Vec<usize>,
+    /// The laboratory rejected the tube of the report on file, whether this message names it or not.
+    pub(crate) of_rejected: bool,
 }
 
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -43,6 +45,7 @@ struct StoredReport {
     version: i32,
     /// On somebody's chart, whatever this message can tell of that.
     charted: bool,
+    of_rejected: bool,
     status: Option<String>,
     notes: Option<String>,
     observed_at: Option<OffsetDateTime>,
@@ -127,8 +130,12 @@ pub(crate) async fn amend(
     let mut ids: Vec<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     let reports: HashMap<Uuid, StoredReport> = sqlx::query_as::<_, StoredReport>(
-        "select id, version, subject_key is not null as charted, status, notes, observed_at, issued_at, fact_at \
-         from clinical.reports where id = any($1) order by id for update",
+        "select id, version, subject_key is not null as charted, \
+         exists (select from clinical.specimens as tube \
+             where coalesce(tube.number, tube.filler_number) = report.specimen_number \
+             and tube.subject_key = report.subject_key and tube.rejected_at is not null) as of_rejected, \
+         status, notes, observed_at, issued_at, fact_at \
+         from clinical.reports as report where id = any($1) order by id for update",
     )
     .bind(&ids)
     .fetch_all(tx.conn())
@@ -218,6 +225,7 @@ impl<'r> Writes<'r> {
 
         let mut answer = Amended {
             report_id: report.id,
+            of_rejected: report.of_rejected,
             ..Amended::default()
         };
         let mut next_item = stored.last().map_or(0, |result| result.item + 1);

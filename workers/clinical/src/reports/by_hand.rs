@@ -9,19 +9,22 @@ use uuid::Uuid;
 
 use super::status;
 use crate::batch::Batch;
-use crate::criticals::{self, Suspects, limits::CriticalLimits};
+use crate::criticals::{self, Suspects};
+use crate::packs::RulePacks;
+use crate::verification::checks::{Check, of_rejected};
+use crate::verification::pack::Autoverify;
 use crate::{audit, body, decimal};
 
 /// Carries out the corrections of a batch. Before the rules look at what was touched.
 pub(crate) async fn amend(
     tx: &mut Tx<'_>,
     batch: &mut Batch<'_>,
-    limits: &CriticalLimits,
+    packs: &RulePacks,
 ) -> Result<(), sqlx::Error> {
-    let mut suspects = Suspects::new(limits);
+    let mut suspects = Suspects::new(&packs.critical);
     for slot in batch.named(AmendResult::NAME) {
         let done = match body::decode::<AmendResult>(&batch.envelopes[slot]) {
-            Ok(command) => one(tx, batch, slot, &command, &mut suspects).await?,
+            Ok(command) => one(tx, batch, slot, &command, &packs.autoverify, &mut suspects).await?,
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = done {
@@ -46,6 +49,7 @@ async fn one(
     batch: &mut Batch<'_>,
     slot: usize,
     command: &AmendResult,
+    pack: &Autoverify,
     suspects: &mut Suspects<'_>,
 ) -> Result<Result<(), Refusal>, sqlx::Error> {
     let refuse = |code, words: &str| Ok(Err(Refusal::new(code, words)));
@@ -121,7 +125,7 @@ async fn one(
     let version = write(tx, batch, slot, command, value, reason).await?;
     batch.touch(command.report_id, slot);
     suspects.add(command.report_id, slot);
-    let to_verify = wait_for_a_checker(tx, command, version).await?;
+    let to_verify = wait_for_a_checker(tx, command, version, pack).await?;
     batch.say(
         slot,
         &ReportAmended {
@@ -218,11 +222,13 @@ async fn write(
     Ok(version)
 }
 
-/// Where the version before had to be verified, this one has to be too, by somebody else, and by no rule. True where it has.
+/// Where the version before had to be verified, this one has to be too, by somebody else, and by no rule; and what was measured of a
+/// rejected tube has to be on every channel, also where the version before was out before that. True where it has.
 async fn wait_for_a_checker(
     tx: &mut Tx<'_>,
     command: &AmendResult,
     version: i16,
+    pack: &Autoverify,
 ) -> Result<bool, sqlx::Error> {
     let made: Option<Uuid> = sqlx::query_scalar(
         "insert into clinical.verifications (tenant_id, report_id, item, version, channel, code, code_system, sub_id, loinc, \
@@ -239,5 +245,40 @@ async fn wait_for_a_checker(
     .bind(&command.actor)
     .fetch_optional(tx.conn())
     .await?;
-    Ok(made.is_some())
+    if made.is_some() {
+        return Ok(true);
+    }
+    let rejection: Option<(String, Option<String>)> = sqlx::query_as(
+        "select tube.reject_reason, tube.reject_text from clinical.reports as report \
+         join clinical.specimens as tube on coalesce(tube.number, tube.filler_number) = report.specimen_number \
+             and tube.subject_key = report.subject_key and tube.rejected_at is not null \
+         where report.id = $1 limit 1",
+    )
+    .bind(command.report_id)
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some((reason, text)) = rejection else {
+        return Ok(false);
+    };
+    sqlx::query(
+        "insert into clinical.verifications (tenant_id, report_id, item, version, channel, code, code_system, sub_id, loinc, \
+         ucum, subject_key, specimen_number, measured_at, state, failed, reason, blocked, pack, corrects_released, \
+         reopened_by, makers) \
+         select result.tenant_id, result.report_id, result.item, result.version, report.channel, result.code, \
+         result.code_system, result.sub_id, result.loinc, result.ucum, report.subject_key, report.specimen_number, \
+         coalesce(result.observed_at, report.observed_at, report.received_at), 'needs_review', $4, $5, true, $6, true, \
+         $7, array[$7] \
+         from clinical.results as result join clinical.reports as report on report.id = result.report_id \
+         where result.report_id = $1 and result.item = $2 and result.version = $3",
+    )
+    .bind(command.report_id)
+    .bind(command.item)
+    .bind(version)
+    .bind(Check::Specimen.as_str())
+    .bind(of_rejected(&reason, text.as_deref()))
+    .bind(pack.version())
+    .bind(&command.actor)
+    .execute(tx.conn())
+    .await?;
+    Ok(true)
 }

@@ -2,11 +2,13 @@
 
 use schemas::care::{Mapped, Observation, OrderControl};
 use schemas::commands::CancelOrder;
+use schemas::rounds::AmendResult;
 use schemas::specimens::SpecimenStep;
 use schemas::verification::Decision;
 use test_support::event;
 use uuid::Uuid;
 use worker_clinical::ClinicalWorker;
+use worker_clinical::queries::Versions;
 
 use super::super::placing::{answer, place, tube};
 use super::super::support::{Ward, at, number, order, patient, report, said};
@@ -383,4 +385,43 @@ async fn a_critical_value_of_a_rejected_tube_is_called_when_somebody_verifies_it
     let names = said(&verdict);
     assert!(names.contains(&"clinical.critical.raised"), "{names:?}");
     assert_eq!(ward.count(calls).await, 1);
+}
+
+#[tokio::test]
+async fn what_corrects_a_result_of_a_rejected_tube_waits_on_every_channel() {
+    // of a channel whose results need no verification: it was out before the tube was rejected
+    let ward = Ward::new().await;
+    placed(&ward, "S1").await;
+    let mut result = report("F", vec![number("GLU", "400", "F")]);
+    result.specimen = Some(tube("S1"));
+    ward.apply_one(at(20, &result)).await;
+    rejected(&ward, "S1", true).await;
+    assert!(states(&ward).await.is_empty());
+    let filed = ward.results(Versions::Current).await.remove(0);
+    let by_hand = AmendResult {
+        report_id: filed.report_id,
+        item: filed.item,
+        version: 1,
+        value: "350".into(),
+        reason: "measured again".into(),
+        actor: "dr.rao".into(),
+    };
+    let verdict = ward.apply_one(at(40, &by_hand)).await;
+    assert_eq!(answer(&verdict)["to_verify"], true);
+    let row = rows(&ward).await;
+    let row = row.iter().find(|row| row.result.version == 2).unwrap();
+    assert_eq!(row.result.verification.as_deref(), Some("needs_review"));
+    assert_eq!(row.result.failed.as_deref(), Some("specimen"));
+    assert_eq!(row.makers, ["dr.rao"]);
+    assert!(!ward.results(Versions::Current).await[0].released);
+
+    // a message that does not name the tube
+    let mut corrected = report("C", vec![number("GLU", "360", "C")]);
+    corrected.observed_at = result.observed_at;
+    ward.apply_one(at(60, &corrected)).await;
+    assert_eq!(ward.current().await, ["GLU=360 C"]);
+    let row = rows(&ward).await;
+    let row = row.iter().find(|row| row.result.version == 3).unwrap();
+    assert_eq!(row.result.verification.as_deref(), Some("needs_review"));
+    assert!(!ward.results(Versions::Current).await[0].released);
 }
