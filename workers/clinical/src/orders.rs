@@ -69,6 +69,7 @@ async fn place(
             or_open: one.order.or_open,
         })
         .collect();
+    let mut tubes_here = Tubes::claim(tx, reported).await?;
     let found = stored::load(tx, &wanted).await?;
     // several keys may lead to one order: the rows by id, and the id by key
     let mut id_of: HashMap<Uuid, Uuid> = HashMap::new();
@@ -78,7 +79,7 @@ async fn place(
         orders.insert(order.id, order);
     }
     let new = answered_before(tx, reported, &id_of).await?;
-    let mut tubes_here = Tubes::claim(tx, reported, &id_of).await?;
+    tubes_here.know(tx, reported, &id_of).await?;
 
     let mut changed = HashSet::new();
     let mut created_here = HashSet::new();

@@ -1,6 +1,6 @@
 //! Which tubes the orders of a batch get, and what a command is told that can't have its own.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use hub_core::{Refusal, Tx};
 use uuid::Uuid;
@@ -46,19 +46,19 @@ pub(super) struct Tubes<'r> {
 }
 
 impl<'r> Tubes<'r> {
-    /// Of two patients in one batch the first has the number.
+    /// Of two patients in one batch the first has the number. Numbers are locked before orders, as everywhere.
     pub(super) async fn claim(
         tx: &mut Tx<'_>,
         reported: &'r [Reported<'_>],
-        known: &HashMap<Uuid, Uuid>,
     ) -> Result<Self, sqlx::Error> {
         let mut holders = BTreeMap::new();
         let mut named = Vec::new();
-        let mut asked = Vec::new();
+        let mut spoken_of = BTreeSet::new();
+        let mut any_rejected = false;
         for one in reported {
-            if one.placing.is_some() {
-                asked.extend(known.get(&one.key).copied());
-            }
+            spoken_of.extend(tubes::numbers(&one.order.specimens));
+            let mut specimens = one.order.specimens.iter();
+            any_rejected |= specimens.any(|specimen| !specimen.rejected_for.is_empty());
             let Some(subject) = one.subject().filter(|_| one.may_open()) else {
                 continue;
             };
@@ -67,16 +67,36 @@ impl<'r> Tubes<'r> {
                 named.push((number, subject));
             }
         }
+        if any_rejected {
+            // those of tubes that a message rejects are locked too, with the others and not after the orders
+            tubes::lock(tx, &spoken_of).await?;
+        }
         let numbers: Vec<&str> = holders.keys().copied().collect();
         Ok(Self {
             claimed: tubes::claim(tx, &holders).await?,
             rejected: rejected::among(tx, &named).await?,
             rejected_as_nobody_s: rejected::as_nobody_s(tx, &numbers).await?,
-            before: tubes::of_orders(tx, &asked).await?,
+            before: HashMap::new(),
             holders,
             rows: BTreeMap::new(),
             slots: BTreeMap::new(),
         })
+    }
+
+    /// Looks up what the orders that commands mean are on.
+    pub(super) async fn know(
+        &mut self,
+        tx: &mut Tx<'_>,
+        reported: &[Reported<'_>],
+        known: &HashMap<Uuid, Uuid>,
+    ) -> Result<(), sqlx::Error> {
+        let asked: Vec<Uuid> = reported
+            .iter()
+            .filter(|one| one.placing.is_some())
+            .filter_map(|one| known.get(&one.key).copied())
+            .collect();
+        self.before = tubes::of_orders(tx, &asked).await?;
+        Ok(())
     }
 
     /// Another patient's open orders are on it.

@@ -1,7 +1,7 @@
 //! What becomes of orders when their tube is rejected, and when they get another one: by `lis.specimen.accession`, or by a message of a
 //! source system that names it for an order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hub_core::mappings::Mappings;
 use hub_core::{Envelope, Refusal, Tx};
@@ -159,10 +159,7 @@ fn whose(wanted: &[Uuid], found: &[Ordered]) -> Result<Uuid, Refusal> {
     let subject = found.first().and_then(|one| one.subject_key);
     let Some(subject) = subject.filter(|_| found.iter().all(|one| one.subject_key == subject))
     else {
-        return Err(Refusal::new(
-            "clinical.specimen_patients",
-            "the orders of one tube are one patient's",
-        ));
+        return Err(several());
     };
     let open = |one: &Ordered| matches!(one.status.as_str(), "active" | "on_hold" | "unknown");
     if !found.iter().all(open) {
@@ -172,6 +169,27 @@ fn whose(wanted: &[Uuid], found: &[Ordered]) -> Result<Uuid, Refusal> {
         ));
     }
     Ok(subject)
+}
+
+fn several() -> Refusal {
+    Refusal::new(
+        "clinical.specimen_patients",
+        "the orders of one tube are one patient's",
+    )
+}
+
+async fn ordered(
+    tx: &mut Tx<'_>,
+    ids: &[Uuid],
+    lock: &'static str,
+) -> Result<Vec<Ordered>, sqlx::Error> {
+    let query = format!(
+        "select id, subject_key, status, held from clinical.orders where id = any($1) order by id {lock}"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .bind(ids)
+        .fetch_all(tx.conn())
+        .await
 }
 
 /// A tube with this number is for these orders.
@@ -192,16 +210,18 @@ pub(super) async fn accession(
             format!("a specimen has a number and 1 to {MOST} orders"),
         )));
     }
-    let found: Vec<Ordered> = sqlx::query_as(
-        "select id, subject_key, status, held from clinical.orders where id = any($1) order by id for update",
-    )
-    .bind(&wanted)
-    .fetch_all(tx.conn())
-    .await?;
-    let subject = match whose(&wanted, &found) {
+    // the number before the orders, as who rejects the tube locks them; they are looked at again when nobody can change them any more
+    let subject = match whose(&wanted, &ordered(tx, &wanted, "").await?) {
         Ok(subject) => subject,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    tubes::lock(tx, &BTreeSet::from([number])).await?;
+    let found = ordered(tx, &wanted, "for update").await?;
+    match whose(&wanted, &found) {
+        Ok(same) if same == subject => {}
+        Ok(_) => return Ok(Err(several())),
+        Err(refusal) => return Ok(Err(refusal)),
+    }
     if !rejected::among(tx, &[(number, subject)]).await?.is_empty()
         || !rejected::as_nobody_s(tx, &[number]).await?.is_empty()
     {

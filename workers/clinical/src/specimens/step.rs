@@ -301,13 +301,14 @@ async fn rejected(
     let mut task_id = None;
     let mut out = 0;
     if let (Some(number), Some(subject)) = (tube.label.as_deref(), tube.subject_key) {
+        // reports before orders, as filing locks them
+        let words = verification::of_rejected(why.reason.as_str(), why.text);
+        verification::doubt(tx, batch, slot, (number, subject), &words).await?;
         lost = orders::lose(tx, batch, slot, (number, subject), why.recollect).await?;
         if why.recollect && !lost.is_empty() {
             task_id =
                 Some(orders::ask_for_another(tx, &batch.envelopes[slot], subject, &lost).await?);
         }
-        let words = verification::of_rejected(why.reason.as_str(), why.text);
-        verification::doubt(tx, batch, slot, (number, subject), &words).await?;
         out = reports_out(tx, number, subject).await?;
     }
     batch.say(

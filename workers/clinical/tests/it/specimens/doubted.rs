@@ -1,5 +1,6 @@
 //! Rejected tubes whose results, times or names say something else: what is still believed, and who is still told.
 
+use hub_core::Worker as _;
 use schemas::care::{Mapped, Observation, OrderControl};
 use schemas::commands::CancelOrder;
 use schemas::rounds::AmendResult;
@@ -17,7 +18,7 @@ use super::super::verification::{
 };
 use super::{
     GLUCOSE, carried, kept, labelled, moved, placed, recollection, refused, rejected, stands,
-    unusable,
+    unusable, waiting,
 };
 
 #[tokio::test]
@@ -424,4 +425,44 @@ async fn what_corrects_a_result_of_a_rejected_tube_waits_on_every_channel() {
     let row = row.iter().find(|row| row.result.version == 3).unwrap();
     assert_eq!(row.result.verification.as_deref(), Some("needs_review"));
     assert!(!ward.results(Versions::Current).await[0].released);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_a_tube_is_locked_before_its_orders() {
+    let ward = Ward::new().await;
+    let id = waiting(&ward, "P1").await;
+    let mut again = order(OrderControl::Change, "P1");
+    again.specimens = vec![tube("S1")];
+    for envelope in [labelled(31, "S1", &[id]), at(32, &again)] {
+        // as who rejects the tube
+        let mut holder = ward.tx().await;
+        sqlx::query("select from clinical.tubes where number = 'S1' for update")
+            .execute(holder.conn())
+            .await
+            .unwrap();
+        let (database, worker, tenant) = (
+            ward.database.clone(),
+            ward.worker.clone(),
+            ward.tenant.clone(),
+        );
+        let other = tokio::spawn(async move {
+            let mut tx = database.tx(&tenant).await;
+            let verdicts = worker.apply(&mut tx, &[envelope]).await.unwrap();
+            tx.commit().await.unwrap();
+            verdicts
+        });
+        let waits = "select count(*) from pg_stat_activity \
+            where datname = current_database() and wait_event_type = 'Lock'";
+        while ward.count(waits).await == 0 {
+            assert!(!other.is_finished(), "it did not wait for the number");
+            tokio::task::yield_now().await;
+        }
+        sqlx::query("select from clinical.orders where id = $1 for update nowait")
+            .bind(id)
+            .execute(holder.conn())
+            .await
+            .unwrap();
+        holder.commit().await.unwrap();
+        other.await.unwrap();
+    }
 }
