@@ -150,6 +150,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "looks_index",
         sql: include_str!("../sql/0028_looks_index.sql"),
     },
+    Migration {
+        version: 29,
+        name: "labels_and_trail",
+        sql: include_str!("../sql/0029_labels_and_trail.sql"),
+    },
 ];
 
 #[cfg(test)]

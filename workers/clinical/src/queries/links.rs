@@ -63,7 +63,8 @@ pub async fn specimens_of_numbers(
 ) -> Result<Vec<Numbered>, sqlx::Error> {
     numbered(
         conn,
-        "select number, subject_key, null::text as code, id from clinical.specimens where number = any($1)",
+        "select coalesce(number, filler_number) as number, subject_key, null::text as code, id from clinical.specimens \
+         where coalesce(number, filler_number) = any($1)",
         numbers,
     )
     .await

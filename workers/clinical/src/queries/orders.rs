@@ -153,7 +153,8 @@ pub async fn orders_for_specimen(
     let query = format!(
         "select {COLUMNS} from clinical.orders where id in ( \
              select link.order_id from clinical.specimens as specimen \
-             join clinical.order_specimens as link on link.specimen_id = specimen.id where specimen.number = $1) \
+             join clinical.order_specimens as link on link.specimen_id = specimen.id \
+             where coalesce(specimen.number, specimen.filler_number) = $1) \
          and (created_at, id) < ($2, $3) and ($4::text is null or status = $4) and ($5::text is null or code = $5) \
          and ($6::text is null or $6 in (placer_number, filler_number, group_number)) \
          order by created_at desc, id desc limit $7"
@@ -211,7 +212,7 @@ pub async fn specimens_by_number(
 ) -> Result<Vec<SpecimenRow>, sqlx::Error> {
     let query = format!(
         "select {SPECIMEN_COLUMNS} from clinical.specimens as specimen \
-         where specimen.number = $1 order by specimen.id desc limit 100"
+         where coalesce(specimen.number, specimen.filler_number) = $1 order by specimen.id desc limit 100"
     );
     sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(number)

@@ -54,7 +54,8 @@ pub async fn specimens_numbered(
     numbers: &[String],
 ) -> Result<Vec<KeptSpecimen>, sqlx::Error> {
     let query = format!(
-        "select {SPECIMEN_COLUMNS}, {MORE} from clinical.specimens as specimen where specimen.number = any($1) \
+        "select {SPECIMEN_COLUMNS}, {MORE} from clinical.specimens as specimen \
+         where coalesce(specimen.number, specimen.filler_number) = any($1) \
          order by specimen.id desc limit 100"
     );
     sqlx::query_as(sqlx::AssertSqlSafe(query))
@@ -80,7 +81,8 @@ pub async fn specimens_for_subjects(
              join clinical.order_specimens as link on link.order_id = ordered.id where ordered.subject_key = any($1) \
              union \
              select specimen.id from clinical.reports as report \
-             join clinical.specimens as specimen on specimen.number = report.specimen_number \
+             join clinical.specimens as specimen \
+             on coalesce(specimen.number, specimen.filler_number) = report.specimen_number \
              and specimen.subject_key = report.subject_key where report.subject_key = any($1)) \
          select {SPECIMEN_COLUMNS}, {MORE} from named join clinical.specimens as specimen on specimen.id = named.id \
          where specimen.subject_key = any($1) and ($2::uuid is null or specimen.id < $2) \
@@ -106,6 +108,7 @@ pub enum SpecimenState {
 /// Which specimens; all given conditions hold.
 #[derive(Debug, Clone, Default)]
 pub struct SpecimenFilter {
+    /// On the tube: the specimen's own, else the filler's.
     pub number: Option<String>,
     /// Keys of a patient: those that his orders are for, and those that his reports name.
     pub subjects: Option<Vec<Uuid>>,
@@ -137,7 +140,9 @@ pub async fn specimens_found(
         .push(MORE)
         .push(" from clinical.specimens as specimen where true");
     if let Some(number) = &filter.number {
-        query.push(" and specimen.number = ").push_bind(number);
+        query
+            .push(" and coalesce(specimen.number, specimen.filler_number) = ")
+            .push_bind(number);
     }
     if let Some(subjects) = &filter.subjects {
         // each half walks an index; specimens have none by patient
@@ -149,7 +154,7 @@ pub async fn specimens_found(
             .push_bind(subjects)
             .push(
                 ") union select tube.id from clinical.reports as report join clinical.specimens as tube \
-                 on tube.number = report.specimen_number and tube.subject_key = report.subject_key \
+                 on coalesce(tube.number, tube.filler_number) = report.specimen_number and tube.subject_key = report.subject_key \
                  where report.subject_key = any(",
             )
             .push_bind(subjects)
@@ -168,7 +173,8 @@ pub async fn specimens_found(
         // than the page holds, that is all of them
         query.push(
             " and specimen.id = any(array(select tube.id from clinical.order_tubes as carried \
-             join clinical.specimens as tube on tube.number = carried.number and tube.subject_key = carried.subject_key \
+             join clinical.specimens as tube \
+             on coalesce(tube.number, tube.filler_number) = carried.number and tube.subject_key = carried.subject_key \
              where carried.state = 'open'))",
         );
     }

@@ -702,3 +702,49 @@ async fn what_was_measured_before_a_reported_rejection_and_is_not_out_yet_waits_
     // ordered on a tube that can't be used: it is collected again
     assert_eq!(recollection(&ward).await, "open");
 }
+
+#[tokio::test]
+async fn a_tube_that_only_the_laboratory_numbered_is_found_by_that_number() {
+    let ward = Ward::new().await;
+    let of_filler = Specimen {
+        number: None,
+        filler_number: Some("L-77".into()),
+        ..tube("")
+    };
+    let mut reported = order(OrderControl::New, "P1");
+    reported.specimens = vec![of_filler.clone()];
+    ward.apply_one(at(0, &reported)).await;
+    let mut result = measured(35, vec![glucose("104")]);
+    result.specimen = Some(of_filler);
+    ward.apply_one(at(40, &result)).await;
+    assert_eq!(kept(&ward, "L-77").await.orders.len(), 1);
+    let filter = SpecimenFilter {
+        subjects: Some(vec![key("1").0]),
+        ..SpecimenFilter::default()
+    };
+    assert_eq!(found(&ward, filter).await.len(), 1);
+    let mut tx = ward.tx().await;
+    let by_number = queries::specimens_by_number(tx.conn(), "L-77").await;
+    assert_eq!(by_number.unwrap().len(), 1);
+    let orders = queries::orders_for_specimen(
+        tx.conn(),
+        "L-77",
+        &queries::OrderFilter::default(),
+        queries::Page::first(10),
+    );
+    assert_eq!(orders.await.unwrap().len(), 1);
+
+    // few among many are looked up, and not searched for
+    sqlx::query("set local enable_seqscan = off")
+        .execute(tx.conn())
+        .await
+        .unwrap();
+    let plan: Vec<String> = sqlx::query_scalar(
+        "explain select id from clinical.specimens where coalesce(number, filler_number) = 'L-77'",
+    )
+    .fetch_all(tx.conn())
+    .await
+    .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("specimens_label"), "{plan}");
+}
