@@ -169,18 +169,19 @@ async fn acknowledge(
     command: &AcknowledgeCritical,
 ) -> Result<(), sqlx::Error> {
     let id = command.critical_id;
-    let done = sqlx::query(
+    let done: Option<Option<Uuid>> = sqlx::query_scalar(
         "update clinical.criticals set state = 'acknowledged', told = $2, read_back = $3, comment = $4, \
-         acknowledged_by = $5, acknowledged_at = now() where id = $1 and state = 'open'",
+         acknowledged_by = $5, acknowledged_at = now() where id = $1 and state = 'open' \
+         returning (select report.subject_key from clinical.reports as report where report.id = criticals.report_id)",
     )
     .bind(id)
     .bind(&command.told)
     .bind(&command.read_back)
     .bind(&command.comment)
     .bind(&command.actor)
-    .execute(tx.conn())
+    .fetch_optional(tx.conn())
     .await?;
-    if done.rows_affected() == 0 {
+    let Some(subject) = done else {
         let known: bool =
             sqlx::query_scalar("select exists (select from clinical.criticals where id = $1)")
                 .bind(id)
@@ -196,18 +197,19 @@ async fn acknowledge(
         };
         batch.refuse(slot, refusal);
         return Ok(());
-    }
+    };
     batch.answer(
         slot,
         serde_json::json!({ "id": id, "state": "acknowledged" }),
     );
-    audit::entry(
+    audit::about(
         tx,
         &command.actor,
         AcknowledgeCritical::NAME,
         &format!("critical:{id}"),
         &[batch.envelopes[slot].id],
         None,
+        subject.as_slice(),
     )
     .await
 }

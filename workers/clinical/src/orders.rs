@@ -184,13 +184,15 @@ async fn place(
     closing::close(tx, batch, maps, &released).await?;
     for (slot, placing, order) in placed {
         let cause = batch.envelopes[slot].id;
-        audit::entry(
+        let subject = orders.get(&order).and_then(|one| one.subject_key);
+        audit::about(
             tx,
             &placing.actor,
             PlaceOrder::NAME,
             &format!("order:{order}"),
             &[cause],
             None,
+            subject.as_slice(),
         )
         .await?;
     }

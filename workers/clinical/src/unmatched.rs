@@ -322,13 +322,14 @@ async fn claim(
     );
     verification::made_by(tx, &[id], None, &command.actor).await?;
     batch.touch(id, slot);
-    audit::entry(
+    audit::about(
         tx,
         &command.actor,
         ClaimReport::NAME,
         &format!("report:{id}"),
         &[batch.envelopes[slot].id],
         Some(serde_json::json!({ "reason": reason, "second": command.second, "subject": command.subject.key })),
+        &[command.subject.key.0],
     )
     .await?;
     let awaited = number.into_iter().map(|number| (number, slot)).collect();

@@ -129,6 +129,8 @@ pub(crate) struct Hints {
     /// The same: who did it, and records of whom it was about. The source keeps to both.
     pub(crate) actor: Option<String>,
     pub(crate) records: Option<Vec<Uuid>>,
+    /// The same: keys of these persons.
+    pub(crate) subjects: Vec<Uuid>,
     /// The same: its entries by their ids.
     pub(crate) entries: Option<Vec<i64>>,
     /// `laboratory`, `vital-signs`.

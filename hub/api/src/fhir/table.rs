@@ -426,7 +426,7 @@ pub(crate) const WIRED: &[Wired] = &[
                 "patient",
                 Reference,
                 &["entity.what"],
-                "[id] or Patient/[id], also patient.identifier: who saw his data, also under a record that was merged with his, and who changed his record",
+                "[id] or Patient/[id], also patient.identifier: who saw his data, also under a record that was merged with his, and who changed his record, his orders, specimens and results",
             ),
             param(
                 "agent",

@@ -15,7 +15,7 @@ use crate::extract::{Body, Params, Segment};
 use crate::page::{Cursor, Limit, Moment, Page};
 use crate::problem::Problem;
 use crate::reads::integration as reads;
-use crate::reads::patients::family;
+use crate::reads::patients::{family, keys_of_patient};
 use crate::routing::{Routes, routes};
 use crate::state::ApiState;
 use crate::trace::Trace;
@@ -52,7 +52,7 @@ struct AuditSearch {
     object: Option<String>,
     /// Id of something that was touched, also together with others.
     touched: Option<Uuid>,
-    /// A patient's id: who saw his data, also under a record that was merged with his, and who changed his record.
+    /// A patient's id: who saw his data, also under a record that was merged with his, and who changed his record, his orders, specimens and results.
     patient: Option<Uuid>,
     actor: Option<String>,
     /// `message.body_read`, `auth.login` …
@@ -91,12 +91,21 @@ async fn audit(
                 .ok_or_else(super::patients::no_patient)?,
         ),
     };
+    let subjects = match search.patient {
+        None => Vec::new(),
+        Some(id) => keys_of_patient(&mut tx, id)
+            .await?
+            .unwrap_or_default()
+            .into_keys()
+            .collect(),
+    };
     let wanted = Wanted {
         object: search.object,
         actor: search.actor,
         action: search.action,
         touched: search.touched,
         patients,
+        subjects,
         recorded_from: search.from.map(|moment| moment.0),
         recorded_to: search.to.map(|moment| moment.0),
         ..Wanted::default()

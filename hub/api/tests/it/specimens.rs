@@ -291,3 +291,22 @@ async fn a_ward_collects_the_laboratory_receives_and_a_restricted_chart_stays_cl
             .ok();
     }
 }
+
+#[tokio::test]
+async fn the_trail_of_a_patient_names_what_was_written_on_his_chart() {
+    let house = house().await;
+    ordered(&house, "12345", "A-1").await;
+    ordered(&house, "777", "A-2").await;
+    step(&house, "A-1", "collect", &json!({})).await.ok();
+    let patient = specimen(&house, "A-1").await["patient_id"].clone();
+    let patient = patient.as_str().unwrap();
+    for (action, count) in [("clinical.order.place", 1), ("lis.specimen.move", 1)] {
+        let path = format!("/api/v1/audit?patient={patient}&action={action}");
+        assert_eq!(house.get(&path).await.items().len(), count, "{action}");
+        let path = format!("/fhir/AuditEvent?patient={patient}&subtype={action}");
+        let found = house.get(&path).await;
+        let entries = found.json["entry"].as_array().into_iter().flatten();
+        let events = entries.filter(|one| one["resource"]["resourceType"] == "AuditEvent");
+        assert_eq!(events.count(), count, "{}", found.json);
+    }
+}

@@ -64,13 +64,14 @@ async fn one(
         slot,
         serde_json::json!({ "order_id": id, "status": status }),
     );
-    audit::entry(
+    audit::about(
         tx,
         &command.actor,
         CancelOrder::NAME,
         &format!("order:{id}"),
         &[batch.envelopes[slot].id],
         Some(serde_json::json!({ "reason": command.reason })),
+        subject.as_slice(),
     )
     .await
 }

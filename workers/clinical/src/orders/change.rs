@@ -7,6 +7,7 @@ use schemas::Patch;
 use schemas::care::OrderChanged;
 use schemas::commands::ChangeOrder;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::transition::OrderState;
 use crate::batch::Batch;
@@ -35,6 +36,7 @@ struct Standing {
     notes: Option<String>,
     ordered_at: Option<OffsetDateTime>,
     ordered_by: Option<serde_json::Value>,
+    subject_key: Option<Uuid>,
     /// A tube of it that stands was collected.
     collected: bool,
 }
@@ -48,6 +50,7 @@ async fn one(
     let refuse = |code, words: &str| Ok(Err(Refusal::new(code, words)));
     let before: Option<Standing> = sqlx::query_as(
         "select ordered.status, ordered.version, ordered.priority, ordered.notes, ordered.ordered_at, ordered.ordered_by, \
+         ordered.subject_key, \
          exists (select from clinical.order_specimens as link \
              join clinical.specimens as specimen on specimen.id = link.specimen_id \
              where link.order_id = ordered.id and specimen.rejected_at is null \
@@ -152,13 +155,14 @@ async fn write(
     .filter(|(_, kept)| !kept)
     .map(|(field, _)| field)
     .collect();
-    audit::entry(
+    audit::about(
         tx,
         &command.actor,
         ChangeOrder::NAME,
         &format!("order:{}", command.order_id),
         &[cause],
         Some(serde_json::json!({ "fields": fields })),
+        after.subject_key.as_slice(),
     )
     .await
 }

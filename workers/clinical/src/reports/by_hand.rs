@@ -53,12 +53,13 @@ async fn one(
     suspects: &mut Suspects<'_>,
 ) -> Result<Result<(), Refusal>, sqlx::Error> {
     let refuse = |code, words: &str| Ok(Err(Refusal::new(code, words)));
-    let report: Option<(i32, Option<String>)> =
-        sqlx::query_as("select version, status from clinical.reports where id = $1 for update")
-            .bind(command.report_id)
-            .fetch_optional(tx.conn())
-            .await?;
-    let Some((report_version, report_status)) = report else {
+    let report: Option<(i32, Option<String>, Option<Uuid>)> = sqlx::query_as(
+        "select version, status, subject_key from clinical.reports where id = $1 for update",
+    )
+    .bind(command.report_id)
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some((report_version, report_status, subject)) = report else {
         return refuse("clinical.report_unknown", "no report has this id");
     };
     let current: Option<Current> = sqlx::query_as(
@@ -145,13 +146,14 @@ async fn one(
             "report_version": report_version + 1, "to_verify": to_verify,
         }),
     );
-    audit::entry(
+    audit::about(
         tx,
         &command.actor,
         AmendResult::NAME,
         &format!("report:{} item:{}", command.report_id, command.item),
         &[batch.envelopes[slot].id],
         Some(serde_json::json!({ "version": version, "reason": reason })),
+        subject.as_slice(),
     )
     .await?;
     Ok(Ok(()))

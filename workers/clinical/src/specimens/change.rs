@@ -8,6 +8,7 @@ use schemas::care::Code;
 use schemas::specimens::{ChangeSpecimen, SpecimenChanged};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::audit;
 use crate::batch::Batch;
@@ -21,6 +22,7 @@ struct Standing {
     condition: Option<Value>,
     rejected_at: Option<OffsetDateTime>,
     version: i32,
+    subject_key: Option<Uuid>,
 }
 
 fn changed(stored: &mut Option<Value>, said: &Patch<Code>) {
@@ -38,7 +40,8 @@ pub(super) async fn apply(
     command: &ChangeSpecimen,
 ) -> Result<Result<(), Refusal>, sqlx::Error> {
     let before: Option<Standing> = sqlx::query_as(
-        "select kind, body_site, container, condition, rejected_at, version from clinical.specimens where id = $1 for update",
+        "select kind, body_site, container, condition, rejected_at, version, subject_key \
+         from clinical.specimens where id = $1 for update",
     )
     .bind(command.specimen_id)
     .fetch_optional(tx.conn())
@@ -107,13 +110,14 @@ async fn write(
             version: after.version,
         },
     );
-    audit::entry(
+    audit::about(
         tx,
         &command.actor,
         ChangeSpecimen::NAME,
         &format!("specimen:{}", command.specimen_id),
         &[batch.envelopes[slot].id],
         Some(json!({ "version": after.version })),
+        after.subject_key.as_slice(),
     )
     .await
 }

@@ -296,13 +296,14 @@ pub(super) async fn accession(
         slot,
         json!({ "specimen_id": specimen_id, "version": version, "created": !stood }),
     );
-    audit::entry(
+    audit::about(
         tx,
         &command.actor,
         AccessionSpecimen::NAME,
         &format!("specimen:{specimen_id}"),
         &[cause],
         Some(json!({ "orders": wanted })),
+        &[subject],
     )
     .await?;
     Ok(Ok(()))

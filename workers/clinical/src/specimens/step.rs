@@ -132,13 +132,14 @@ pub(super) async fn take(
         detail["late_reason"] = json!(reason);
     }
     batch.answer(slot, answer);
-    audit::entry(
+    audit::about(
         tx,
         &command.actor,
         <MoveSpecimen as schemas::Body>::NAME,
         &format!("specimen:{}", command.specimen_id),
         &[batch.envelopes[slot].id],
         Some(detail),
+        tube.subject_key.as_slice(),
     )
     .await?;
     Ok(Ok(()))
@@ -257,13 +258,14 @@ pub(super) async fn reported(
         text: why.text.map(str::to_owned),
         recollect: why.recollect,
     });
-    audit::entry(
+    audit::about(
         tx,
         &source,
         <MoveSpecimen as schemas::Body>::NAME,
         &format!("specimen:{id}"),
         &[cause],
         Some(detail),
+        tube.subject_key.as_slice(),
     )
     .await
 }

@@ -352,7 +352,11 @@ async fn decide(
         })
         .map(|(item, _)| item.id)
         .collect();
-    audit::entry(
+    let subjects: Vec<Uuid> = changed
+        .iter()
+        .filter_map(|(item, _)| item.subject_key)
+        .collect();
+    audit::about(
         tx,
         &command.actor,
         DecideResults::NAME,
@@ -362,6 +366,7 @@ async fn decide(
             "decision": command.decision, "ids": ids, "comment": command.comment,
             "against_a_blocking_flag": overridden, "pack": pack.version(),
         })),
+        &subjects,
     )
     .await
 }
@@ -380,19 +385,21 @@ async fn remark(
         );
         return Ok(());
     }
-    if !lock(tx, &[id]).await?.contains_key(&id) {
+    let rows = lock(tx, &[id]).await?;
+    let Some(item) = rows.get(&id) else {
         batch.refuse(slot, unknown());
         return Ok(());
-    }
+    };
     note(tx, &[id], &command.actor, command.comment.trim()).await?;
     batch.answer(slot, json!({ "id": id }));
-    audit::entry(
+    audit::about(
         tx,
         &command.actor,
         CommentResult::NAME,
         &format!("verification:{id}"),
         &[batch.envelopes[slot].id],
         None,
+        item.subject_key.as_slice(),
     )
     .await
 }

@@ -57,13 +57,14 @@ pub(super) async fn ask(
         decide::note(tx, &[id], &command.actor, comment).await?;
     }
     batch.answer(slot, answer(id, item.revision + 1, order));
-    audit::entry(
+    audit::about(
         tx,
         &command.actor,
         RerunResult::NAME,
         &format!("verification:{id}"),
         &[batch.envelopes[slot].id],
         Some(json!({ "order": order, "comment": command.comment })),
+        item.subject_key.as_slice(),
     )
     .await
 }

@@ -34,6 +34,8 @@ pub struct AuditSearch {
     pub touched: Option<Uuid>,
     /// All records of one person: who saw his data, and who changed his record.
     pub patients: Option<Vec<Uuid>>,
+    /// The keys of that person, by which what was written on his chart names him; looked at with `patients` only.
+    pub subjects: Vec<Uuid>,
     /// Only these entries.
     pub ids: Option<Vec<i64>>,
     pub recorded_from: Option<OffsetDateTime>,
@@ -70,13 +72,15 @@ pub async fn audit(
         query.push(" and ").push_bind(id).push(" = any(e.objects)");
     }
     if let Some(records) = &search.patients {
-        // each half has an index of its own
+        // each part has an index of its own
         let objects: Vec<String> = records.iter().map(|id| format!("patient {id}")).collect();
         query
             .push(" and e.id in (select r.id from audit.entries r where r.action like 'read.%' and r.objects && ")
             .push_bind(records)
             .push(" union all select o.id from audit.entries o where o.object = any(")
             .push_bind(objects)
+            .push(") union all select a.entry_id from audit.entries_about a where a.subject_key = any(")
+            .push_bind(&search.subjects)
             .push("))");
     }
     if let Some(ids) = &search.ids {

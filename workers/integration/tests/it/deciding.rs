@@ -287,8 +287,7 @@ async fn every_decision_and_every_look_at_a_body_is_in_the_audit_trail() {
         recorded_to: Some(entries[0].recorded_at + time::Duration::SECOND),
         before: Some(i64::MAX),
         limit: 10,
-        touched: None,
-        patients: None,
+        ..AuditSearch::default()
     };
     assert_eq!(audit(tx.conn(), &narrow).await.unwrap().len(), 1);
     let touched = AuditSearch {

@@ -321,6 +321,7 @@ async fn of_trail(
         for person in people(ground, &named).await? {
             let family = patients::family(ground.tx, person.id).await?;
             records.extend(family.unwrap_or_default());
+            hints.subjects.extend(person.keys.into_keys());
         }
         if records.is_empty() {
             return nothing();

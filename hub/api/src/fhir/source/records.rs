@@ -21,6 +21,7 @@ pub(super) async fn events(
         action: hints.action.clone(),
         actor: hints.actor.clone(),
         patients: hints.records.clone(),
+        subjects: hints.subjects.clone(),
         ids: hints.entries.clone(),
         recorded_from: hints.from,
         recorded_to: hints.to,

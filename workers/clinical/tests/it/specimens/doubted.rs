@@ -12,7 +12,7 @@ use worker_clinical::ClinicalWorker;
 use worker_clinical::queries::Versions;
 
 use super::super::placing::{answer, place, tube};
-use super::super::support::{Ward, at, number, order, patient, report, said};
+use super::super::support::{Ward, at, key, number, order, patient, report, said};
 use super::super::verification::{
     FREE, decide, glucose, lab, measured, pack, rows, seen, states, verify,
 };
@@ -465,4 +465,62 @@ async fn the_number_of_a_tube_is_locked_before_its_orders() {
         holder.commit().await.unwrap();
         other.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_was_done_with_somebody_s_orders_specimens_and_results_is_found_by_him() {
+    let ward = lab(pack(FREE, "")).await;
+    let order = placed(&ward, "T1").await;
+    let specimen = kept(&ward, "T1").await.specimen.id;
+    let receive = moved(specimen, SpecimenStep::Receive);
+    ward.apply_one(at(5, &receive)).await;
+    ward.apply_one(labelled(6, "T2", &[order])).await;
+    ward.apply_one(at(20, &measured(10, vec![glucose("400")])))
+        .await;
+    let row = rows(&ward).await.remove(0);
+    ward.apply_one(verify(&row)).await;
+    let cancel = CancelOrder {
+        order_id: placed(&ward, "T3").await,
+        reason: "not needed any more".into(),
+        actor: "nurse".into(),
+    };
+    ward.apply_one(at(35, &cancel)).await;
+    let mut tx = ward.tx().await;
+    let actions: Vec<String> = sqlx::query_scalar(
+        "select distinct entry.action from audit.entries_about as about \
+         join audit.entries as entry on entry.id = about.entry_id \
+         where about.subject_key = $1 and entry.objects = array[$1] order by entry.action",
+    )
+    .bind(key("1").0)
+    .fetch_all(tx.conn())
+    .await
+    .unwrap();
+    assert_eq!(
+        actions,
+        [
+            "clinical.order.cancel",
+            "clinical.order.place",
+            "clinical.result.decide",
+            "lis.specimen.accession",
+            "lis.specimen.move"
+        ]
+    );
+    // one patient's few among all that was ever done are looked up, and not searched for
+    sqlx::query("set local enable_seqscan = off")
+        .execute(tx.conn())
+        .await
+        .unwrap();
+    let plan: Vec<String> = sqlx::query_scalar(
+        "explain select entry_id from audit.entries_about where subject_key = any(array[gen_random_uuid()])",
+    )
+    .fetch_all(tx.conn())
+    .await
+    .unwrap();
+    let plan = plan.join("\n");
+    assert!(
+        plan.contains("entries_about_pkey")
+            && plan.contains("Index Cond")
+            && plan.contains("subject_key"),
+        "{plan}"
+    );
 }
