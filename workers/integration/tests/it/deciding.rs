@@ -289,6 +289,7 @@ async fn every_decision_and_every_look_at_a_body_is_in_the_audit_trail() {
         limit: 10,
         touched: None,
         patients: None,
+        ids: None,
     };
     assert_eq!(audit(tx.conn(), &narrow).await.unwrap().len(), 1);
     let touched = AuditSearch {
