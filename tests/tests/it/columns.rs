@@ -157,6 +157,40 @@ async fn words_of_notes_are_in_no_table_and_are_read_after_rotation_and_loss_of_
     assert_eq!(text_of(&rest, &first).await, format!("first {WORD}"));
 }
 
+/// A tenant's key that nobody can give: what needs it is refused, and the lane goes on.
+#[tokio::test]
+async fn a_lost_key_refuses_the_notes_that_need_it_and_holds_nothing_else() {
+    let servers = Servers::start().await;
+    let process = HubProcess::start(&servers, &settings(&servers)).await;
+    let rest = process.sign_in().await;
+    let person = patient(&rest).await;
+    let notes = format!("/api/v1/patients/{person}/notes");
+    made(&rest, &notes, &note("first")).await;
+    servers
+        .sql("update integration.data_keys set wrapped = wrapped || '\\x00'::bytea")
+        .await;
+    let (status, problem) = rest.post(&notes, &note("second")).await;
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (422, Some("worker.key_lost")),
+        "{problem}"
+    );
+    // of the same patient, so of the same lane
+    let condition = json!({ "content": { "text": "Asthma" } });
+    made(
+        &rest,
+        &format!("/api/v1/patients/{person}/conditions"),
+        &condition,
+    )
+    .await;
+    // the key is back: who sends it anew has it written
+    servers
+        .sql("update integration.data_keys set wrapped = substring(wrapped from 1 for length(wrapped) - 1)")
+        .await;
+    let again = made(&rest, &notes, &note("again")).await;
+    assert_eq!(text_of(&rest, &again).await, format!("again {WORD}"));
+}
+
 async fn read_over_fhir(rest: &Rest, person: &str, note: &str) {
     let one = rest.get(&format!("/fhir/DocumentReference/{note}")).await;
     assert_eq!(one["description"], format!("Round {WORD}"));

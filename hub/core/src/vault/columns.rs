@@ -7,7 +7,8 @@
 //! and row: put elsewhere it does not open. What was stored before is read as it is.
 //!
 //! Nothing is stored in the open because a key can't be had: that is an error which waits
-//! ([`is_transient`](crate::db::is_transient)). It knows no table but that of the keys; which columns are sealed, their worker says.
+//! ([`is_transient`](crate::db::is_transient)), or refuses what needs it where no try brings the key back
+//! ([`lost_key`](crate::db::lost_key)). It knows no table but that of the keys; which columns are sealed, their worker says.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -334,7 +335,12 @@ impl Columns {
             Err(error) => {
                 let before = said.insert(key, error.clone());
                 if before.as_ref() != Some(&error) {
-                    tracing::error!(%tenant, %error, "a key of columns can't be had: what needs it waits");
+                    let what = if error.is_lost() {
+                        "is refused"
+                    } else {
+                        "waits"
+                    };
+                    tracing::error!(%tenant, %error, "a key of columns can't be had: what needs it {what}");
                 }
                 Err(as_database(error))
             }
