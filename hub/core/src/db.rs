@@ -180,7 +180,7 @@ impl Tx<'_> {
     /// Keys of these numbers, to open what was sealed with them.
     ///
     /// # Errors
-    /// The database failed, or a key can't be had, which [passes](is_transient).
+    /// The database failed. A key that can't be had is told by what needs it.
     pub async fn opener(&mut self, numbers: Vec<i32>) -> Result<Opener, sqlx::Error> {
         let columns = self.columns.clone().unwrap_or_default();
         columns
