@@ -180,7 +180,7 @@ impl Tx<'_> {
     /// Keys of these numbers, to open what was sealed with them.
     ///
     /// # Errors
-    /// The database failed, or a key can't be had, which [passes](is_transient).
+    /// The database failed. A key that can't be had is told by what needs it.
     pub async fn opener(&mut self, numbers: Vec<i32>) -> Result<Opener, sqlx::Error> {
         let columns = self.columns.clone().unwrap_or_default();
         columns
@@ -251,10 +251,21 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
 /// True when the key of a sealed column can't be had: not the database's fault, and only what needs that key waits.
 #[must_use]
 pub fn is_of_key(error: &sqlx::Error) -> bool {
+    of_vault(error).is_some_and(VaultError::is_of_key)
+}
+
+/// Why the key of a sealed column is not to be had for good, as anybody may hear it: it is gone, or the master key or its service
+/// does not open it. No try brings it back, a person may. `None` for every other failure.
+#[must_use]
+pub fn lost_key(error: &sqlx::Error) -> Option<&'static str> {
+    of_vault(error)
+        .filter(|error| error.is_lost())
+        .map(VaultError::in_short)
+}
+
+fn of_vault(error: &sqlx::Error) -> Option<&VaultError> {
     match error {
-        sqlx::Error::Decode(error) => error
-            .downcast_ref::<VaultError>()
-            .is_some_and(VaultError::is_of_key),
-        _ => false,
+        sqlx::Error::Decode(error) => error.downcast_ref::<VaultError>(),
+        _ => None,
     }
 }

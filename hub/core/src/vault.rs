@@ -87,6 +87,14 @@ impl VaultError {
         !matches!(self, Self::Damaged(_))
     }
 
+    /// It is one key that can't be had, and asked for again it can't either: somebody has to bring it back, or its master key.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Unknown(_) | Self::Lost(_) | Self::WrongMaster(_) | Self::Refused(..)
+        )
+    }
+
     /// What may be said to anybody: without the key service's address and words.
     #[must_use]
     pub fn in_short(&self) -> &'static str {

@@ -155,6 +155,65 @@ async fn words_of_notes_are_in_no_table_and_are_read_after_rotation_and_loss_of_
     })
     .await;
     assert_eq!(text_of(&rest, &first).await, format!("first {WORD}"));
+    // the list marks it and shows the others, and the export names it
+    let listed = rest.items(&notes).await;
+    for one in &listed {
+        let is_moved = one["id"] == second.as_str();
+        assert_eq!(one["unreadable"] == true, is_moved, "{one}");
+        assert_eq!(one["content"].is_null(), is_moved, "{one}");
+    }
+    assert_eq!(listed.len(), 2);
+    let folder = servers.folder().join("export-damaged");
+    let to = folder.to_str().unwrap();
+    let output = hub(process.config(), &["tenant", "export", "demo", "--to", to]);
+    assert!(output.status.success(), "{output:?}");
+    let manifest = std::fs::read_to_string(folder.join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let unreadable = &manifest["unreadable"];
+    assert_eq!(unreadable["count"], 1, "{unreadable}");
+    let row = &unreadable["rows"][0];
+    assert_eq!(
+        (&row["tenant"], &row["table"], &row["id"]["id"]),
+        (
+            &json!("demo"),
+            &json!("clinical.chart_entries"),
+            &json!(second)
+        )
+    );
+}
+
+/// A tenant's key that nobody can give: what needs it is refused, and the lane goes on.
+#[tokio::test]
+async fn a_lost_key_refuses_the_notes_that_need_it_and_holds_nothing_else() {
+    let servers = Servers::start().await;
+    let process = HubProcess::start(&servers, &settings(&servers)).await;
+    let rest = process.sign_in().await;
+    let person = patient(&rest).await;
+    let notes = format!("/api/v1/patients/{person}/notes");
+    made(&rest, &notes, &note("first")).await;
+    servers
+        .sql("update integration.data_keys set wrapped = wrapped || '\\x00'::bytea")
+        .await;
+    let (status, problem) = rest.post(&notes, &note("second")).await;
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (422, Some("worker.key_lost")),
+        "{problem}"
+    );
+    // of the same patient, so of the same lane
+    let condition = json!({ "content": { "text": "Asthma" } });
+    made(
+        &rest,
+        &format!("/api/v1/patients/{person}/conditions"),
+        &condition,
+    )
+    .await;
+    // the key is back: who sends it anew has it written
+    servers
+        .sql("update integration.data_keys set wrapped = substring(wrapped from 1 for length(wrapped) - 1)")
+        .await;
+    let again = made(&rest, &notes, &note("again")).await;
+    assert_eq!(text_of(&rest, &again).await, format!("again {WORD}"));
 }
 
 async fn read_over_fhir(rest: &Rest, person: &str, note: &str) {

@@ -37,7 +37,7 @@ pub use alarms::{AlarmEventRow, AlarmFilter, AlarmRow, alarm_events, alarms};
 pub use beds::{NamedBed, named_beds};
 pub use chart::{
     ChartCounts, ChartFilter, ChartRow, ChartVersion, NoKnownAllergies, chart_counts,
-    chart_entries, chart_entry, chart_history, no_known_allergies,
+    chart_entries, chart_entries_marked, chart_entry, chart_history, no_known_allergies,
 };
 pub use codes::{CodeReleaseRow, CodeRow, CodeSearch, code_releases, codes};
 pub use controls::{ControlFilter, ControlRow, TargetRow, control_targets, controls};

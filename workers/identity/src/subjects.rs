@@ -73,24 +73,10 @@ pub(crate) async fn link(tx: &mut Tx<'_>, asked: Asked<'_, LinkSubject>) -> Done
         )
         .into());
     }
-    if let Some(invitation) = &command.invitation {
-        let done = sqlx::query(
-            "update users.invitations set used_at = now()
-             where digest = $1 and user_id = $2 and provider = $3 and used_at is null and expires_at > now()",
-        )
-        .bind(digest("invitation", invitation)?)
-        .bind(command.user_id)
-        .bind(&command.provider)
-        .execute(tx.conn())
-        .await?;
-        if done.rows_affected() == 0 {
-            return Err(Refusal::new(
-                "invitations.unknown",
-                "the invitation is none, was used, or is out of date",
-            )
-            .into());
-        }
-    }
+    let invitation = match &command.invitation {
+        Some(invitation) => Some(shown(tx, command, invitation).await?),
+        None => None,
+    };
     if command.linked == Linked::Claim && !may_link_by_claim(tx, command).await? {
         return Err(Refusal::new(
             "subjects.claim_not_allowed",
@@ -121,6 +107,13 @@ pub(crate) async fn link(tx: &mut Tx<'_>, asked: Asked<'_, LinkSubject>) -> Done
         )
         .into());
     }
+    // only by a link that is made: a refusal leaves what was written before it
+    if let Some(invitation) = invitation {
+        sqlx::query("update users.invitations set used_at = now() where digest = $1")
+            .bind(invitation)
+            .execute(tx.conn())
+            .await?;
+    }
     trail::note(
         tx,
         asked.envelope,
@@ -139,6 +132,26 @@ pub(crate) async fn link(tx: &mut Tx<'_>, asked: Asked<'_, LinkSubject>) -> Done
     Ok(Verdict::Applied {
         outgoing: Vec::new(),
         answer: Some(json!({ "link_id": command.link_id, "user_id": command.user_id })),
+    })
+}
+
+/// The digest of an invitation that holds for who shows it. Nobody else uses it until this transaction ends.
+async fn shown(tx: &mut Tx<'_>, command: &LinkSubject, invitation: &str) -> Result<Vec<u8>, Stop> {
+    let found: Option<Vec<u8>> = sqlx::query_scalar(
+        "select digest from users.invitations
+         where digest = $1 and user_id = $2 and provider = $3 and used_at is null and expires_at > now() for update",
+    )
+    .bind(digest("invitation", invitation)?)
+    .bind(command.user_id)
+    .bind(&command.provider)
+    .fetch_optional(tx.conn())
+    .await?;
+    found.ok_or_else(|| {
+        Refusal::new(
+            "invitations.unknown",
+            "the invitation is none, was used, or is out of date",
+        )
+        .into()
     })
 }
 

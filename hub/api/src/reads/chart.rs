@@ -118,7 +118,7 @@ pub(crate) async fn entries<T: Charted>(
     filter.after = place(cursor)?;
     filter.limit = limit.rows();
     let subjects: Vec<Uuid> = keys.keys().copied().collect();
-    let rows = queries::chart_entries(tx, T::KIND, &subjects, &filter).await?;
+    let rows = queries::chart_entries_marked(tx, T::KIND, &subjects, &filter).await?;
     let next = rows
         .last()
         .filter(|_| limit.is_full(rows.len()))

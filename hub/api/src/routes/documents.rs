@@ -186,26 +186,25 @@ async fn content(desk: Desk<ChartsRead>, Segment(id): Segment<Uuid>) -> Result<R
     let (document, patient) = {
         let mut tx = desk.tx().await?;
         let (row, patient, _) = desk.entry(&mut tx, Some("document"), id).await?;
-        (
-            crate::reads::chart::view::<Document>(row, patient)?,
-            patient,
-        )
+        let view = crate::reads::chart::view::<Document>(row, patient)?;
+        // one that can't be opened was an error before
+        (view.content.ok_or_else(Problem::internal)?, patient)
     };
     let bytes = desk
         .state
         .backbone
-        .attachment(&desk.who().tenant, &document.content.sha256)
+        .attachment(&desk.who().tenant, &document.sha256)
         .await?
         .ok_or(BackboneError::Gone)?;
     Ok((
         ShownOf::these([patient]),
         [
-            (header::CONTENT_TYPE, document.content.media_type.clone()),
+            (header::CONTENT_TYPE, document.media_type.clone()),
             (
                 header::CONTENT_DISPOSITION,
                 format!("attachment; filename=\"{id}\""),
             ),
-            (header::ETAG, format!("\"{}\"", document.content.sha256)),
+            (header::ETAG, format!("\"{}\"", document.sha256)),
         ],
         bytes,
     )

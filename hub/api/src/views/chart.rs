@@ -28,8 +28,13 @@ macro_rules! entries {
             pub patient_id: Option<Uuid>,
             #[doc = $states]
             pub state: String,
+            /// Left out of an entry that can't be opened.
+            #[serde(skip_serializing_if = "Option::is_none")]
             #[schema(schema_with = canonical::$described)]
-            pub content: $content,
+            pub content: Option<$content>,
+            /// In a list: the entry is encrypted and can't be opened (damaged, or its key is lost). Nothing but its words is missing.
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            pub unreadable: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
             pub visit_number: Option<String>,
             /// Rises with every change; also the ETag.
@@ -52,7 +57,12 @@ macro_rules! entries {
                     id: row.id,
                     patient_id,
                     state: row.state,
-                    content: serde_json::from_value(row.body).ok()?,
+                    content: if row.unreadable {
+                        None
+                    } else {
+                        Some(serde_json::from_value(row.body).ok()?)
+                    },
+                    unreadable: row.unreadable,
                     visit_number: row.visit_number,
                     version: row.version,
                     recorded_at: row.recorded_at,

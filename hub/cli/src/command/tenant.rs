@@ -250,6 +250,12 @@ async fn exported(
             manifest.attachments.count,
             to.display()
         );
+        if manifest.unreadable.count > 0 {
+            println!(
+                "{} rows hold values that can't be opened: `unreadable` in the manifest names them",
+                manifest.unreadable.count
+            );
+        }
         for left in &manifest.left_out {
             println!("  left out: {} ({})", left.what, left.why);
         }

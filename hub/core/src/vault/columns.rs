@@ -7,7 +7,8 @@
 //! and row: put elsewhere it does not open. What was stored before is read as it is.
 //!
 //! Nothing is stored in the open because a key can't be had: that is an error which waits
-//! ([`is_transient`](crate::db::is_transient)). It knows no table but that of the keys; which columns are sealed, their worker says.
+//! ([`is_transient`](crate::db::is_transient)), or refuses what needs it where no try brings the key back
+//! ([`lost_key`](crate::db::lost_key)). It knows no table but that of the keys; which columns are sealed, their worker says.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use ring::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use schemas::TenantId;
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 
 use super::bucket::Wrapped;
 use super::cipher::{opened, sealed};
@@ -66,41 +68,57 @@ fn parts_of(text: &str) -> Option<(i32, &str)> {
 }
 
 /// A key as it is stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 struct Stored {
+    number: i32,
+    master: String,
+    wrapped: Vec<u8>,
+    /// Stays when it is wrapped anew.
+    made_at: OffsetDateTime,
+}
+
+impl Stored {
+    /// When it is one of those at hand, whatever it is wrapped as now.
+    fn made(&self, tenant: &TenantId) -> Made {
+        (tenant.clone(), self.number, self.made_at)
+    }
+
+    /// As the vault has it.
+    fn wrapped(&self, made_at: String) -> Wrapped {
+        wrapped_of(self.number, &self.master, &self.wrapped, made_at)
+    }
+}
+
+fn wrapped_of(number: i32, master: &str, wrapped: &[u8], made_at: String) -> Wrapped {
+    Wrapped {
+        number: u32::try_from(number).unwrap_or_default(),
+        master: master.to_owned(),
+        key: BASE64.encode(wrapped),
+        made_at,
+    }
+}
+
+/// A key that is not stored yet.
+struct Fresh {
     number: i32,
     master: String,
     wrapped: Vec<u8>,
 }
 
-impl Stored {
-    fn of((number, master, wrapped): (i32, String, Vec<u8>)) -> Self {
-        Self {
-            number,
-            master,
-            wrapped,
-        }
-    }
-
-    /// As the vault has it.
-    fn wrapped(&self, made_at: String) -> Wrapped {
-        Wrapped {
-            number: u32::try_from(self.number).unwrap_or_default(),
-            master: self.master.clone(),
-            key: BASE64.encode(&self.wrapped),
-            made_at,
-        }
-    }
-}
-
 /// A key by whose and what it is wrapped as: numbers are given in transactions that may be taken back, this never changes.
 type AtHand = HashMap<(TenantId, Vec<u8>), Arc<LessSafeKey>>;
+
+/// A key by whose it is, its number and when it was made: a key that was taken back was made at another time.
+type Made = (TenantId, i32, OffsetDateTime);
 
 #[derive(Default)]
 struct Shared {
     vault: Vault,
     seals: bool,
     at_hand: RwLock<AtHand>,
+    /// To open with, also after they were wrapped anew. Nothing is sealed with what is found here: what is opened says by itself
+    /// whether the key is its own.
+    opening: RwLock<HashMap<Made, Arc<LessSafeKey>>>,
     /// Why a tenant's key with that number was not had: each cause is said once.
     said: Mutex<HashMap<(TenantId, i32), VaultError>>,
 }
@@ -165,13 +183,13 @@ impl Columns {
         Ok((stored.number, self.noted(tenant, stored.number, key)?))
     }
 
-    async fn made(&self, tenant: &TenantId, number: i32) -> Result<Stored, VaultError> {
+    async fn made(&self, tenant: &TenantId, number: i32) -> Result<Fresh, VaultError> {
         let masters = &self.0.vault.0.masters;
         let master = masters.first().ok_or(VaultError::NoMaster)?;
         let name = format!("{tenant}.{number}");
         let wrapped = wrapped_surely(master.as_ref(), tenant, &name, &random_key()?).await?;
         tracing::info!(%tenant, number, "a new key of columns");
-        Ok(Stored {
+        Ok(Fresh {
             number,
             master: master.name(),
             wrapped,
@@ -210,28 +228,56 @@ impl Columns {
         Ok(key)
     }
 
-    /// Keys to open with: those of these numbers, or all.
+    /// A key to open with.
+    async fn opening(
+        &self,
+        tenant: &TenantId,
+        stored: &Stored,
+    ) -> Result<Arc<LessSafeKey>, VaultError> {
+        let made = stored.made(tenant);
+        let at_hand = {
+            let opening = self.0.opening.read();
+            opening
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&made)
+                .cloned()
+        };
+        if let Some(key) = at_hand {
+            return Ok(key);
+        }
+        let key = self.key(tenant, stored).await?;
+        self.0
+            .opening
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(made, Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// Keys to open with: those of these numbers, or all. One that can't be had is told by what needs it, and by
+    /// [`Opener::waits`]: others open what is theirs.
     ///
     /// # Errors
-    /// The database failed, or a key can't be had.
+    /// The database failed.
     pub async fn opener(
         &self,
         tenant: &TenantId,
         conn: &mut PgConnection,
         numbers: Option<Vec<i32>>,
     ) -> Result<Opener, sqlx::Error> {
-        let rows: Vec<(i32, String, Vec<u8>)> = sqlx::query_as(
-            "select number, master, wrapped from integration.data_keys \
-             where tenant_id = $1 and ($2::integer[] is null or number = any($2))",
+        let rows: Vec<Stored> = sqlx::query_as(
+            "select number, master, wrapped, made_at from integration.data_keys \
+             where tenant_id = $1 and ($2::integer[] is null or number = any($2)) order by number",
         )
         .bind(tenant.as_str())
         .bind(numbers)
         .fetch_all(conn)
         .await?;
         let mut keys = HashMap::with_capacity(rows.len());
-        for stored in rows.into_iter().map(Stored::of) {
-            let key = self.key(tenant, &stored).await;
-            keys.insert(stored.number, self.noted(tenant, stored.number, key)?);
+        for stored in rows {
+            let key = self.opening(tenant, &stored).await;
+            self.note(tenant, stored.number, key.as_ref().err());
+            keys.insert(stored.number, key);
         }
         Ok(Opener {
             tenant: tenant.clone(),
@@ -251,13 +297,12 @@ impl Columns {
             .bind(format!("data_keys/{tenant}"))
             .execute(tx.conn())
             .await?;
-        let rows: Vec<(i32, String, Vec<u8>)> = sqlx::query_as(
-            "select number, master, wrapped from integration.data_keys where tenant_id = $1 order by number for update",
+        let stored: Vec<Stored> = sqlx::query_as(
+            "select number, master, wrapped, made_at from integration.data_keys where tenant_id = $1 order by number for update",
         )
         .bind(tenant.as_str())
         .fetch_all(tx.conn())
         .await?;
-        let stored: Vec<Stored> = rows.into_iter().map(Stored::of).collect();
         let Some(last) = stored.last() else {
             return Ok(None);
         };
@@ -311,33 +356,39 @@ impl Columns {
         .await?;
         let mut facts = Vec::with_capacity(rows.len());
         for (number, master, wrapped, made_at) in rows {
-            let one = Stored::of((number, master, wrapped)).wrapped(made_at);
+            let one = wrapped_of(number, &master, &wrapped, made_at);
             facts.push(self.0.vault.fact(&tenant, one, "columns").await);
         }
         Ok(facts)
     }
 
-    /// Says why a key was not had, each cause once, and hands on what waits.
+    /// Says why a key was not had, and hands on what waits.
     fn noted<T>(
         &self,
         tenant: &TenantId,
         number: i32,
         had: Result<T, VaultError>,
     ) -> Result<T, sqlx::Error> {
+        self.note(tenant, number, had.as_ref().err());
+        had.map_err(as_database)
+    }
+
+    /// Says why a key was not had, each cause once.
+    fn note(&self, tenant: &TenantId, number: i32, fault: Option<&VaultError>) {
         let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (tenant.clone(), number);
-        match had {
-            Ok(had) => {
-                said.remove(&key);
-                Ok(had)
-            }
-            Err(error) => {
-                let before = said.insert(key, error.clone());
-                if before.as_ref() != Some(&error) {
-                    tracing::error!(%tenant, %error, "a key of columns can't be had: what needs it waits");
-                }
-                Err(as_database(error))
-            }
+        let Some(error) = fault else {
+            said.remove(&key);
+            return;
+        };
+        let before = said.insert(key, error.clone());
+        if before.as_ref() != Some(error) {
+            let what = if error.is_lost() {
+                "is refused"
+            } else {
+                "waits"
+            };
+            tracing::error!(%tenant, %error, "a key of columns can't be had: what needs it {what}");
         }
     }
 }
@@ -346,20 +397,19 @@ async fn newest_stored(
     tenant: &TenantId,
     conn: &mut PgConnection,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    let row: Option<(i32, String, Vec<u8>)> = sqlx::query_as(
-        "select number, master, wrapped from integration.data_keys where tenant_id = $1 order by number desc limit 1",
+    sqlx::query_as(
+        "select number, master, wrapped, made_at from integration.data_keys where tenant_id = $1 order by number desc limit 1",
     )
     .bind(tenant.as_str())
     .fetch_optional(conn)
-    .await?;
-    Ok(row.map(Stored::of))
+    .await
 }
 
 /// Leaves a key that stands under this number as it is.
 async fn insert(
     tenant: &TenantId,
     conn: &mut PgConnection,
-    key: &Stored,
+    key: &Fresh,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into integration.data_keys (tenant_id, number, master, wrapped) values ($1, $2, $3, $4) \
@@ -377,20 +427,34 @@ async fn insert(
 /// Keys of one tenant.
 pub struct Opener {
     tenant: TenantId,
-    keys: HashMap<i32, Arc<LessSafeKey>>,
+    keys: HashMap<i32, Result<Arc<LessSafeKey>, VaultError>>,
 }
 
 impl Opener {
+    /// Why one of the keys can't be had now, where asking again may bring it. Those that are lost for good are not told here.
+    ///
+    /// # Errors
+    /// Such a key.
+    pub fn waits(&self) -> Result<(), sqlx::Error> {
+        let mut faults = self.keys.values().filter_map(|key| key.as_ref().err());
+        match faults.find(|error| !error.is_lost()) {
+            Some(error) => Err(as_database(error.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// What was sealed for that place.
     ///
     /// # Errors
-    /// It is damaged or was moved, or its key is not there.
+    /// It is damaged or was moved, or its key can't be had.
     pub fn open(&self, place: Place<'_>, text: &str) -> Result<Bytes, sqlx::Error> {
         let (number, text) = parts_of(text).ok_or_else(|| self.damaged(place))?;
         let key = self
             .keys
             .get(&number)
-            .ok_or_else(|| as_database(VaultError::Lost(format!("{}.{number}", self.tenant))))?;
+            .ok_or_else(|| as_database(VaultError::Lost(format!("{}.{number}", self.tenant))))?
+            .as_ref()
+            .map_err(|error| as_database(error.clone()))?;
         let sealed = BASE64.decode(text).map_err(|_| self.damaged(place))?;
         opened(key, &place.belongs(&self.tenant), &sealed).ok_or_else(|| self.damaged(place))
     }

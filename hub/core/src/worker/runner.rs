@@ -1,7 +1,7 @@
 //! Runs a worker: reads its lanes, applies batches, finds the one message that is at fault, waits out
-//! what is transient, and never lets one lane stop another.
+//! what is transient, and never lets one lane or one tenant stop another.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::lanes::{LaneKeeper, Owned, SOURCES};
-use super::sources::{Arrived, BATCH, Sources};
+use super::sources::{Arrived, Sources};
 use super::transaction::{self, Advance, Committed, TxError};
 use crate::backbone::Backbone;
 use crate::db::{Kept, is_of_key, is_transient};
@@ -21,9 +21,10 @@ use crate::governor::Governor;
 use crate::retry::Pauses;
 
 mod at_fault;
+mod held;
 
-/// Messages that may wait in memory for lanes that are held; beyond it reading stops.
-const HELD_LIMIT: usize = 8 * BATCH;
+use at_fault::Single;
+use held::{Held, Whose};
 
 /// One worker of this process.
 pub struct WorkerRunner<W> {
@@ -36,13 +37,6 @@ pub struct WorkerRunner<W> {
     pub outbox: Arc<Notify>,
     pub governor: Governor,
     pub stop: CancellationToken,
-}
-
-/// A lane that waits for something transient, with its messages in order.
-struct HeldLane {
-    waiting: VecDeque<Arrived>,
-    next_try: tokio::time::Instant,
-    pauses: Pauses,
 }
 
 impl<W: Worker> WorkerRunner<W> {
@@ -78,20 +72,14 @@ impl<W: Worker> WorkerRunner<W> {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Works a set of lanes until the set changes.
+    /// Works a set of lanes until the set changes, or the streams are to be read again.
     async fn work(&self, lanes: &mut Owned, owned: &mut watch::Receiver<Owned>) {
         if !self.check_positions(lanes).await {
             return;
         }
         let mut sources = Sources::open::<W>(&self.backbone, lanes);
-        let mut held: BTreeMap<u16, HeldLane> = BTreeMap::new();
+        let mut held = Held::default();
         loop {
-            let next_try = held.values().map(|lane| lane.next_try).min();
-            let waiting: usize = held
-                .values()
-                .flat_map(|lane| &lane.waiting)
-                .map(|arrived| arrived.messages.len())
-                .sum();
             let collected = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
@@ -99,8 +87,8 @@ impl<W: Worker> WorkerRunner<W> {
                     let _ = changed;
                     return;
                 }
-                () = until(next_try) => false,
-                () = sources.collect(), if waiting < HELD_LIMIT => true,
+                () = until(held.next_try()) => false,
+                () = sources.collect() => true,
             };
             let batch = if collected {
                 let _turn = self.governor.turn().await;
@@ -113,29 +101,14 @@ impl<W: Worker> WorkerRunner<W> {
             metrics::gauge!("hub_worker_lag_records", "worker" => W::NAME, "stream" => "COMMANDS")
                 .set(sources.behind[1] as f64);
             metrics::gauge!("hub_worker_lanes_held", "worker" => W::NAME).set(held.len() as f64);
-            // lanes that are held keep their order: what comes for them waits behind
-            let mut ready = Vec::with_capacity(batch.len());
-            for arrived in batch {
-                match held.get_mut(&arrived.lane) {
-                    Some(lane) => lane.waiting.push_back(arrived),
-                    None => ready.push(arrived),
-                }
-            }
-            let now = tokio::time::Instant::now();
-            let due: Vec<u16> = held
-                .iter()
-                .filter(|(_, lane)| lane.next_try <= now)
-                .map(|(lane, _)| *lane)
+            // what is held keeps its order: what comes for it waits behind
+            let ready: Vec<Arrived> = batch
+                .into_iter()
+                .filter_map(|arrived| held.behind(arrived))
                 .collect();
-            for number in due {
-                if let Some(mut lane) = held.remove(&number) {
-                    let waiting = lane.waiting.drain(..).collect();
-                    if !self
-                        .apply_held(number, waiting, lane, lanes, &mut held)
-                        .await
-                    {
-                        return;
-                    }
+            for whose in held.due(tokio::time::Instant::now()) {
+                if !self.apply_held(&whose, lanes, &mut held).await {
+                    return;
                 }
             }
             if !ready.is_empty() && !self.apply_batch(ready, lanes, &mut held).await {
@@ -179,36 +152,28 @@ impl<W: Worker> WorkerRunner<W> {
         true
     }
 
-    async fn apply_held(
-        &self,
-        number: u16,
-        waiting: Vec<Arrived>,
-        mut lane: HeldLane,
-        lanes: &mut Owned,
-        held: &mut BTreeMap<u16, HeldLane>,
-    ) -> bool {
-        let mut again = BTreeMap::new();
-        let goes_on = self.one_by_one(waiting, lanes, &mut again).await;
-        if let Some(still) = again.remove(&number) {
-            lane.waiting = still.waiting;
-            lane.next_try = tokio::time::Instant::now() + lane.pauses.next_pause();
-            held.insert(number, lane);
+    /// Tries what waits; false when the lanes are lost, or the streams are to be read again.
+    async fn apply_held(&self, whose: &Whose, lanes: &mut Owned, held: &mut Held) -> bool {
+        while let Some(arrived) = held.first(whose) {
+            match self.record_one_by_one(&arrived, lanes, held).await {
+                Single::Done => held.applied(&arrived),
+                Single::Lost => return false,
+                Single::Hold => {
+                    held.hold(arrived);
+                    return true;
+                }
+            }
         }
-        goes_on
+        held.free(whose)
     }
 
     /// Applies a batch; false when the lanes are lost.
-    async fn apply_batch(
-        &self,
-        batch: Vec<Arrived>,
-        lanes: &mut Owned,
-        held: &mut BTreeMap<u16, HeldLane>,
-    ) -> bool {
+    async fn apply_batch(&self, batch: Vec<Arrived>, lanes: &mut Owned, held: &mut Held) -> bool {
         let started = std::time::Instant::now();
         let mut pauses = Pauses::for_backbone();
         let advances: Vec<Advance> = batch
             .iter()
-            .filter_map(|arrived| advance_of(arrived, lanes))
+            .filter_map(|arrived| held.advance(arrived, lanes))
             .collect();
         let mut batch = batch;
         let mut messages = Vec::with_capacity(batch.iter().map(|one| one.messages.len()).sum());
@@ -232,6 +197,9 @@ impl<W: Worker> WorkerRunner<W> {
                             .applied(W::NAME, lag.try_into().unwrap_or_default());
                     }
                     self.done(&committed, started).await;
+                    for arrived in &batch {
+                        held.applied(arrived);
+                    }
                     return true;
                 }
                 Err(TxError::Fenced) => {
@@ -334,15 +302,6 @@ impl<W: Worker> WorkerRunner<W> {
             }
         }
     }
-}
-
-fn advance_of(arrived: &Arrived, lanes: &Owned) -> Option<Advance> {
-    lanes.get(&arrived.lane).map(|grant| Advance {
-        source: arrived.source,
-        lane: arrived.lane,
-        seq: arrived.seq,
-        epoch: grant.epoch,
-    })
 }
 
 /// The whole database is away (not just one row locked, or one key not to be had): every lane waits.

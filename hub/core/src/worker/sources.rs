@@ -33,6 +33,8 @@ const BATCH_BYTES: usize = 2 * 1024 * 1024;
 pub(crate) struct Arrived {
     pub(crate) source: usize,
     pub(crate) lane: u16,
+    /// Of its subject.
+    pub(crate) tenant: Option<TenantId>,
     pub(crate) seq: u64,
     pub(crate) messages: Vec<Envelope>,
 }
@@ -181,10 +183,12 @@ impl Sources {
                 continue;
             }
             let seq = stored.seq;
+            let tenant = subject::tenant_of_subject(&stored.subject);
             let messages = self.read(source, stored, lane).await;
             batch.push(Arrived {
                 source,
                 lane,
+                tenant,
                 seq,
                 messages,
             });

@@ -1,6 +1,7 @@
 //! What staff wrote into charts, as it is now and as it was. What is sealed is opened here.
 
 use hub_core::Tx;
+use hub_core::db::{is_transient, lost_key};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
@@ -34,6 +35,9 @@ pub struct ChartRow {
     pub reason: Option<String>,
     /// The command that made this version.
     pub source_event: Uuid,
+    /// It is sealed and can't be opened: damaged, moved, or its key is lost. Its words are left out then.
+    #[sqlx(default)]
+    pub unreadable: bool,
 }
 
 /// Which entries; absent = all.
@@ -63,6 +67,45 @@ pub async fn chart_entries(
     subjects: &[Uuid],
     filter: &ChartFilter,
 ) -> Result<Vec<ChartRow>, sqlx::Error> {
+    let mut rows = found(tx, kind, subjects, filter).await?;
+    open(tx, &mut rows).await?;
+    Ok(rows)
+}
+
+/// The same; one that is damaged or whose key is lost is marked ([`ChartRow::unreadable`]) and closes no other.
+///
+/// # Errors
+/// The database failed, or a key can't be had now.
+pub async fn chart_entries_marked(
+    tx: &mut Tx<'_>,
+    kind: &str,
+    subjects: &[Uuid],
+    filter: &ChartFilter,
+) -> Result<Vec<ChartRow>, sqlx::Error> {
+    let mut rows = found(tx, kind, subjects, filter).await?;
+    let Some(keys) = words::keys_of(rows.iter().map(|row| &row.body)) else {
+        return Ok(rows);
+    };
+    let opener = tx.opener(keys).await?;
+    for row in &mut rows {
+        match words::open_entry(&opener, row.id, &mut row.title, &mut row.body) {
+            Err(error) if is_transient(&error) && lost_key(&error).is_none() => return Err(error),
+            Err(_) => {
+                row.unreadable = true;
+                row.body = serde_json::Value::Null;
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(rows)
+}
+
+async fn found(
+    tx: &mut Tx<'_>,
+    kind: &str,
+    subjects: &[Uuid],
+    filter: &ChartFilter,
+) -> Result<Vec<ChartRow>, sqlx::Error> {
     let query = format!(
         "select {COLUMNS} from clinical.chart_entries where subject_key = any($1) and kind = $2 \
          and ($3::text is null or lower(code) = lower($3)) and ($4::text is null or state = $4) \
@@ -70,7 +113,7 @@ pub async fn chart_entries(
          and ($7::timestamptz is null or (recorded_at, id) < ($7, $8)) \
          order by recorded_at desc, id desc limit $9"
     );
-    let mut rows: Vec<ChartRow> = sqlx::query_as(sqlx::AssertSqlSafe(query))
+    sqlx::query_as(sqlx::AssertSqlSafe(query))
         .bind(subjects)
         .bind(kind)
         .bind(&filter.code)
@@ -81,9 +124,7 @@ pub async fn chart_entries(
         .bind(filter.after.map(|(_, id)| id))
         .bind(filter.limit)
         .fetch_all(tx.conn())
-        .await?;
-    open(tx, &mut rows).await?;
-    Ok(rows)
+        .await
 }
 
 async fn open(tx: &mut Tx<'_>, rows: &mut [ChartRow]) -> Result<(), sqlx::Error> {

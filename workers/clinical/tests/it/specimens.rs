@@ -403,7 +403,7 @@ async fn what_is_measured_of_a_rejected_tube_is_filed_and_waits_for_a_person() {
 #[tokio::test]
 async fn what_was_measured_before_and_is_not_out_yet_waits_again() {
     let ward = lab(pack(&format!("{FREE}\nrelease = \"report\""), "")).await;
-    let results = vec![glucose("104"), super::support::number("XYZ", "5", "F")];
+    let results = vec![glucose("104"), number("XYZ", "5", "F")];
     ward.apply_one(at(20, &measured(10, results))).await;
     assert_eq!(
         states(&ward).await,

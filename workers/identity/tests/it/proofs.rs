@@ -225,3 +225,44 @@ async fn marks_of_challenges_are_kept_while_they_could_be_answered() {
         assert_eq!(done, deleted);
     }
 }
+
+#[tokio::test]
+async fn a_refused_link_does_not_use_up_its_invitation() {
+    let database = TestDatabase::new().await;
+    let demo = tenant("demo");
+    let asha = user(&database, &demo, "asha").await;
+    let ravi = user(&database, &demo, "ravi").await;
+    let invite = InviteSubject {
+        digest: hex_digest(b"secret"),
+        user_id: asha,
+        provider: "staff".to_owned(),
+        expires_at: hours(72),
+        actor: "admin".to_owned(),
+    };
+    answer(apply(&database, &demo, &invite).await);
+    let link = |user_id: Uuid, subject: &str, word: &str, linked: Linked| LinkSubject {
+        link_id: Uuid::now_v7(),
+        user_id,
+        provider: "staff".to_owned(),
+        issuer: "https://sso.example".to_owned(),
+        subject: subject.to_owned(),
+        challenge: challenge(word),
+        invitation: (linked == Linked::Invitation).then(|| hex_digest(b"secret")),
+        linked,
+        actor: "asha".to_owned(),
+    };
+    answer(apply(&database, &demo, &link(ravi, "s1", "a", Linked::Himself)).await);
+    // she signed in there as somebody who is linked already
+    let wrong = link(asha, "s1", "b", Linked::Invitation);
+    assert_eq!(
+        refusal(apply(&database, &demo, &wrong).await),
+        "subjects.exists"
+    );
+    let right = link(asha, "s2", "c", Linked::Invitation);
+    answer(apply(&database, &demo, &right).await);
+    let again = link(asha, "s3", "d", Linked::Invitation);
+    assert_eq!(
+        refusal(apply(&database, &demo, &again).await),
+        "invitations.unknown"
+    );
+}

@@ -5,7 +5,9 @@
 
 use hub_core::Envelope;
 use schemas::commands::{MergePatients, UnmergePatient};
-use schemas::patients::{Identifier, PatientMergeReported, PatientMerged, PatientUnmerged};
+use schemas::patients::{
+    Identifier, PatientMergeReported, PatientMerged, PatientUnmerged, PatientUpdated,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -133,6 +135,12 @@ impl Index {
         command: &UnmergePatient,
         envelope: &Envelope,
     ) -> Effect {
+        let whole = self.standing(command.retired);
+        // as the chart was closed while they were one: what was written into it meanwhile must not lie open
+        let restricted = self
+            .records
+            .values()
+            .any(|record| record.restricted && self.standing(record.id) == whole);
         let Some(record) = self.records.get_mut(&command.retired) else {
             return Effect::refused(
                 "patients.unknown",
@@ -142,8 +150,11 @@ impl Index {
         let Some(survivor) = record.merged_into.take() else {
             return Effect::refused("patients.not_merged", "the record stands by itself");
         };
+        let closed = restricted && !record.restricted;
+        record.restricted |= restricted;
         record.status = Status::Active;
         record.change(envelope.id);
+        let version = record.version;
         if let Some(record) = self.records.get_mut(&survivor) {
             record.change(envelope.id);
         }
@@ -158,9 +169,17 @@ impl Index {
         });
         self.unmerged_at
             .insert(command.retired, envelope.occurred_at);
+        let mut changes = vec![Change::Unmerged(body)];
+        if closed {
+            changes.push(Change::Updated(PatientUpdated {
+                patient_id: command.retired,
+                version,
+                changed: vec!["restricted".to_owned()],
+            }));
+        }
         Effect::Changed {
             answer: Some(json!({"survivor": survivor, "restored": command.retired})),
-            changes: vec![Change::Unmerged(body)],
+            changes,
         }
     }
 
@@ -223,7 +242,7 @@ impl Index {
             {
                 record.change(envelope.id);
                 record.keys_changed = true;
-                changes.push(Change::Updated(schemas::patients::PatientUpdated {
+                changes.push(Change::Updated(PatientUpdated {
                     patient_id: id,
                     version: record.version,
                     changed: vec!["identifiers".to_owned()],

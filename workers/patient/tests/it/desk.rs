@@ -13,7 +13,7 @@ use test_support::{TestDatabase, command, event, tenant};
 use uuid::Uuid;
 use worker_patient::queries::{Patient, WARNING, alike, record};
 
-use super::house::{apply, apply_one, asserted, id, mobile, name, names_of};
+use super::house::{apply, apply_one, asserted, id, mobile, name, names_of, unmerge};
 
 fn refused(verdict: &Verdict) -> &'static str {
     match verdict {
@@ -319,4 +319,42 @@ async fn a_record_is_restricted_with_a_reason_and_a_merged_one_is_not_changed() 
     let late = change(ids[1], stated("Usha", "1980-05-17", "9876543219"));
     let verdict = apply_one(&database, command(&late)).await;
     assert_eq!(refused(&verdict), "patients.merged_conflict");
+}
+
+#[tokio::test]
+async fn who_was_part_of_a_restricted_chart_is_restricted_when_the_merge_is_taken_back() {
+    let database = TestDatabase::new().await;
+    let mut ids = Vec::new();
+    for (number, given, born, phone) in [
+        ("1", "Asha", "1980-05-17", "9876543210"),
+        ("2", "Usha", "1980-05-18", "9876543219"),
+    ] {
+        let command = command(&registration(Some(number), given, born, phone));
+        ids.push(id_of(&apply_one(&database, command).await));
+    }
+    let merge = MergePatients {
+        survivor: ids[0],
+        retired: ids[1],
+        reason: "one person".into(),
+        actor: "desk".into(),
+    };
+    apply_one(&database, command(&merge)).await;
+    let restrict = RestrictPatient {
+        patient_id: ids[0],
+        seen: None,
+        restricted: true,
+        reason: "member of staff".into(),
+        actor: "privacy".into(),
+    };
+    apply_one(&database, command(&restrict)).await;
+    assert!(!read(&database, ids[1]).await.restricted);
+    let verdict = apply_one(&database, command(&unmerge(ids[1]))).await;
+    assert_eq!(
+        names_of(&verdict),
+        ["patients.patient.unmerged", "patients.patient.updated"]
+    );
+    for id in ids {
+        let record = read(&database, id).await;
+        assert!(record.restricted && record.merged_into.is_none());
+    }
 }

@@ -4,7 +4,6 @@ use axum::response::Response;
 use schemas::specimens::{MoveSpecimen, RejectReason, SpecimenStep};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::{StepRefusals, opened};
 use crate::auth::permission::{Permission, SpecimensCollect, SpecimensReceive};

@@ -16,6 +16,7 @@ use anyhow::{Context as _, bail};
 use futures::TryStreamExt as _;
 use hub_core::backbone::reader::Reader;
 use hub_core::claim;
+use hub_core::db::lost_key;
 use hub_core::subject::StreamName;
 use hub_core::translator::stored::read_raw;
 use hub_core::vault::{Columns, Opener};
@@ -89,6 +90,23 @@ pub(super) struct Manifest {
     pub(super) messages: Bodies,
     pub(super) attachments: Bodies,
     pub(super) left_out: Vec<Left>,
+    pub(super) unreadable: Unreadable,
+}
+
+/// Rows with sealed values that can't be opened: damaged, moved, or their key is lost. They are exported as they are stored.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Unreadable {
+    pub(super) count: u64,
+    rows: Vec<UnreadableRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct UnreadableRow {
+    tenant: String,
+    table: String,
+    /// Its primary key.
+    id: serde_json::Value,
+    why: &'static str,
 }
 
 impl Manifest {
@@ -224,17 +242,32 @@ pub(super) async fn export(
         messages: Bodies::default(),
         attachments: Bodies::default(),
         left_out: Vec::new(),
+        unreadable: Unreadable::default(),
     };
     let opener = Columns::new(operator.backbone.vault().clone(), false)
         .opener(tenant, &mut tx, None)
         .await
         .context("what is sealed in the database can't be opened")?;
+    // a key that may come is waited for; one that is lost closes only what is its own
+    opener
+        .waits()
+        .context("what is sealed in the database can't be opened now")?;
     let mut attachments = BTreeSet::new();
     for (table, readable) in tables(&mut tx).await? {
         if let Some((_, why)) = LEFT_OUT.iter().find(|(name, _)| *name == table) {
             manifest.left_out.push(left(table, *why));
         } else if readable {
-            let written = rows(&mut tx, &table, folder, &opener, &mut attachments).await?;
+            let unreadable = &mut manifest.unreadable;
+            let written = rows(
+                &mut tx,
+                tenant,
+                &table,
+                folder,
+                &opener,
+                &mut attachments,
+                unreadable,
+            )
+            .await?;
             manifest.tables.push(written);
         } else {
             manifest
@@ -284,10 +317,12 @@ async fn tables(conn: &mut PgConnection) -> Result<Vec<(String, bool)>, sqlx::Er
 
 async fn rows(
     conn: &mut PgConnection,
+    tenant: &TenantId,
     table: &str,
     folder: &Path,
     opener: &Opener,
     attachments: &mut BTreeSet<String>,
+    unreadable: &mut Unreadable,
 ) -> anyhow::Result<Table> {
     let secrets: Vec<&str> = SECRETS
         .iter()
@@ -316,7 +351,20 @@ async fn rows(
         .bind(secrets)
         .fetch(conn);
     while let Some(row) = found.try_next().await? {
-        let text = opened(opener, table, row.try_get(0)?)?;
+        let stored: &str = row.try_get(0)?;
+        let text = match opened(opener, table, stored)? {
+            Ok(text) => text,
+            Err(why) => {
+                unreadable.count += 1;
+                unreadable.rows.push(UnreadableRow {
+                    tenant: tenant.to_string(),
+                    table: table.to_owned(),
+                    id: named(stored, &key)?,
+                    why,
+                });
+                Cow::Borrowed(stored)
+            }
+        };
         digests_in(&text, attachments);
         lines.line(&text)?;
     }
@@ -329,20 +377,37 @@ async fn rows(
     })
 }
 
-/// A row with what is sealed in it open.
-fn opened<'r>(opener: &Opener, table: &str, row: &'r str) -> anyhow::Result<Cow<'r, str>> {
+/// A row with what is sealed in it open, or why it does not open.
+fn opened<'r>(
+    opener: &Opener,
+    table: &str,
+    row: &'r str,
+) -> anyhow::Result<Result<Cow<'r, str>, &'static str>> {
     // most tables have none, and most rows are as they are
     if !row.contains(SEALED) {
-        return Ok(Cow::Borrowed(row));
+        return Ok(Ok(Cow::Borrowed(row)));
     }
     let mut value: serde_json::Value = serde_json::from_str(row)?;
     Ok(
-        if worker_clinical::queries::open_exported(opener, table, &mut value)? {
-            Cow::Owned(value.to_string())
-        } else {
-            Cow::Borrowed(row)
+        match worker_clinical::queries::open_exported(opener, table, &mut value) {
+            Ok(true) => Ok(Cow::Owned(value.to_string())),
+            Ok(false) => Ok(Cow::Borrowed(row)),
+            Err(error) => {
+                Err(lost_key(&error).unwrap_or("it is damaged, or was moved from another row"))
+            }
         },
     )
+}
+
+/// The members of a row that its primary key is made of, `tenant_id` aside.
+fn named(row: &str, key: &[String]) -> anyhow::Result<serde_json::Value> {
+    let row: serde_json::Value = serde_json::from_str(row)?;
+    let members = key
+        .iter()
+        .filter(|column| *column != "tenant_id")
+        .map(|column| (column.clone(), row[column.as_str()].clone()))
+        .collect::<serde_json::Map<_, _>>();
+    Ok(members.into())
 }
 
 /// Digests of attachments that a row speaks of, in whatever table: they stand in a member `sha256`.

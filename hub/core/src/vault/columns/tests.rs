@@ -9,7 +9,7 @@ fn opener(keys: &[(i32, u8)]) -> Opener {
         tenant: TenantId::new("demo").unwrap(),
         keys: keys
             .iter()
-            .map(|(number, byte)| (*number, key(*byte)))
+            .map(|(number, byte)| (*number, Ok(key(*byte))))
             .collect(),
     }
 }
@@ -22,7 +22,7 @@ const HERE: Place<'static> = Place {
 
 fn value(opener: &Opener, number: i32, place: Place<'_>) -> String {
     let sealed = sealed(
-        &opener.keys[&number],
+        opener.keys[&number].as_ref().unwrap(),
         &place.belongs(&opener.tenant),
         b"Better today.",
     )
@@ -98,4 +98,45 @@ fn why_one_key_can_not_be_had_is_said_once_also_where_another_opens() {
     assert_eq!(said(), HashMap::from([((tenant.clone(), 1), wrong)]));
     columns.noted(&tenant, 1, Ok(())).unwrap();
     assert!(said().is_empty());
+}
+
+#[test]
+fn a_key_that_can_not_be_had_keeps_nothing_closed_that_another_opens() {
+    let mut some = opener(&[(1, 7), (2, 8)]);
+    let (first, second) = (value(&some, 1, HERE), value(&some, 2, HERE));
+    let wrong = VaultError::WrongMaster("demo.1".to_owned());
+    some.keys.insert(1, Err(wrong));
+    assert_eq!(&some.open(HERE, &second).unwrap()[..], b"Better today.");
+    let lost = some.open(HERE, &first).unwrap_err();
+    assert!(crate::db::lost_key(&lost).is_some(), "{lost}");
+    assert!(some.waits().is_ok(), "nobody need ask again");
+    let away = VaultError::Service("demo.1".to_owned(), "sealed".to_owned());
+    some.keys.insert(1, Err(away));
+    assert!(some.waits().is_err());
+}
+
+/// Every process would ask the key service for all keys again after a rotation.
+#[tokio::test]
+async fn a_key_at_hand_opens_also_when_it_is_wrapped_anew_and_one_made_at_another_time_does_not() {
+    let columns = Columns::default();
+    let tenant = TenantId::new("demo").unwrap();
+    let key = UnboundKey::new(&AES_256_GCM, &[7; 32]).unwrap();
+    let stored = |wrapped: &[u8], made_at: OffsetDateTime| Stored {
+        number: 1,
+        master: "m".to_owned(),
+        wrapped: wrapped.to_vec(),
+        made_at,
+    };
+    let before = stored(b"before", OffsetDateTime::UNIX_EPOCH);
+    columns.0.at_hand.write().unwrap().insert(
+        (tenant.clone(), before.wrapped.clone()),
+        Arc::new(LessSafeKey::new(key)),
+    );
+    assert!(columns.opening(&tenant, &before).await.is_ok());
+    // there is no master key here to unwrap with
+    let anew = stored(b"anew", before.made_at);
+    assert!(columns.opening(&tenant, &anew).await.is_ok());
+    assert!(columns.key(&tenant, &anew).await.is_err(), "to seal with");
+    let another = stored(b"anew", before.made_at + time::Duration::SECOND);
+    assert!(columns.opening(&tenant, &another).await.is_err());
 }

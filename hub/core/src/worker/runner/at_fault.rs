@@ -1,9 +1,9 @@
-//! A batch that failed, message by message: the one at fault is refused, or its lane waits, and the others go on.
+//! A batch that failed, message by message: the one at fault is refused, or waits with what its tenant has in that lane, and the
+//! others go on.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use super::{HeldLane, WorkerRunner, advance_of, database_is_away};
-use crate::db::is_transient;
+use super::held::Held;
+use super::{WorkerRunner, database_is_away};
+use crate::db::{is_of_key, is_transient, lost_key};
 use crate::envelope::Envelope;
 use crate::failure::Refusal;
 use crate::retry::Pauses;
@@ -12,25 +12,24 @@ use crate::worker::lanes::Owned;
 use crate::worker::sources::Arrived;
 use crate::worker::transaction::{self, Advance, TxError};
 
-/// Tries of one message whose failure looks transient while the rest of the database works, before its
-/// lane is set aside.
+/// Tries of one message whose failure looks transient while the rest of the database works, before it is set aside. A key that
+/// can't be had is not asked for again at once: a key service takes its time, and everybody else waits meanwhile.
 const QUICK_TRIES: u32 = 3;
 
 impl<W: Worker> WorkerRunner<W> {
-    /// Each message in its own transaction, in order; the one at fault is refused, or its lane held.
+    /// Each message in its own transaction, in order; the one at fault is refused, or held.
     pub(super) async fn one_by_one(
         &self,
         batch: Vec<Arrived>,
         lanes: &mut Owned,
-        held: &mut BTreeMap<u16, HeldLane>,
+        held: &mut Held,
     ) -> bool {
         for arrived in batch {
-            if let Some(lane) = held.get_mut(&arrived.lane) {
-                lane.waiting.push_back(arrived);
+            let Some(arrived) = held.behind(arrived) else {
                 continue;
-            }
-            match self.record_one_by_one(&arrived, lanes).await {
-                Single::Done => {}
+            };
+            match self.record_one_by_one(&arrived, lanes, held).await {
+                Single::Done => held.applied(&arrived),
                 Single::Lost => return false,
                 Single::Hold => {
                     metrics::counter!("hub_worker_lane_held_total", "worker" => W::NAME)
@@ -39,26 +38,26 @@ impl<W: Worker> WorkerRunner<W> {
                         worker = W::NAME,
                         lane = arrived.lane,
                         seq = arrived.seq,
-                        "a lane waits for something transient; the others go on"
+                        tenant = arrived
+                            .tenant
+                            .as_ref()
+                            .map_or("", schemas::TenantId::as_str),
+                        "what a tenant has in this lane waits for something transient; the others go on"
                     );
-                    let mut pauses = Pauses::for_backbone();
-                    let next_try = tokio::time::Instant::now() + pauses.next_pause();
-                    held.insert(
-                        arrived.lane,
-                        HeldLane {
-                            waiting: VecDeque::from([arrived]),
-                            next_try,
-                            pauses,
-                        },
-                    );
+                    held.hold(arrived);
                 }
             }
         }
         true
     }
 
-    async fn record_one_by_one(&self, arrived: &Arrived, lanes: &mut Owned) -> Single {
-        let Some(advance) = advance_of(arrived, lanes) else {
+    pub(super) async fn record_one_by_one(
+        &self,
+        arrived: &Arrived,
+        lanes: &mut Owned,
+        held: &Held,
+    ) -> Single {
+        let Some(advance) = held.advance(arrived, lanes) else {
             return Single::Lost;
         };
         let last = arrived.messages.len().saturating_sub(1);
@@ -91,8 +90,10 @@ impl<W: Worker> WorkerRunner<W> {
                             return Single::Lost;
                         }
                     }
-                    Err(TxError::Database(error)) if is_transient(&error) => {
-                        if pauses.tries() >= QUICK_TRIES {
+                    Err(TxError::Database(error))
+                        if is_transient(&error) && lost_key(&error).is_none() =>
+                    {
+                        if is_of_key(&error) || pauses.tries() >= QUICK_TRIES {
                             return Single::Hold;
                         }
                         if !pauses.wait(&self.stop).await {
@@ -111,27 +112,13 @@ impl<W: Worker> WorkerRunner<W> {
             return Single::Hold;
         }
         if let Some(grant) = lanes.get_mut(&arrived.lane) {
-            grant.applied[arrived.source] = grant.applied[arrived.source].max(arrived.seq);
+            grant.applied[arrived.source] = grant.applied[arrived.source].max(advance.seq);
         }
         Single::Done
     }
 
     async fn park(&self, message: &Envelope, error: &TxError, advances: &[Advance]) -> Parked {
-        let refusal = match error {
-            TxError::Database(sqlx::Error::Database(database)) => Refusal::new(
-                "worker.constraint",
-                format!(
-                    "the database refused it (SQLSTATE {}, constraint {}, table {}); repair the message or the rule, then replay",
-                    database.code().unwrap_or_default(),
-                    database.constraint().unwrap_or("none"),
-                    database.table().unwrap_or("none"),
-                ),
-            ),
-            other => Refusal::new(
-                "worker.defect",
-                format!("worker {} could not take it: {}", W::NAME, kind_of(other)),
-            ),
-        };
+        let refusal = refusal_of(W::NAME, error);
         tracing::warn!(worker = W::NAME, event = %message.id, kind = message.name, code = refusal.code, "message refused; it is a dead letter now");
         match transaction::refuse::<W>(
             &mut *self.database.lock().await,
@@ -151,7 +138,7 @@ impl<W: Worker> WorkerRunner<W> {
     }
 }
 
-enum Single {
+pub(super) enum Single {
     Done,
     Lost,
     Hold,
@@ -179,6 +166,40 @@ pub(super) fn batch_failed(worker: &'static str, error: &TxError) {
     );
 }
 
+/// What an operator is told of a message that no transaction could take.
+fn refusal_of(worker: &'static str, error: &TxError) -> Refusal {
+    match error {
+        TxError::Database(sqlx::Error::Database(database)) => Refusal::new(
+            "worker.constraint",
+            format!(
+                "the database refused it (SQLSTATE {}, constraint {}, table {}); repair the message or the rule, then replay",
+                database.code().unwrap_or_default(),
+                database.constraint().unwrap_or("none"),
+                database.table().unwrap_or("none"),
+            ),
+        ),
+        other => match lost_key_of(other) {
+            Some(why) => Refusal::new(
+                "worker.key_lost",
+                format!(
+                    "a key of sealed columns can't be had, and no further try brings it: {why}; hub doctor names the key: bring it back, then replay (a command: send it anew)"
+                ),
+            ),
+            None => Refusal::new(
+                "worker.defect",
+                format!("worker {worker} could not take it: {}", kind_of(other)),
+            ),
+        },
+    }
+}
+
+fn lost_key_of(error: &TxError) -> Option<&'static str> {
+    match error {
+        TxError::Database(error) => lost_key(error),
+        _ => None,
+    }
+}
+
 fn kind_of(error: &TxError) -> String {
     match error {
         // sqlx texts of decode and encode errors can quote values
@@ -193,6 +214,7 @@ mod tests {
     use std::sync::{Arc, Mutex as Held};
 
     use super::*;
+    use crate::vault::VaultError;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Held<Vec<u8>>>);
@@ -229,5 +251,37 @@ mod tests {
         );
         assert!(text.contains("1 verdicts for 2 messages"), "{text}");
         assert!(!text.contains("Asha"), "{text}");
+    }
+
+    fn of_vault(error: VaultError) -> TxError {
+        TxError::Database(sqlx::Error::Decode(Box::new(error)))
+    }
+
+    /// A key that nobody will give stops its message and no other; one that may come is waited for.
+    #[test]
+    fn a_key_that_is_lost_for_good_refuses_its_message_and_says_so_without_the_services_words() {
+        for lost in [
+            VaultError::Unknown("demo.1".into()),
+            VaultError::Lost("demo.1".into()),
+            VaultError::WrongMaster("demo.1".into()),
+            VaultError::Refused("demo.1".into(), "vault.example: no".into()),
+        ] {
+            let refusal = refusal_of("clinical", &of_vault(lost.clone()));
+            assert_eq!(refusal.code, "worker.key_lost", "{lost}");
+            assert!(!refusal.detail.contains("vault.example"), "{refusal}");
+        }
+        for waits in [
+            VaultError::Away("NATS".into()),
+            VaultError::Service("demo.1".into(), "sealed".into()),
+            VaultError::NoMaster,
+        ] {
+            let error = sqlx::Error::Decode(Box::new(waits));
+            assert!(
+                is_transient(&error) && lost_key(&error).is_none(),
+                "{error}"
+            );
+        }
+        let damaged = of_vault(VaultError::Damaged("of clinical.x".into()));
+        assert_eq!(refusal_of("clinical", &damaged).code, "worker.defect");
     }
 }
