@@ -147,13 +147,13 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         version: 28,
-        name: "looks_index",
-        sql: include_str!("../sql/0028_looks_index.sql"),
+        name: "entries_about",
+        sql: include_str!("../sql/0028_entries_about.sql"),
     },
     Migration {
         version: 29,
-        name: "labels_and_trail",
-        sql: include_str!("../sql/0029_labels_and_trail.sql"),
+        name: "labels",
+        sql: include_str!("../sql/0029_labels.sql"),
     },
 ];
 

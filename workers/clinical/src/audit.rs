@@ -32,7 +32,7 @@ pub(crate) async fn about(
         "with entry as ( \
              insert into audit.entries (tenant_id, actor, action, object, causes, detail, objects) \
              values ($1, $2, $3, $4, $5, $6, $7) returning id) \
-         insert into audit.entries_about (tenant_id, subject_key, entry_id) \
+         insert into audit.entries_about (tenant_id, object_id, entry_id) \
          select $1, subject.key, entry.id from entry cross join unnest($7::uuid[]) as subject (key)",
     )
     .bind(tenant.as_str())

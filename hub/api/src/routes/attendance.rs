@@ -1,15 +1,12 @@
 //! What happens to an appointment on its way: booked after it was held, confirmed, arrived, seen, or not.
 
-use std::collections::BTreeMap;
-
 use axum::response::Response;
 use schemas::scheduling::{AdvanceAppointment, AppointmentAction};
 use serde::Deserialize;
-use utoipa::openapi::{self, RefOr};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 use super::desk::{answered, own};
-use super::step::{Stepping, refusals};
+use super::step::{Refusals, Stepping, refusals};
 use crate::auth::permission::{AppointmentsBook, Permission, QueuesCall};
 use crate::command::Accepted;
 use crate::extract::Body;
@@ -31,8 +28,8 @@ pub(crate) fn routes() -> Routes {
 /// What a step of an appointment may be refused with.
 struct StepRefusals;
 
-impl IntoResponses for StepRefusals {
-    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+impl utoipa::IntoResponses for StepRefusals {
+    fn responses() -> Refusals {
         refusals(&[
             (
                 "403",

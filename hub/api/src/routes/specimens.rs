@@ -1,13 +1,9 @@
 //! Specimens: found, labelled, collected, received, rejected.
 
-use std::collections::BTreeMap;
-
-use utoipa::IntoResponses;
-use utoipa::openapi::{self, RefOr};
 use uuid::Uuid;
 
 use super::asking::Desk;
-use super::step::refusals;
+use super::step::{Refusals, refusals};
 use crate::auth::identity::Reach;
 use crate::auth::permission::{Permission, no_relationship};
 use crate::problem::Problem;
@@ -45,8 +41,8 @@ async fn opened<P: Permission>(desk: &Desk<P>, id: Uuid) -> Result<String, Probl
 /// What a step or a change of a specimen may be refused with.
 struct StepRefusals;
 
-impl IntoResponses for StepRefusals {
-    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+impl utoipa::IntoResponses for StepRefusals {
+    fn responses() -> Refusals {
         refusals(&[
             (
                 "403",

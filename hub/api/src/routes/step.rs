@@ -90,9 +90,12 @@ impl<P: Permission> Stepping<P> {
     }
 }
 
+/// By status, as the OpenAPI file describes them.
+pub(super) type Refusals = BTreeMap<String, RefOr<openapi::Response>>;
+
 /// What every step of one kind of things may be refused with, described once. A route that has more to say of one status says it
 /// after this.
-pub(super) fn refusals(told: &[(&str, &str)]) -> BTreeMap<String, RefOr<openapi::Response>> {
+pub(super) fn refusals(told: &[(&str, &str)]) -> Refusals {
     told.iter()
         .map(|(status, text)| {
             (

@@ -1,14 +1,10 @@
 //! Steps of a visit: called, with the doctor, done; or absent, and back in the queue. And how every step of an encounter is taken.
 
-use std::collections::BTreeMap;
-
 use axum::response::Response;
 use schemas::stays::{MoveEncounter, Step};
-use utoipa::IntoResponses;
-use utoipa::openapi::{self, RefOr};
 use uuid::Uuid;
 
-use super::step::{StepTime, Stepping, refusals};
+use super::step::{Refusals, StepTime, Stepping, refusals};
 use crate::auth::permission::{EncountersManage, Permission};
 use crate::command::Accepted;
 use crate::extract::Body;
@@ -29,8 +25,8 @@ pub(crate) fn routes() -> Routes {
 /// What a step of an encounter may be refused with.
 pub(super) struct StepRefusals;
 
-impl IntoResponses for StepRefusals {
-    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+impl utoipa::IntoResponses for StepRefusals {
+    fn responses() -> Refusals {
         refusals(&[
             (
                 "403",

@@ -726,13 +726,10 @@ async fn a_tube_that_only_the_laboratory_numbered_is_found_by_that_number() {
     let mut tx = ward.tx().await;
     let by_number = queries::specimens_by_number(tx.conn(), "L-77").await;
     assert_eq!(by_number.unwrap().len(), 1);
-    let orders = queries::orders_for_specimen(
-        tx.conn(),
-        "L-77",
-        &queries::OrderFilter::default(),
-        queries::Page::first(10),
-    );
-    assert_eq!(orders.await.unwrap().len(), 1);
+    let all = queries::OrderFilter::default();
+    let orders =
+        queries::orders_for_specimen(tx.conn(), "L-77", &all, queries::Page::first(10)).await;
+    assert_eq!(orders.unwrap().len(), 1);
 
     // few among many are looked up, and not searched for
     sqlx::query("set local enable_seqscan = off")

@@ -74,13 +74,14 @@ pub async fn audit(
     if let Some(records) = &search.patients {
         // each part has an index of its own
         let objects: Vec<String> = records.iter().map(|id| format!("patient {id}")).collect();
+        let about: Vec<Uuid> = records.iter().chain(&search.subjects).copied().collect();
         query
-            .push(" and e.id in (select r.id from audit.entries r where r.action like 'read.%' and r.objects && ")
-            .push_bind(records)
-            .push(" union all select o.id from audit.entries o where o.object = any(")
+            .push(" and e.id in (select o.id from audit.entries o where o.object = any(")
             .push_bind(objects)
-            .push(") union all select a.entry_id from audit.entries_about a where a.subject_key = any(")
-            .push_bind(&search.subjects)
+            .push(
+                ") union all select a.entry_id from audit.entries_about a where a.object_id = any(",
+            )
+            .push_bind(about)
             .push("))");
     }
     if let Some(ids) = &search.ids {

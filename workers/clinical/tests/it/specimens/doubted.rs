@@ -489,7 +489,7 @@ async fn what_was_done_with_somebody_s_orders_specimens_and_results_is_found_by_
     let actions: Vec<String> = sqlx::query_scalar(
         "select distinct entry.action from audit.entries_about as about \
          join audit.entries as entry on entry.id = about.entry_id \
-         where about.subject_key = $1 and entry.objects = array[$1] order by entry.action",
+         where about.object_id = $1 and entry.objects = array[$1] order by entry.action",
     )
     .bind(key("1").0)
     .fetch_all(tx.conn())
@@ -511,7 +511,7 @@ async fn what_was_done_with_somebody_s_orders_specimens_and_results_is_found_by_
         .await
         .unwrap();
     let plan: Vec<String> = sqlx::query_scalar(
-        "explain select entry_id from audit.entries_about where subject_key = any(array[gen_random_uuid()])",
+        "explain select entry_id from audit.entries_about where object_id = any(array[gen_random_uuid()])",
     )
     .fetch_all(tx.conn())
     .await
@@ -520,7 +520,7 @@ async fn what_was_done_with_somebody_s_orders_specimens_and_results_is_found_by_
     assert!(
         plan.contains("entries_about_pkey")
             && plan.contains("Index Cond")
-            && plan.contains("subject_key"),
+            && plan.contains("object_id"),
         "{plan}"
     );
 }
