@@ -6,7 +6,7 @@
 #   SECONDS_EACH=1800 SEED=7 tests/clients/schemathesis.sh         # half an hour, repeatable
 #
 # Starts a hub of its own with the fixtures played, and ends it. Left out are the operations after which the run could not go on
-# (its own session, password and second factor) and the stream, which has no end; all of them have tests of their own.
+# (its own session, password and second factor): they have tests of their own.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -57,7 +57,7 @@ run() { # seconds, more arguments
     --generation-database none --no-color ${seed:+--seed "$seed"} "$@" || status=$?
 }
 # after guesses at the sign-in the brake keeps this address out: last, and apart
-run "$each" --exclude-path-regex '^/api/v1/(stream|auth/.*|oauth/token|me/password|me/sessions/.*|me/totp.*|users/.*/reset-password)$'
+run "$each" --exclude-path-regex '^/api/v1/(auth/.*|oauth/token|me/password|me/sessions/.*|me/totp.*|users/.*/reset-password)$'
 run $((each / 5 + 20)) --include-path-regex '^/api/v1/(auth/(login|mfa|refresh|jwks.json)|oauth/token)$'
 # a defect that answered in time is one all the same
 if grep -q "a handler panicked" "$work/hub.log"; then
