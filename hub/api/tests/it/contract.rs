@@ -1,5 +1,7 @@
 //! The OpenAPI document is whole, and the server does what it says.
 
+use std::path::{Path, PathBuf};
+
 use axum::body::Body;
 use axum::http::Request;
 
@@ -84,10 +86,8 @@ fn every_operation_has_a_summary_an_example_its_errors_and_a_permission() {
 
 #[test]
 fn every_route_is_described() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/routes");
     let mut described = 0;
-    for file in std::fs::read_dir(folder).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+    for (_, text) in sources("src/routes") {
         described += text.matches("#[utoipa::path(").count();
         assert_eq!(
             text.matches(".route(").count(),
@@ -101,6 +101,24 @@ fn every_route_is_described() {
         );
     }
     assert_eq!(described, operations().len());
+}
+
+/// Source files of a folder of this crate and all below it.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                files.push((path, text));
+            }
+        }
+    }
+    files
 }
 
 /// The words `struct` or `enum` and the name after each `derive` of a schema.
@@ -121,19 +139,11 @@ fn schemas_of(text: &str) -> Vec<&str> {
 /// Of two types with one name the document has one, and an operation would show the body of another.
 #[test]
 fn no_two_types_of_the_document_have_one_name() {
-    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut seen = std::collections::HashMap::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            for name in schemas_of(&std::fs::read_to_string(&path).unwrap()) {
-                if let Some(other) = seen.insert(name.to_owned(), path.clone()) {
-                    panic!("{name}: {} and {}", other.display(), path.display());
-                }
+    for (path, text) in sources("src") {
+        for name in schemas_of(&text) {
+            if let Some(other) = seen.insert(name.to_owned(), path.clone()) {
+                panic!("{name}: {} and {}", other.display(), path.display());
             }
         }
     }
