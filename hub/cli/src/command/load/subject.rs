@@ -18,6 +18,10 @@ use crate::home::{CHANNEL, Home, HomeOptions, TENANT, project_folder};
 use crate::rest::Rest;
 
 const PASSWORD: &str = "measure-me-once";
+/// All three together at rest use less than this share of a core, at so many looks one after the other.
+const QUIET_SHARE: f64 = 0.15;
+const QUIET_LOOKS: u32 = 3;
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Nothing takes longer than this to be drained.
 pub(super) const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -228,6 +232,29 @@ impl Subject {
 
     pub(super) async fn drained(&self, outcome: &Outcome) -> anyhow::Result<Duration> {
         until_visible(&self.rest, outcome, PATIENCE).await
+    }
+
+    /// Waits until the hub and its servers do next to nothing. What can be read is not all that a message leaves to be done (the ledger,
+    /// the trail, vacuum), and the figure that comes next is not measured beside it.
+    pub(super) async fn at_rest(&self) {
+        let began = Instant::now();
+        let mut quiet = 0;
+        while quiet < QUIET_LOOKS {
+            if began.elapsed() > PATIENCE {
+                eprintln!(
+                    "something is still at work after {PATIENCE:?}; what follows is measured beside it"
+                );
+                return;
+            }
+            let (before, looked) = (self.cpu(), Instant::now());
+            tokio::time::sleep(LOOK_EVERY).await;
+            let spent: f64 = self.cpu().iter().sum::<f64>() - before.iter().sum::<f64>();
+            quiet = if spent < looked.elapsed().as_secs_f64() * QUIET_SHARE {
+                quiet + 1
+            } else {
+                0
+            };
+        }
     }
 
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {

@@ -203,6 +203,7 @@ async fn scenarios(
     }
     for (connections, least, p99) in [(8, 4_000.0, 10.0), (64, 8_000.0, 25.0)] {
         if wanted("burst") {
+            subject.at_rest().await;
             let outcome = subject
                 .burst(connections, Limit::Time(Duration::from_secs(60)), None)
                 .await?;
@@ -228,6 +229,7 @@ async fn scenarios(
         }
     }
     if wanted("sustained") {
+        subject.at_rest().await;
         let outcome = subject
             .burst(64, Limit::Time(Duration::from_secs(60)), Some(3_000))
             .await?;
@@ -246,6 +248,7 @@ async fn scenarios(
         );
     }
     if wanted("memory") {
+        subject.at_rest().await;
         let most = std::cell::Cell::new(0.0_f64);
         let watch = async {
             loop {
@@ -272,6 +275,7 @@ async fn scenarios(
         );
     }
     if wanted("backlog") {
+        subject.at_rest().await;
         subject
             .rest
             .post("channels/lab/pause", &serde_json::json!({}))
